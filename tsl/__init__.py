@@ -1,0 +1,1 @@
+"""tsl: teacher-student experiments in PyTorch Lightning."""

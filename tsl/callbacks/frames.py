@@ -1,0 +1,62 @@
+"""From measured arrays to the rows of `tsl.records`. Rows lack what the caller knows: epoch, split and layer.
+
+Letters: R replicates, m teacher nodes, n student nodes of one layer.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+
+def layer_frames(
+    correlation: np.ndarray,
+    observation: np.ndarray,
+    teacher_strength: np.ndarray,
+    student_strength: np.ndarray,
+    thresholds: Sequence[float],
+) -> dict[str, pd.DataFrame]:
+    """The rows of the tables teacher_nodes, student_nodes and layers for one layer.
+
+    Args:
+        correlation: ρ_jk, `[R, m, n]`.
+        observation: O_jk, `[R, m, n]`.
+        teacher_strength: `[R, m]`.
+        student_strength: `[R, n]`.
+        thresholds: Correlations above which a teacher node counts as recovered.
+    """
+    best = correlation.max(axis=-1)
+    teacher_nodes = {
+        "best_correlation": best,
+        "best_student": correlation.argmax(axis=-1) + 1,
+        **{f"recovered_{threshold:.2f}": best > threshold for threshold in thresholds},
+        "matches_0.95": (correlation > 0.95).sum(axis=-1),
+        "observed": observation.max(axis=-1) > 0,
+        "strength": teacher_strength,
+    }
+    student_nodes = {
+        "best_correlation": correlation.max(axis=-2),
+        "best_teacher": correlation.argmax(axis=-2) + 1,
+        "strength": student_strength,
+    }
+    layers = {"rho_mean": best.mean(axis=-1), "recovered_fraction_0.95": (best > 0.95).mean(axis=-1)}
+    return {
+        "teacher_nodes": tidy(teacher_nodes, ("replicate", "node")),
+        "student_nodes": tidy(student_nodes, ("replicate", "node")),
+        "layers": tidy(layers, ("replicate",)),
+    }
+
+
+def tidy(values: dict[str, np.ndarray], axes: tuple[str, ...]) -> pd.DataFrame:
+    """One row for each entry of equally shaped arrays, with a column for each array and for the index on each axis.
+
+    Args:
+        values: Arrays by column name.
+        axes: Name of each axis; "replicate" counts from 0, the others from 1.
+    """
+    shape = next(iter(values.values())).shape
+    index = {
+        axis: positions.ravel() + (axis != "replicate")
+        for axis, positions in zip(axes, np.indices(shape), strict=True)
+    }
+    return pd.DataFrame(index | {name: array.ravel() for name, array in values.items()})

@@ -1,0 +1,143 @@
+"""Train students: `python -m tsl.fit --config configs/two_layer.yaml [--key value …]`.
+
+A LightningCLI without the subcommand word. Every run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse.typing import PositiveInt
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from tsl.callbacks import SpecializationRecords
+from tsl.errors import InputError
+from tsl.run_directory import RunLogger, check_same_run, drop_rows_after, find_checkpoint, run_of_checkpoint
+from tsl.summary import print_summary
+
+
+class LogConfig(SaveConfigCallback):
+    """Writes config.yaml into the run directory, and gives the settings, nested, to every other logger."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the settings to the loggers."""
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        for logger in trainer.loggers:
+            if not isinstance(logger, CSVLogger):
+                logger.log_hyperparams(config)
+
+
+class TeacherStudentCLI(LightningCLI):
+    """Adds what every run of tsl has: a name, replicates, records, checkpoints, and exact resumption."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add tsl's own settings."""
+        parser.add_argument("--experiment", default="default", help="name that related runs share")
+        parser.add_argument("--version", type=str | None, help="name of this run; the next free version_<n> if not given")
+        parser.add_argument(
+            "--replicates",
+            type=PositiveInt,
+            default=1,
+            help="independent experiments trained at once; replicate r has the seed seed_everything + r",
+        )
+        for group in ("model", "data"):
+            parser.link_arguments("replicates", f"{group}.init_args.replicates")
+            parser.link_arguments("seed_everything", f"{group}.init_args.seed", compute_fn=fixed_seed)
+        parser.add_lightning_class_args(SpecializationRecords, "records")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({"checkpoint.save_last": True, "checkpoint.save_top_k": 0})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse what `main` was given; Lightning would warn that the program has arguments of its own."""
+        self.config = parser.parse_args(args)
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the run directory, and check that a run which goes on is the same run."""
+        config = self.config[self.subcommand]
+        root = Path(config.trainer.default_root_dir)
+        run = None
+        if config.ckpt_path is not None:
+            checkpoint = find_checkpoint(root, config.experiment, config.version, config.ckpt_path)
+            run = run_of_checkpoint(checkpoint)
+            config.ckpt_path = str(checkpoint)
+        if run is not None:
+            plain = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
+            check_same_run(run, plain)
+            drop_rows_after(run, torch.load(config.ckpt_path, map_location="cpu", mmap=True)["global_step"])
+            config.version = run.name
+        elif config.version is not None and (root / config.experiment / config.version / "config.yaml").exists():
+            raise InputError(
+                f"{root / config.experiment / config.version} already holds a run: choose another --version, leave it "
+                "out, or resume that run with --ckpt_path last"
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the Trainer, with the run's own CSV logger before all others."""
+        config = self._get(self.config_init, "trainer")
+        others = config.logger if isinstance(config.logger, list) else [config.logger]
+        if config.logger is not False:
+            run_logger = RunLogger(
+                config.default_root_dir,
+                self._get(self.config_init, "experiment"),
+                self._get(self.config_init, "version"),
+            )
+            kwargs["logger"] = [run_logger, *(logger for logger in others if logger not in (None, True))]
+        return super().instantiate_trainer(**kwargs)
+
+    def after_fit(self) -> None:
+        """Tell the outcome."""
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+            print_summary(self.trainer.log_dir)
+
+
+def fixed_seed(seed_everything: bool | int) -> int:
+    """The seed that model and data start from.
+
+    Raises:
+        InputError: If it is not a number of its own.
+    """
+    if isinstance(seed_everything, bool) or seed_everything < 0:
+        raise InputError(f"seed_everything = {seed_everything}: give a whole number from 0, so that the run can be repeated")
+    return seed_everything
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a mistake in the input ends it with one message and status 2.
+
+    The environment variable TSL_DEBUG=1 shows the traceback too.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        TeacherStudentCLI(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=LogConfig,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            load_from_checkpoint_support=False,
+            trainer_defaults={
+                "default_root_dir": "runs",
+                "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
+                "log_every_n_steps": 1,
+            },
+            args=["fit", *arguments],
+        )
+    except (InputError, MisconfigurationException) as error:
+        if os.environ.get("TSL_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Walking through a batch in blocks that fit in a core's cache, so that passes over it cost little."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+BLOCK = 1 << 17
+"""Elements in a block, teacher and student together."""
+
+BLOCK_SAMPLES = 256
+"""The least samples in a block of many nodes, so that a matrix product remains one."""
+
+Block = tuple[Tensor, Tensor]
+
+
+def over_replicates(
+    reduce: Callable[[Sequence[Block]], Sequence[Tensor]], teacher: Tensor, student: Tensor
+) -> list[Tensor]:
+    """Reduce the samples of each replicate, walking through them in blocks.
+
+    Args:
+        reduce: Maps the blocks of a few replicates, pairs `[replicates, samples, m]` and `[replicates, samples, n]`, to
+            results `[replicates, ...]`. There is at least one block, and all but the last are of one size.
+        teacher: `[..., samples, m]`.
+        student: `[..., samples, n]`.
+
+    Returns:
+        The results, `[..., ...]`.
+
+    Example:
+        >>> teacher, student = torch.ones(2, 1000, 1000), torch.zeros(2, 1000, 3)
+        >>> [total] = over_replicates(lambda blocks: [sum(t.sum(dim=1) for t, _ in blocks)], teacher, student)
+        >>> total.shape, total.unique()
+        (torch.Size([2, 1000]), tensor([1000.]))
+    """
+    *leading, samples, m = teacher.shape
+    n = student.shape[-1]
+    rows = max(BLOCK // (m + n), BLOCK_SAMPLES)
+    replicates = max(rows // max(samples, 1), 1)
+    results = [
+        reduce(list(zip(t.split(rows, dim=1), s.split(rows, dim=1), strict=True)))
+        for t, s in zip(
+            teacher.reshape(-1, samples, m).split(replicates),
+            student.reshape(-1, samples, n).split(replicates),
+            strict=True,
+        )
+    ]
+    return [
+        torch.cat(list(parts)).unflatten(0, leading) if leading else parts[0][0] for parts in zip(*results, strict=True)
+    ]

@@ -1,0 +1,76 @@
+"""Which student nodes are active on both sides of a teacher node's hyperplane."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tsl.metrics.functional.activations import check_activations
+from tsl.metrics.functional.blocks import Block, over_replicates
+
+
+def boundary_observation(teacher: Tensor, student: Tensor) -> Tensor:
+    """How well the active region of each student node sees both sides of each teacher node's hyperplane.
+
+    O_jk = min(#{x: t_j > 0, s_k > 0}, #{x: t_j ≤ 0, s_k > 0})
+
+    Args:
+        teacher: Post- or pre-activation outputs t_j, `[..., samples, m]`.
+        student: Post- or pre-activation outputs s_k, `[..., samples, n]`.
+
+    Returns:
+        `[..., m, n]` int64, exact, from 0 to half the number of samples. Higher is better observed. Cost: one float32
+        product [m, samples] × [samples, n] of masks.
+
+    Raises:
+        ValueError: If the activations cannot be compared.
+
+    Source: the paper's definition of observation, as its released experiments count it (REFERENCE, section 2).
+
+    Example:
+        >>> teacher = torch.tensor([[1.0], [2.0], [0.0], [0.0]])
+        >>> student = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+        >>> boundary_observation(teacher, student)
+        tensor([[1, 0]])
+    """
+    return boundary_observation_from_counts(*activity_counts(teacher, student))
+
+
+def observed(observation: Tensor) -> Tensor:
+    """Which teacher nodes are observed by at least one student node: max_k O_jk > 0.
+
+    Args:
+        observation: Boundary observation O_jk, `[..., m, n]`.
+
+    Returns:
+        `[..., m]` bool.
+
+    Source: REFERENCE, section 2.
+
+    Example:
+        >>> observed(torch.tensor([[0, 3], [0, 0]]))
+        tensor([ True, False])
+    """
+    return observation.amax(dim=-1) > 0
+
+
+def activity_counts(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples on which both nodes are active, `[..., m, n]`, and on which the student node is, `[..., n]`; int64."""
+    check_activations(teacher, student)
+    [counts] = over_replicates(_activity_counts, teacher, student)
+    return counts[..., :-1, :], counts[..., -1, :]
+
+
+def _activity_counts(blocks: Sequence[Block]) -> list[Tensor]:
+    """Both counts, one below the other, by one product of float32 masks: exact for blocks of fewer than 2²⁴ samples."""
+    counts: list[Tensor] = []
+    for t, s in blocks:
+        active_t = torch.nn.functional.pad((t > 0).float(), (0, 1), value=1)
+        block = (active_t.mT @ (s > 0).float()).long()
+        counts = [counts[0].add_(block)] if counts else [block]
+    return counts
+
+
+def boundary_observation_from_counts(both: Tensor, active: Tensor) -> Tensor:
+    """`boundary_observation` from the counts of all samples, `[..., m, n]`."""
+    return torch.minimum(both, active.unsqueeze(-2) - both)

@@ -1,0 +1,54 @@
+"""Linear centred kernel alignment of two layers."""
+
+import torch
+from torch import Tensor
+
+from tsl.metrics.functional.activations import check_samples
+from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, without_constant_nodes
+from tsl.metrics.functional.precision import clamp_to_one
+
+
+def linear_cka(teacher: Tensor, student: Tensor) -> Tensor:
+    """Linear centred kernel alignment, biased: how alike the two layers' similarities between samples are.
+
+    CKA = ‖TᵀS‖²_F / (‖TᵀT‖_F · ‖SᵀS‖_F), T and S centred; 0 where a layer is constant. With few samples to the number
+    of nodes it is far above 0 for unrelated layers; `debiased_linear_cka` is not.
+
+    Args:
+        teacher: Activations T, `[..., samples, m]`.
+        student: Activations S, `[..., samples, n]`.
+
+    Returns:
+        `[...]`, float64, in [0, 1]. Higher is closer; 1 is the same layer up to rotation, reflection and one scale.
+        Cost: the three products of T and S with themselves and each other; nothing of samples × samples.
+
+    Raises:
+        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+
+    Source: Kornblith et al. 2019, "Similarity of neural network representations revisited".
+
+    Example:
+        >>> teacher = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        >>> student = torch.tensor([[0.0], [2.0], [0.0], [-2.0]])
+        >>> round(linear_cka(teacher, student).item(), 4)
+        0.7071
+    """
+    return linear_cka_from_moments(cross_moments(teacher, student, full=True))
+
+
+def linear_cka_from_moments(moments: CrossMoments) -> Tensor:
+    """`linear_cka` from the moments of all samples, `[...]`."""
+    check_samples("linear CKA", 2, int(moments.samples))
+    moments = without_constant_nodes(moments)
+    norm_t, norm_s, norm_cross = (
+        torch.linalg.matrix_norm(scatter)
+        for scatter in (moments.teacher_scatter, moments.student_scatter, moments.cross_scatter)
+    )
+    return alignment(norm_cross.square(), norm_t.square(), norm_s.square())
+
+
+def alignment(cross: Tensor, teacher: Tensor, student: Tensor) -> Tensor:
+    """Cross / √(teacher · student), a number in [−1, 1], and 0 where either is not positive."""
+    defined = (teacher > 0) & (student > 0)
+    norm = teacher.where(defined, 1).sqrt() * student.where(defined, 1).sqrt()
+    return torch.where(defined, clamp_to_one(cross / norm), 0)

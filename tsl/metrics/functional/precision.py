@@ -1,0 +1,30 @@
+"""The precision in which statistics accumulate, and what counts as rounding."""
+
+import torch
+from torch import Tensor
+
+ROUNDING = 512
+"""Machine epsilons within which a normalized value of 1 is 1: the rounding of a long sum, never a finding."""
+
+
+def accumulation_dtype(device: torch.device) -> torch.dtype:
+    """float64, or float32 on a device that has no float64 (Apple's MPS).
+
+    Example:
+        >>> accumulation_dtype(torch.device("cpu"))
+        torch.float64
+        >>> accumulation_dtype(torch.device("mps"))
+        torch.float32
+    """
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def clamp_to_one(value: Tensor) -> Tensor:
+    """Clamp a value that lies in [−1, 1] but for rounding, and make what is 1 but for rounding exactly 1.
+
+    Example:
+        >>> clamp_to_one(torch.tensor([1 + 1e-15, 1 - 1e-14, 0.9, -1 - 1e-15], dtype=torch.float64)).tolist()
+        [1.0, 1.0, 0.9, -1.0]
+    """
+    is_one = value.abs() > 1 - ROUNDING * torch.finfo(value.dtype).eps
+    return torch.where(is_one, value.sign(), value)

@@ -1,0 +1,81 @@
+"""Orthogonal Procrustes similarity and distance of two layers."""
+
+import torch
+from torch import Tensor
+
+from tsl.metrics.functional.activations import check_samples
+from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, without_constant_nodes
+from tsl.metrics.functional.linear_cka import alignment
+from tsl.metrics.functional.spectrum import svdvals
+
+
+def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
+    """How well the best rotation or reflection of one layer, scaled, covers the other.
+
+    ‖TᵀS‖_* / (‖T‖_F · ‖S‖_F), T and S centred, ‖·‖_* the sum of singular values; 0 where a layer is constant. The
+    narrower layer is taken as padded with zero nodes.
+
+    Args:
+        teacher: Activations T, `[..., samples, m]`.
+        student: Activations S, `[..., samples, n]`.
+
+    Returns:
+        `[...]`, float64, in [0, 1]. Higher is closer; 1 is the same layer up to rotation, reflection and one scale.
+        Cost: the product of T and S, and singular values of [m, n].
+
+    Raises:
+        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+
+    Source: Schönemann 1966; for layers Ding et al. 2021, "Grounding representation similarity with statistical
+    testing".
+
+    Example:
+        >>> teacher = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        >>> student = torch.tensor([[0.0], [2.0], [0.0], [-2.0]])
+        >>> round(procrustes_similarity(teacher, student).item(), 4)
+        0.7071
+    """
+    return procrustes_similarity_from_moments(cross_moments(teacher, student, full=True))
+
+
+def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    """What the best rotation or reflection of one layer, both scaled to unit length, leaves of the other.
+
+    min over orthogonal Q of ‖T/‖T‖_F − S·Q/‖S‖_F‖_F = √(2 − 2·`procrustes_similarity`), a metric. As a difference from
+    1 it resolves distances down to 5e-7; below, it is 0.
+
+    Args:
+        teacher: Activations T, `[..., samples, m]`.
+        student: Activations S, `[..., samples, n]`.
+
+    Returns:
+        `[...]`, float64, in [0, √2]. Lower is closer; 0 is the same layer up to rotation, reflection and one scale.
+        Cost: that of `procrustes_similarity`.
+
+    Raises:
+        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+
+    Source: as for `procrustes_similarity`; Williams et al. 2021, "Generalized shape metrics on neural representations".
+
+    Example:
+        >>> teacher = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        >>> student = torch.tensor([[0.0], [2.0], [0.0], [-2.0]])
+        >>> round(procrustes_distance(teacher, student).item(), 4)
+        0.7654
+    """
+    return procrustes_distance_from_moments(cross_moments(teacher, student, full=True))
+
+
+def procrustes_similarity_from_moments(moments: CrossMoments) -> Tensor:
+    """`procrustes_similarity` from the moments of all samples, `[...]`."""
+    check_samples("Procrustes similarity", 2, int(moments.samples))
+    moments = without_constant_nodes(moments)
+    squares_t, squares_s = (
+        scatter.diagonal(dim1=-2, dim2=-1).sum(dim=-1) for scatter in (moments.teacher_scatter, moments.student_scatter)
+    )
+    return alignment(svdvals(moments.cross_scatter).sum(dim=-1), squares_t, squares_s)
+
+
+def procrustes_distance_from_moments(moments: CrossMoments) -> Tensor:
+    """`procrustes_distance` from the moments of all samples, `[...]`."""
+    return torch.sqrt(2 - 2 * procrustes_similarity_from_moments(moments))

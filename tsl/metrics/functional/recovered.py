@@ -1,0 +1,42 @@
+"""Which teacher nodes have been found by some student node."""
+
+from torch import Tensor
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""The correlations above which the paper calls a teacher node recovered."""
+
+
+def recovered(correlation: Tensor, threshold: float) -> Tensor:
+    """Which teacher nodes are recovered: best correlation above a threshold, ρ*_j = max_k ρ_jk > θ.
+
+    The *success rate* of node j is the mean of this over replicates.
+
+    Args:
+        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        threshold: θ, strictly between 0 and 1; the paper's are `THRESHOLDS`.
+
+    Returns:
+        `[..., m]` bool; more are closer. Cost: one pass over the correlation.
+
+    Raises:
+        ValueError: If the threshold is not strictly between 0 and 1.
+
+    Source: REFERENCE, section 2.
+
+    Example:
+        >>> import torch
+        >>> recovered(torch.tensor([[0.96, 0.2], [0.3, 0.8]]), 0.95)
+        tensor([ True, False])
+    """
+    check_threshold(threshold)
+    return correlation.amax(dim=-1) > threshold
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that is not strictly between 0 and 1.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not 0 < threshold < 1:
+        raise ValueError(f"expected a threshold strictly between 0 and 1, got {threshold}")

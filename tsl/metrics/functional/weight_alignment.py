@@ -1,0 +1,79 @@
+"""How nearly a student node computes with the weights of a teacher node."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class WeightAlignment(NamedTuple):
+    """How nearly every student node is aligned with every teacher node, each `[..., m, n]`.
+
+    Attributes:
+        sine: sin∠(w_j, w_k), in [0, 1]; 1 for angles of 90° and more.
+        bias_gap: |b_j/‖w_j‖ − b_k/‖w_k‖|, from 0.
+        epsilon: The smallest ε at which the two are ε-aligned, from 0.
+    """
+
+    sine: Tensor
+    bias_gap: Tensor
+    epsilon: Tensor
+
+
+def weight_alignment(
+    teacher_weight: Tensor, teacher_bias: Tensor, student_weight: Tensor, student_bias: Tensor, M: float = 1.0
+) -> WeightAlignment:
+    """The smallest ε at which each student node is ε-aligned with each teacher node, and its two parts.
+
+    With (w, b) divided by ‖w‖: sin∠(w_j, w_k) ≤ ε and |b_j − b_k| ≤ M·ε, so ε = max(sin∠, |b_j − b_k| / M).
+
+    For unit vectors sin∠ = ‖u − v‖·‖u + v‖/2, which is right to rounding for the smallest angles too. A ReLU node of
+    weights −w is another node than that of w: the sine is 1 wherever the cosine is not positive. A node of zero weights
+    has no hyperplane and is aligned with nothing at any ε: sine 1, bias gap and ε infinite.
+
+    Args:
+        teacher_weight: Incoming weights w_j, `[..., m, d]`.
+        teacher_bias: b_j, `[..., m]`.
+        student_weight: Incoming weights w_k, `[..., n, d]`.
+        student_bias: b_k, `[..., n]`.
+        M: The theorem's M, positive: bias gap allowed for each unit of sine.
+
+    Returns:
+        Sine, bias gap and ε, each `[..., m, n]` in the weights' precision; lower is closer, and 0 is the same node up
+        to a positive scale. Cost: m·n·d, without an array of that size.
+
+    Raises:
+        ValueError: If M is not positive, or teacher and student have another number of inputs.
+
+    Source: the paper's ε-alignment in the lowest layer (REFERENCE, section 2).
+
+    Example:
+        >>> teacher, student = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> alignment = weight_alignment(teacher, torch.tensor([0.5]), student, torch.tensor([1.2, 0.5, 0.5]))
+        >>> alignment.sine
+        tensor([[0., 1., 1.]])
+        >>> alignment.epsilon
+        tensor([[0.1000, 1.0000, 1.0000]])
+    """
+    if M <= 0:
+        raise ValueError(f"expected M to be positive, got {M}")
+    if teacher_weight.shape[-1] != student_weight.shape[-1]:
+        raise ValueError(
+            "expected teacher and student weights of the same inputs, [..., nodes, d], "
+            f"got teacher {list(teacher_weight.shape)} and student {list(student_weight.shape)}"
+        )
+    unit_t, bias_t = _by_weight_norm(teacher_weight, teacher_bias)
+    unit_s, bias_s = _by_weight_norm(student_weight, student_bias)
+    difference = torch.cdist(unit_t, unit_s, compute_mode="donot_use_mm_for_euclid_dist")
+    total = torch.cdist(unit_t, -unit_s, compute_mode="donot_use_mm_for_euclid_dist")
+    sine = torch.where(difference < total, difference * total / 2, 1).clamp(max=1)
+    bias_gap = (bias_t.unsqueeze(-1) - bias_s.unsqueeze(-2)).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+    return WeightAlignment(sine, bias_gap, torch.maximum(sine, bias_gap / M))
+
+
+def _by_weight_norm(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights and bias divided by ‖w‖; 0 and infinity for a node without weights."""
+    norm = weight.norm(dim=-1)
+    zero = norm == 0
+    norm = norm.where(~zero, 1)
+    return weight / norm.unsqueeze(-1), (bias / norm).where(~zero, torch.inf)

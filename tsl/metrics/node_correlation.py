@@ -1,0 +1,39 @@
+"""Pearson correlation of every teacher node with every student node, streaming."""
+
+from torch import Tensor
+
+from tsl.metrics.functional.node_correlation import node_correlation_from_moments
+from tsl.metrics.moment_metric import MomentMetric
+
+
+class NodeCorrelation(MomentMetric):
+    """Pearson correlation ρ_jk of every teacher node with every student node; 0 where either is constant.
+
+    The streaming form of `tsl.metrics.functional.node_correlation`, which says more. Exact however the samples are
+    split over batches and processes; the state is R·(m·n + 2m + 2n) + 2 numbers in float64.
+
+    Args:
+        teacher_nodes: Number m of teacher nodes.
+        student_nodes: Number n of student nodes.
+        replicates: Number R of replicates, or None for activations without that axis.
+        kwargs: Passed to `torchmetrics.Metric`.
+
+    `compute` gives `[m, n]` or `[R, m, n]`, float64 in [−1, 1], higher is closer; it raises ValueError for fewer than 2
+    samples. Source: REFERENCE, section 2.
+
+    Example:
+        >>> import torch
+        >>> metric = NodeCorrelation(teacher_nodes=1, student_nodes=2)
+        >>> metric.update(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0, 0.0], [3.0, 1.0]]))
+        >>> metric.update(torch.tensor([[2.0]]), torch.tensor([[5.0, 0.0]]))
+        >>> metric.compute()
+        tensor([[1., 0.]], dtype=torch.float64)
+    """
+
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
+    full = False
+
+    def compute(self) -> Tensor:
+        """The correlations over all samples so far, `[..., m, n]`."""
+        return node_correlation_from_moments(self.layout.unpack(self.moments))

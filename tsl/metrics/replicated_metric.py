@@ -1,0 +1,98 @@
+"""What all metrics that compare a teacher's layer with a student's have in common."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from tsl.metrics.functional.activations import check_activations
+from tsl.metrics.functional.precision import accumulation_dtype
+from tsl.metrics.plotting import plot_value
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from tsl.metrics.plotting import Plot
+
+
+class ReplicatedMetric(Metric, ABC):
+    """A metric over activations of a teacher's layer and a student's.
+
+    Args:
+        teacher_nodes: Number m of teacher nodes.
+        student_nodes: Number n of student nodes.
+        replicates: Number R of replicates: activations are then `[R, samples, nodes]` and results `[R, ...]`. None is
+            for activations without that axis, `[samples, nodes]`.
+        kwargs: Passed to `torchmetrics.Metric`.
+
+    The name of a state says how it accumulates: metrics whose states have one name and size are updated alike, so they
+    may share them as a compute group of a `MetricCollection`.
+
+    Raises:
+        ValueError: If a number of nodes or replicates is not positive.
+    """
+
+    is_differentiable = True
+    higher_is_better = True
+    full_state_update = False
+
+    def __init__(self, teacher_nodes: int, student_nodes: int, replicates: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name, number in (
+            ("teacher_nodes", teacher_nodes),
+            ("student_nodes", student_nodes),
+            ("replicates", replicates),
+        ):
+            if number is not None and number < 1:
+                raise ValueError(f"expected {name} to be at least 1, got {number}")
+        self.teacher_nodes = teacher_nodes
+        self.student_nodes = student_nodes
+        self.replicates = replicates
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The leading axes of activations and results: `(R,)`, or none."""
+        return () if self.replicates is None else (self.replicates,)
+
+    def check(self, teacher: Tensor, student: Tensor) -> None:
+        """Refuse a batch of other shapes than the constructor was told.
+
+        Raises:
+            ValueError: If that is so.
+        """
+        check_activations(teacher, student)
+        for name, activations, nodes in (
+            ("teacher", teacher, self.teacher_nodes),
+            ("student", student, self.student_nodes),
+        ):
+            *leading, _, width = activations.shape
+            if (*leading, width) != (*self.leading, nodes):
+                expected = ", ".join(map(str, (*self.leading, "samples", nodes)))
+                raise ValueError(f"expected {name} activations [{expected}], got {list(activations.shape)}")
+
+    def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Axes | None = None) -> Plot:
+        """Draw a value: a heat map of teacher by student nodes, bars of replicates, or lines over steps.
+
+        Args:
+            val: What `compute` or `forward` gave, or a sequence of them; by default `compute()` is called.
+            ax: The matplotlib axes to draw into; by default those of a new figure.
+
+        Returns:
+            The matplotlib figure and axes. A heat map shows the mean over replicates.
+        """
+        bounds = (self.plot_lower_bound, self.plot_upper_bound)
+        return plot_value(self.compute() if val is None else val, ax, name=type(self).__name__, bounds=bounds)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
+        """Move the states; to a device that would refuse float64, in float32."""
+        dtype = accumulation_dtype(fn(torch.empty(0, device=self.device)).device)
+        for name, default in self._defaults.items():
+            if isinstance(default, Tensor) and default.is_floating_point() and default.dtype != dtype:
+                self._defaults[name] = default.to(dtype)
+                setattr(self, name, getattr(self, name).to(dtype))
+        return super()._apply(fn, exclude_state)

@@ -1,0 +1,189 @@
+"""The LightningModule that trains students on the outputs of fixed teachers."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+
+from tsl.errors import InputError
+from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
+from tsl.modules.losses import half_squared_error, mse
+from tsl.networks import MLP, Activations, Initialization
+from tsl.randomness import replicate_generators
+from tsl.theory.gradient_rule import backpropagated_error, gate
+
+
+class Observation(NamedTuple):
+    """What both networks computed for one batch of evaluation inputs."""
+
+    teacher: Activations
+    student: Activations
+
+
+class TeacherStudent(pl.LightningModule):
+    """Train R over-realized students, each on the outputs of its own fixed teacher.
+
+    A training batch is a chunk of K minibatches `[K, R, B, d]`, for which K optimizer steps are taken; an evaluation
+    batch is `[R, B, d]`. Losses are summed over replicates, so that gradients never mix.
+
+    Args:
+        teacher: Makes a teacher for a number of replicates, such as `tsl.networks.MLP` with everything but that.
+        teacher_initialization: How the teachers' weights are drawn.
+        student_initialization: How the students' weights start.
+        multiplier: Student nodes for each teacher node, in every hidden layer.
+        loss: Objective: from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`.
+        optimizer: Makes the optimizer of the students' trained parameters. It has to work elementwise (SGD, Adam, …),
+            or replicates would influence each other.
+        lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
+        trained_layers: Layers of the student that are trained, counted from 1 at the input to L + 1 at the output;
+            all where None. The others keep their initial weights.
+        replicates: Number R of independent experiments.
+        seed: Seed of replicate 0; replicate r has seed + r.
+    """
+
+    def __init__(
+        self,
+        teacher: Callable[[int], MLP],
+        teacher_initialization: Initialization,
+        student_initialization: Initialization,
+        multiplier: PositiveFloat = 1.0,
+        loss: Callable[[Tensor, Tensor], Tensor] = half_squared_error,
+        optimizer: OptimizerCallable = partial(torch.optim.SGD, lr=0.01),
+        lr_scheduler: LRSchedulerCallable | None = None,
+        trained_layers: list[PositiveInt] | None = None,
+        replicates: PositiveInt = 1,
+        seed: NonNegativeInt = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.make_teacher = teacher
+        self.teacher_initialization = teacher_initialization
+        self.student_initialization = student_initialization
+        self.multiplier = multiplier
+        self.loss = loss
+        self.make_optimizer = optimizer
+        self.make_lr_scheduler = lr_scheduler
+        self.trained_layers = trained_layers
+        self.replicates = replicates
+        self.seed = seed
+        self.train_loss = ReplicateMean(replicates)
+        self.val_loss = ReplicateMean(replicates)
+        self.val_mse = ReplicateMean(replicates)
+        self.gradient_sup_norm = ReplicateMaximum(replicates)
+
+    def configure_model(self) -> None:
+        """Make and initialize both networks, in the Trainer's precision and on its device.
+
+        Raises:
+            InputError: If a setting does not fit the networks.
+        """
+        if hasattr(self, "student"):
+            return
+        self.teacher = self.make_teacher(self.replicates)
+        self.student = self.teacher.widened(self.multiplier)
+        teacher_generators = replicate_generators("teacher", self.seed, self.replicates)
+        student_generators = replicate_generators("student", self.seed, self.replicates)
+        self.teacher_initialization(self.teacher, teacher_generators)
+        self.student_initialization(self.student, student_generators, self.teacher)
+        self.teacher.eval().requires_grad_(False)
+        if self.trained_layers is not None:
+            self._freeze_all_but(self.trained_layers)
+
+    def _freeze_all_but(self, trained_layers: list[int]) -> None:
+        layers = self.student.layers
+        if not trained_layers or max(trained_layers) > len(layers):
+            raise InputError(
+                f"model.init_args.trained_layers = {trained_layers}: name layers from 1 to {len(layers)} "
+                "(the output layer), at least one"
+            )
+        for number, layer in enumerate(layers, start=1):
+            layer.requires_grad_(number in trained_layers)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer of the trained parameters and, where asked for, its schedule."""
+        optimizer = self.make_optimizer([p for p in self.student.parameters() if p.requires_grad])
+        if self.make_lr_scheduler is None:
+            return optimizer
+        return [optimizer], [self.make_lr_scheduler(optimizer)]
+
+    def training_step(self, inputs: Tensor, batch_idx: int) -> None:
+        """Take one optimizer step for each of the K minibatches in `inputs`, `[K, R, B, d]`."""
+        if self.trainer.max_steps >= 0:
+            inputs = inputs[: self.trainer.max_steps - self.trainer.global_step]
+        # The teacher answers the whole chunk in one product for each layer: [R, K·B, d].
+        targets = self.teacher(inputs.transpose(0, 1).flatten(1, 2))
+        targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
+        optimizer = self.optimizers()
+        losses = []
+        for step_inputs, step_targets in zip(inputs, targets, strict=True):
+            loss = self.loss(self.student(step_inputs), step_targets)
+            optimizer.zero_grad()
+            self.manual_backward(loss.sum())
+            optimizer.step()
+            losses.append(loss.detach())
+        self._record_train_losses(torch.stack(losses))
+
+    def _record_train_losses(self, losses: Tensor) -> None:
+        if not losses.isfinite().all():
+            diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
+            raise InputError(
+                f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
+                "lower the learning rate (--model.init_args.optimizer.init_args.lr). "
+                "Records, metrics and checkpoints of earlier epochs are kept"
+            )
+        self.train_loss.update(losses)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's mean training loss anew."""
+        self.train_loss.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean training loss of the epoch and step the learning-rate schedule."""
+        self.log_scalars(replicate_scalars("train/loss", self.train_loss.compute()))
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics["val/loss"])
+        elif scheduler is not None:
+            scheduler.step()
+
+    def validation_step(self, inputs: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Observation:
+        """Both networks' activations for inputs `[R, B, d]`; the first dataloader also gives the validation losses."""
+        observed = Observation(self.teacher.activations(inputs), self.student.activations(inputs))
+        if dataloader_idx == 0:
+            teacher_output, student_output = observed.teacher.output, observed.student.output
+            samples = inputs.shape[1]
+            self.val_loss.update(self.loss(student_output, teacher_output), samples)
+            self.val_mse.update(mse(student_output, teacher_output), samples)
+            gates = [gate(pre, self.student.negative_slope) for pre in observed.student.pre]
+            weights = [layer.weight for layer in self.student.layers]
+            error = backpropagated_error(weights, gates, teacher_output - student_output)
+            self.gradient_sup_norm.update(error.abs().amax(dim=(1, 2)))
+        return observed
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the validation losses anew."""
+        for metric in (self.val_loss, self.val_mse, self.gradient_sup_norm):
+            metric.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss."""
+        self.log_scalars(replicate_scalars("val/loss", self.val_loss.compute()))
+
+    def log_scalars(self, scalars: dict[str, Tensor]) -> None:
+        """Log an epoch's scalars against the epoch (counted from 1; 0 is before training) and the optimizer step.
+
+        Lightning by itself would count epochs from 0, and chunks for steps.
+        """
+        trainer = self.trainer
+        if trainer.sanity_checking:  # Lightning drops what is logged in its sanity check: our evaluation before training
+            for logger in trainer.loggers:
+                logger.log_metrics({name: value.item() for name, value in scalars.items()} | {"epoch": 0}, step=0)
+            return
+        for name, value in scalars.items():
+            self.log(name, value, on_epoch=True, prog_bar=name in ("train/loss", "val/loss"), sync_dist=True)
+        self.log_dict({"epoch": float(trainer.current_epoch + 1), "step": float(trainer.global_step)}, on_epoch=True)

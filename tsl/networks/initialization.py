@@ -1,0 +1,165 @@
+"""How the weights of teacher and student start: one class for each way, chosen by `class_path` in a config.
+
+Every replicate is drawn from its own generator in float64 and then rounded to the network's precision, so that a
+replicate is the same network alone, among others, and in either precision.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jsonargparse.typing import NonNegativeFloat, PositiveFloat
+from torch import Generator, Tensor
+
+from tsl.errors import InputError
+from tsl.networks.mlp import MLP
+
+SEPARABLE_VALUES = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class Initialization(ABC):
+    """Fills the parameters of a network in place."""
+
+    @abstractmethod
+    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+        """Initialize `network`.
+
+        Args:
+            network: The network to fill.
+            generators: One generator for each replicate of `network`.
+            teacher: The initialized teacher, where `network` is its student.
+        """
+
+
+class SeparableInitialization(Initialization):
+    """The paper's teacher: separable weights, unit-norm nodes, and fan-out strengths that decay.
+
+    Every weight vector (of a node in a hidden layer; the fan-out of a node of the top hidden layer) is drawn uniformly
+    from {−1, −.75, …, .75, 1}ᵈ, no two of one layer in the same direction and none zero. The weight vectors of hidden
+    nodes are scaled to unit norm, and the fan-out of node j of the top hidden layer is divided by jᵖ. All biases are
+    constant. (REFERENCE: two-layer experiments of the paper's released code.)
+
+    Args:
+        polarity: The exponent p, or one for each replicate.
+        bias: Value of every bias.
+    """
+
+    def __init__(self, polarity: NonNegativeFloat | list[NonNegativeFloat] = 0.0, bias: float = -0.1) -> None:
+        self.polarity = polarity
+        self.bias = bias
+
+    @torch.no_grad()
+    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+        """Initialize `network`; see the class."""
+        polarity = per_replicate(self.polarity, len(generators), "teacher_initialization.init_args.polarity")
+        for layer in network.layers:
+            _, out_features, in_features = layer.weight.shape
+            if layer is network.layers[-1]:
+                fan_out = torch.stack([separable_rows(in_features, out_features, g) for g in generators])
+                node = torch.arange(1, in_features + 1, dtype=torch.float64, device="cpu")
+                layer.weight.copy_((fan_out * node[:, None] ** -polarity[:, None, None]).mT)
+            else:
+                rows = torch.stack([separable_rows(out_features, in_features, g) for g in generators])
+                layer.weight.copy_(rows / rows.norm(dim=-1, keepdim=True))
+            if layer.bias is not None:
+                layer.bias.fill_(self.bias)
+
+
+class GaussianInitialization(Initialization):
+    """Independent N(0, std²) weights and zero biases: the paper's two-layer student at std 0.005.
+
+    Args:
+        std: Standard deviation of every weight, or one for each replicate.
+    """
+
+    def __init__(self, std: PositiveFloat | list[PositiveFloat] = 0.005) -> None:
+        self.std = std
+
+    @torch.no_grad()
+    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+        """Initialize `network`; see the class."""
+        std = per_replicate(self.std, len(generators), "student_initialization.init_args.std")
+        for layer in network.layers:
+            shape = layer.weight.shape[1:]
+            normal = [torch.randn(shape, generator=g, dtype=torch.float64, device="cpu") for g in generators]
+            layer.weight.copy_(torch.stack(normal) * std[:, None, None])
+            if layer.bias is not None:
+                layer.bias.zero_()
+
+
+class AdversarialInitialization(Initialization):
+    """A start that favours or hinders one teacher node: the weakest, whose fan-out has the least norm.
+
+    After `base`, every lowest-layer weight vector w of the student is moved to w ± strength · ‖w‖ · u, where u is the
+    unit weight vector of the teacher's weakest node in the lowest layer.
+
+    Args:
+        base: The initialization to start from.
+        direction: Whether student nodes are pushed away from that teacher node or towards it.
+        strength: Length of the push in units of each student node's own norm.
+    """
+
+    def __init__(
+        self,
+        base: Initialization,
+        direction: Literal["away", "towards"] = "away",
+        strength: PositiveFloat = 1.0,
+    ) -> None:
+        self.base = base
+        self.direction = direction
+        self.strength = strength
+
+    @torch.no_grad()
+    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+        """Initialize `network`; see the class.
+
+        Raises:
+            InputError: If there is no teacher to favour or hinder.
+        """
+        if teacher is None:
+            raise InputError("AdversarialInitialization is for a student: it needs the teacher it starts against")
+        self.base(network, generators)
+        weakest = teacher.layers[1].weight.norm(dim=1).argmin(dim=-1)  # [R]
+        target = teacher.layers[0].weight[torch.arange(len(weakest)), weakest]  # [R, d]
+        target = target / target.norm(dim=-1, keepdim=True)
+        weight = network.layers[0].weight
+        push = self.strength if self.direction == "towards" else -self.strength
+        weight += push * weight.norm(dim=-1, keepdim=True) * target[:, None, :]
+
+
+def separable_rows(rows: int, dim: int, generator: Generator) -> Tensor:
+    """Rows drawn uniformly from {−1, −.75, …, 1}ᵈ, none zero and no two in the same direction, `[rows, dim]` float64.
+
+    Raises:
+        InputError: If so many rows of so few dimensions cannot be found.
+    """
+    values = torch.tensor(SEPARABLE_VALUES, dtype=torch.float64, device="cpu")
+    drawn = torch.zeros(rows, dim, dtype=torch.float64, device="cpu")
+    redraw = torch.ones(rows, dtype=torch.bool, device="cpu")
+    for _ in range(1000):
+        index = torch.randint(len(values), (int(redraw.sum()), dim), generator=generator, device="cpu")
+        drawn[redraw] = values[index]
+        unit = torch.nn.functional.normalize(drawn, dim=-1)
+        parallel_to_earlier = (unit @ unit.mT).tril(diagonal=-1).amax(dim=-1) > 1 - 1e-9
+        redraw = parallel_to_earlier | (unit == 0).all(dim=-1)
+        if not redraw.any():
+            return drawn
+    raise InputError(
+        f"no {rows} separable weight vectors found in {dim} dimensions: use fewer nodes or a larger input_dim"
+    )
+
+
+def per_replicate(value: float | Sequence[float], replicates: int, key: str) -> Tensor:
+    """One number for each replicate, `[R]` float64, from one number for all or a list.
+
+    Raises:
+        InputError: If a list has another length than there are replicates.
+    """
+    if isinstance(value, Sequence) and len(value) != replicates:
+        raise InputError(
+            f"model.init_args.{key} lists {len(value)} values for {replicates} replicates: give one number, "
+            "or one for each replicate"
+        )
+    values = torch.as_tensor(value, dtype=torch.float64, device="cpu")
+    return values.expand(replicates)

@@ -1,0 +1,33 @@
+"""Random generators, one for every purpose, replicate and epoch.
+
+Replicate r of a run draws from the seed `seed + r` alone, so it computes the same numbers whether it runs by itself or
+among many. A generator is a pure function of its arguments: nothing random has to be stored for a run to be resumed.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+
+Purpose = Literal["teacher", "student", "train_inputs", "val_inputs", "minibatches"]
+
+
+def generator(purpose: Purpose, seed: int, epoch: int = 0) -> torch.Generator:
+    """A CPU generator for one purpose of one replicate.
+
+    Args:
+        purpose: What is drawn; streams of different purposes are independent.
+        seed: The replicate's own seed, `seed_everything + replicate`; not negative.
+        epoch: The epoch the draw belongs to, for what is drawn anew in every epoch.
+
+    Returns:
+        A freshly seeded generator. The three numbers are mixed by `numpy.random.SeedSequence`, so that neighbouring
+        seeds give unrelated streams.
+    """
+    entropy = np.random.SeedSequence([seed, get_args(Purpose).index(purpose), epoch])
+    return torch.Generator().manual_seed(int(entropy.generate_state(1)[0]))
+
+
+def replicate_generators(purpose: Purpose, seed: int, replicates: int, epoch: int = 0) -> list[torch.Generator]:
+    """One generator for each replicate r, seeded by `seed + r`."""
+    return [generator(purpose, seed + replicate, epoch) for replicate in range(replicates)]

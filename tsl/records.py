@@ -1,0 +1,189 @@
+"""The tidy tables that a run writes and that figures read: `<run>/records/<table>/epoch_00003.parquet`.
+
+One file per table and evaluation epoch, so `pandas.read_parquet(run / "records" / "losses")` reads a whole table too.
+Epoch 0 is before training. Layers and nodes count from 1, replicates from 0 (replicate r has seed
+`seed_everything + r`), and `split` is "val" or "train".
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow
+import yaml
+
+from tsl.errors import InputError
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "teacher_nodes": (
+        *("epoch", "split", "replicate", "layer", "node", "best_correlation", "best_student"),
+        *(f"recovered_{threshold:.2f}" for threshold in THRESHOLDS),
+        *("matches_0.95", "observed", "strength"),
+    ),
+    "student_nodes": (
+        *("epoch", "split", "replicate", "layer", "node", "best_correlation", "best_teacher", "strength"),
+    ),
+    "layers": ("epoch", "split", "replicate", "layer", "rho_mean", "recovered_fraction_0.95"),
+    "losses": ("epoch", "replicate", "train_loss", "val_loss", "val_mse", "gradient_sup_norm"),
+    "pairs": ("epoch", "split", "replicate", "layer", "teacher_node", "student_node", "correlation"),
+}
+"""The columns that every file of a table has, in this order."""
+
+MORE_COLUMNS = {"teacher_nodes": r"(recovered|matches)_0\.\d+", "layers": r".+"}
+"""Names a table's further columns may have: other thresholds, and measures of a whole layer (cka, rho_mean_null)."""
+
+KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node")
+"""The columns that say which row it is; a table is sorted by those it has."""
+
+FROM_ONE = ("layer", "node", "teacher_node", "student_node", "best_student", "best_teacher")
+
+
+class DamagedRecordsError(InputError):
+    """A file of a run is there and cannot be read; the message names it."""
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file to write or replace. Its directory exists.
+
+    Yields:
+        A hidden path beside it to write to; it takes the place of `path` when the block ends without an exception.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(run_dir: Path | str, table: str, epoch: int, frame: pd.DataFrame) -> Path:
+    """Write one table of one evaluation epoch, replacing it if it is there.
+
+    Args:
+        run_dir: The run's directory; made if it does not exist.
+        table: A key of `COLUMNS`.
+        epoch: Epochs trained so far; every row of the frame carries it as well.
+        frame: The rows, with the columns of `COLUMNS[table]` and those that `MORE_COLUMNS` allows.
+
+    Returns:
+        The file written.
+
+    Raises:
+        ValueError: If the table is unknown, a column is missing or unknown, or a value is out of range.
+    """
+    path = _table_dir(run_dir, table) / f"epoch_{epoch:05d}.parquet"
+    _check(table, epoch, frame)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    more = [column for column in frame if column not in COLUMNS[table]]
+    with written_whole(path) as temporary:
+        frame[[*COLUMNS[table], *more]].to_parquet(temporary, index=False)
+    return path
+
+
+def read_table(run_dir: Path | str, table: str) -> pd.DataFrame:
+    """Read one table of a run, all epochs.
+
+    Args:
+        run_dir: The run's directory.
+        table: A key of `COLUMNS`.
+
+    Returns:
+        The rows, sorted by epoch and the table's other `KEYS`.
+
+    Raises:
+        ValueError: If the table is unknown.
+        InputError: If the directory is no run, or the run has no such table.
+        DamagedRecordsError: If a file cannot be read or lacks columns.
+    """
+    directory = _table_dir(run_dir, table)
+    _check_run(run_dir)
+    paths = sorted(directory.glob("epoch_*.parquet"))
+    if not paths:
+        callback = "the callback tsl.callbacks.SpecializationRecords"
+        remedy = f"`pairs: true` of {callback}" if table == "pairs" else callback
+        raise InputError(f"{run_dir} has no records of {table!r}; {remedy} writes them: run it again with that")
+    frame = pd.concat([_read_file(path, table) for path in paths], ignore_index=True)
+    return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
+
+
+def read_config(run_dir: Path | str) -> dict[str, Any]:
+    """Read a run's `config.yaml` as plain dicts, lists and values.
+
+    Args:
+        run_dir: The run's directory.
+
+    Returns:
+        The nested configuration.
+
+    Raises:
+        InputError: If the directory is no run, or has no configuration.
+        DamagedRecordsError: If the file is no YAML mapping.
+    """
+    _check_run(run_dir)
+    path = Path(run_dir) / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"{run_dir} has no config.yaml, which every run of tsl.fit writes; copy it beside its records")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
+    if not isinstance(config, dict):
+        raise DamagedRecordsError(f"{path} is damaged: expected a mapping of settings, got {type(config).__name__}")
+    return config
+
+
+def _table_dir(run_dir: Path | str, table: str) -> Path:
+    if table not in COLUMNS:
+        raise ValueError(f"unknown table {table!r}; the tables are {', '.join(COLUMNS)}")
+    return Path(run_dir) / "records" / table
+
+
+def _check_run(run_dir: Path | str) -> None:
+    directory = Path(run_dir)
+    if not directory.is_dir():
+        raise InputError(f"{run_dir} is no run directory: there is no such directory")
+    if not (directory / "config.yaml").exists() and not (directory / "records").exists():
+        raise InputError(f"{run_dir} is no run directory: it holds neither config.yaml nor records/")
+
+
+def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:
+    required = COLUMNS[table]
+    missing = [column for column in required if column not in frame]
+    allowed = re.compile(MORE_COLUMNS.get(table, r"(?!)"))
+    unknown = [column for column in frame if column not in required and not allowed.fullmatch(str(column))]
+    if missing or unknown:
+        raise ValueError(f"columns of {table!r}: missing {missing}, unknown {unknown}; required are {list(required)}")
+    if frame.empty:
+        raise ValueError(f"no rows for {table!r} at epoch {epoch}")
+    if not (frame["epoch"] == epoch).all():
+        raise ValueError(f"{table!r} of epoch {epoch} has rows of epochs {sorted(set(frame['epoch']))}")
+    if "split" in frame and not frame["split"].isin(["val", "train"]).all():
+        raise ValueError(f"split is 'val' or 'train', got {sorted(set(frame['split']))}")
+    for column in FROM_ONE:
+        if column in frame and frame[column].min() < 1:
+            raise ValueError(f"{column} counts from 1, got {frame[column].min()}")
+
+
+def _read_file(path: Path, table: str) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
+    missing = [column for column in COLUMNS[table] if column not in frame]
+    if missing:
+        raise DamagedRecordsError(f"{path} is damaged: it lacks the columns {missing}")
+    return frame
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

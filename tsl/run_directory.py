@@ -1,0 +1,124 @@
+"""Where a run is written, `<root>/<experiment>/<version>/`, and how a stopped run goes on in the same place."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+
+from tsl.errors import InputError
+
+# What may differ when a run goes on: how long, where and how watched, but not what it computes.
+MAY_CHANGE = ("trainer", "checkpoint", "records", "ckpt_path", "weights_only", "version")
+
+
+class RunLogger(CSVLogger):
+    """Lightning's CSV logger, except that a resumed run adds to its metrics.csv instead of deleting it.
+
+    Args:
+        root: Directory of all runs.
+        experiment: Name that related runs share.
+        version: Name of this run; the next free `version_<n>` where None.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], experiment: str, version: str | None = None) -> None:
+        super().__init__(root, name=experiment, version=version, flush_logs_every_n_steps=1)
+
+    @property
+    def experiment(self) -> ExperimentWriter:
+        """The writer behind the logger."""
+        if self._experiment is None:
+            self._experiment = _AppendingWriter(self.log_dir)
+        return self._experiment
+
+
+class _AppendingWriter(ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        if os.path.exists(self.metrics_file_path):
+            with open(self.metrics_file_path, newline="") as file:
+                self.metrics_keys = next(csv.reader(file), [])
+
+
+def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path: str) -> Path:
+    """The checkpoint file that `--ckpt_path` means.
+
+    Args:
+        root: Directory of all runs.
+        experiment: Name that related runs share.
+        version: Name of the run; any run of the experiment where None.
+        ckpt_path: A file, or "last" for the newest `last.ckpt`.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if ckpt_path != "last":
+        if not Path(ckpt_path).is_file():
+            raise InputError(f"--ckpt_path {ckpt_path}: no such file. Give a checkpoint, or 'last' for the newest one")
+        return Path(ckpt_path)
+    candidates = list((root / experiment).glob(f"{version or '*'}/checkpoints/last.ckpt"))
+    if not candidates:
+        raise InputError(
+            f"--ckpt_path last: {root / experiment / (version or '')} holds no checkpoints/last.ckpt. Check --experiment "
+            "and --version, or leave --ckpt_path out to start a new run"
+        )
+    return max(candidates, key=lambda path: path.stat().st_mtime)
+
+
+def run_of_checkpoint(checkpoint: Path) -> Path | None:
+    """The run directory that a checkpoint lies in, or None if it lies elsewhere."""
+    run = checkpoint.resolve().parent.parent
+    return run if (run / "config.yaml").is_file() else None
+
+
+def check_same_run(run: Path, config: dict[str, Any]) -> None:
+    """Refuse to go on with a run under settings that change what it computes.
+
+    Args:
+        run: The run directory.
+        config: The settings of now, as a nested dictionary of plain values.
+
+    Raises:
+        InputError: Naming every setting that differs.
+    """
+    before = flatten(yaml.safe_load((run / "config.yaml").read_text()))
+    now = flatten(config)
+    changed = [
+        f"  {key}: {before.get(key)} in the run, {now.get(key)} now"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key.split(".")[0] not in MAY_CHANGE
+    ]
+    if changed:
+        raise InputError(
+            f"{run} was run with other settings:\n" + "\n".join(changed) + "\nResume it with the same ones "
+            f"(--config {run}/config.yaml --ckpt_path last), or leave --ckpt_path out to start a new run"
+        )
+
+
+def drop_rows_after(run: Path, step: int) -> None:
+    """Remove the rows of metrics.csv later than an optimizer step: a resumed run writes them again."""
+    path = run / "metrics.csv"
+    if not path.is_file():
+        return
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        rows = [row for row in reader if int(row["step"]) <= step]
+    partial = path.with_name(".metrics.csv")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=reader.fieldnames or [])
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(path)
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as one level, its keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

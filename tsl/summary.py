@@ -1,0 +1,46 @@
+"""The outcome of a run, told to the person who started it."""
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from tsl.records import read_table
+
+
+def print_summary(run: str) -> None:
+    """Print the last recorded epoch of a run, and where the run was written."""
+    console = Console()
+    console.print(layer_table(run))
+    losses = read_table(run, "losses")
+    last = losses[losses["epoch"] == losses["epoch"].max()]
+    console.print(
+        f"epoch {last['epoch'].iloc[0]}: train loss {last['train_loss'].mean():.3g}, "
+        f"val loss {last['val_loss'].mean():.3g}, val mse {last['val_mse'].mean():.3g} "
+        f"(mean over {len(last)} replicates)"
+    )
+    console.print(f"run written to {run}", soft_wrap=True)
+
+
+def layer_table(run: str) -> Table:
+    """How far each layer has specialized at the last recorded epoch of a run, on validation data."""
+    layers, nodes = (last_epoch(read_table(run, table)) for table in ("layers", "teacher_nodes"))
+    table = Table(title="Specialization of student nodes to teacher nodes")
+    for heading in ("layer", "ρ_mean", "recovered at 0.95", "best teacher node", "worst teacher node"):
+        table.add_column(heading, justify="right")
+    for layer, rows in layers.groupby("layer"):
+        correlation = nodes[nodes["layer"] == layer].groupby("node")["best_correlation"].mean()
+        best, worst = correlation.idxmax(), correlation.idxmin()
+        table.add_row(
+            str(layer),
+            f"{rows['rho_mean'].mean():.4f}",
+            f"{rows['recovered_fraction_0.95'].mean():.1%}",
+            f"{best} (ρ* {correlation[best]:.3f})",
+            f"{worst} (ρ* {correlation[worst]:.3f})",
+        )
+    return table
+
+
+def last_epoch(records: pd.DataFrame) -> pd.DataFrame:
+    """The validation rows of the last epoch in a table."""
+    records = records[records["split"] == "val"]
+    return records[records["epoch"] == records["epoch"].max()]

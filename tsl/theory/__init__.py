@@ -1,0 +1,1 @@
+"""What the theorems say, as functions of tensors."""
