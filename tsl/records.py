@@ -109,9 +109,11 @@ def read_table(run_dir: Path | str, table: str) -> pd.DataFrame:
     _check_run(run_dir)
     paths = sorted(directory.glob("epoch_*.parquet"))
     if not paths:
-        callback = "the callback tsl.callbacks.SpecializationRecords"
-        remedy = f"`pairs: true` of {callback}" if table == "pairs" else callback
-        raise InputError(f"{run_dir} has no records of {table!r}; {remedy} writes them: run it again with that")
+        callback = "tsl.callbacks.SpecializationRecords"
+        cause = f"it stopped before its first evaluation, or ran without {callback}: run it again"
+        if table == "pairs":
+            cause = f"run it again with `--records.pairs true` (`pairs: true` of {callback})"
+        raise InputError(f"{run_dir} has no records of {table!r}; {cause}")
     frame = pd.concat([_read_file(path, table) for path in paths], ignore_index=True)
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
 

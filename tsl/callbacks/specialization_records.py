@@ -1,5 +1,6 @@
 """Measures how far student nodes have specialized, and writes it as records and logged scalars."""
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
@@ -25,6 +26,19 @@ class LayerMeasures(nn.Module):
         self.observation = BoundaryObservation(teacher_nodes, student_nodes, replicates)
         self.teacher_strength = ReplicateMean(replicates, teacher_nodes)
         self.student_strength = ReplicateMean(replicates, student_nodes)
+        self.shape = replicates, teacher_nodes, student_nodes
+
+    def results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Correlation and observation `[R, m, n]`, strength of teacher nodes `[R, m]` and of student nodes `[R, n]`."""
+        replicates, teacher_nodes, student_nodes = self.shape
+        values = (
+            (self.correlation.compute(), self.shape),
+            (self.observation.compute(), self.shape),
+            (self.teacher_strength.compute().sqrt(), (replicates, teacher_nodes)),
+            (self.student_strength.compute().sqrt(), (replicates, student_nodes)),
+        )
+        # torchmetrics squeezes results of a single number
+        return tuple(value.numpy(force=True).reshape(shape) for value, shape in values)
 
 
 class SpecializationRecords(pl.Callback):
@@ -104,14 +118,8 @@ class SpecializationRecords(pl.Callback):
                 write_table(trainer.log_dir, table, epoch, pd.concat(frames, ignore_index=True).assign(epoch=epoch))
 
     def _layer_frames(self, measures: LayerMeasures) -> dict[str, pd.DataFrame]:
-        correlation = measures.correlation.compute().numpy(force=True)
-        frames = layer_frames(
-            correlation,
-            measures.observation.compute().numpy(force=True),
-            measures.teacher_strength.compute().sqrt().numpy(force=True),
-            measures.student_strength.compute().sqrt().numpy(force=True),
-            self.thresholds,
-        )
+        correlation, *others = measures.results()
+        frames = layer_frames(correlation, *others, thresholds=self.thresholds)
         if self.pairs:
             frames["pairs"] = tidy({"correlation": correlation}, ("replicate", "teacher_node", "student_node"))
         return frames
@@ -124,7 +132,7 @@ class SpecializationRecords(pl.Callback):
             "val_mse": pl_module.val_mse.compute(),
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),
         }
-        return tidy({name: values.numpy(force=True) for name, values in losses.items()}, ("replicate",))
+        return tidy({name: np.atleast_1d(values.numpy(force=True)) for name, values in losses.items()}, ("replicate",))
 
     @staticmethod
     def _scalars(layers: list[pd.DataFrame]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 def gate(pre_activation: Tensor, negative_slope: float = 0.0) -> Tensor:
     """The derivative D_l(x) of a (leaky) ReLU at its pre-activations, of their shape; the slope at 0 is the leak."""
-    return torch.where(pre_activation > 0, 1.0, negative_slope).to(pre_activation.dtype)
+    return torch.where(pre_activation > 0, torch.ones_like(pre_activation), negative_slope)
 
 
 def backpropagated_error(weights: Sequence[Tensor], gates: Sequence[Tensor], error: Tensor) -> Tensor:

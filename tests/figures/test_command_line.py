@@ -1,0 +1,135 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from tsl.figures.__main__ import main
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def run(make_run: MakeRun) -> Path:
+    return make_run(pairs=True, max_epochs=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "suffix", "start"),
+    [
+        ("l-shape", ["--epoch", "2"], ".pdf", b"%PDF"),
+        ("success-rate", ["--early-epoch", "1"], ".png", b"\x89PNG"),
+        ("convergence", [], ".SVG", b"<?xml"),
+        ("trajectories", ["--replicates", "0", "2"], ".png", b"\x89PNG"),
+    ],
+)
+def test_writes_the_figure_and_prints_its_path(
+    run: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    options: list[str],
+    suffix: str,
+    start: bytes,
+):
+    out = tmp_path / "new" / "folder" / f"figure{suffix}"
+    assert main([name, str(run), "--out", str(out), *options]) == 0
+    assert out.read_bytes().startswith(start)
+    assert list(out.parent.iterdir()) == [out]
+    assert capfd.readouterr() == (f"{out}\n", "")
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.count("\n") == 1
+    return written.err
+
+
+def test_an_unknown_suffix(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["convergence", str(run), "--out", str(tmp_path / "figure.jpg")]) == 2
+    assert "figure.jpg: the suffix says the format; expected one of .pdf, .png, .svg" in one_line(capsys)
+
+
+def test_no_run_directory(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "figure.png"
+    assert main(["convergence", str(run), str(tmp_path / "absent"), "--out", str(out)]) == 2
+    assert one_line(capsys).startswith(f"error: {tmp_path / 'absent'} is no run directory")
+    assert not out.exists()
+
+
+def test_trajectories_without_pairs(make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["trajectories", str(make_run("other")), "--out", str(tmp_path / "figure.png")]) == 2
+    assert "`pairs: true` of tsl.callbacks.SpecializationRecords" in one_line(capsys)
+
+
+def test_a_damaged_run_is_named_and_the_rest_drawn(
+    make_run: MakeRun, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    damaged = make_run("damaged", multiplier=5) / "records" / "losses" / "epoch_00003.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    out = tmp_path / "figure.png"
+    assert main(["convergence", str(damaged.parents[2]), "--out", str(out)]) == 2
+    assert one_line(capsys).startswith(f"error: {damaged} is damaged")
+    assert main(["convergence", str(damaged.parents[2]), str(run), "--out", str(out)]) == 0
+    written = capsys.readouterr()
+    assert written.err.startswith(f"warning: run left out: {damaged} is damaged")
+    assert written.out == f"{out}\n"
+
+
+def test_other_differences_are_warned_of(
+    make_run: MakeRun, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    other = make_run("other", multiplier=1, max_epochs=5, learning_rate=0.1)
+    assert main(["convergence", str(run), str(other), "--out", str(tmp_path / "figure.png")]) == 0
+    warning = "warning: the runs also differ in model.init_args.learning_rate (None, 0.1)\n"
+    assert capsys.readouterr().err == warning
+
+
+def test_a_figure_is_written_whole_or_not_at_all(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "figures" / "figure.png"
+    assert main(["convergence", str(run), "--out", str(out)]) == 0
+    before = out.read_bytes()
+    capsys.readouterr()
+
+    def half_write(figure: Figure, path: Path, **_: object) -> None:
+        path.write_bytes(before[:50])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", half_write)
+    assert main(["convergence", str(run), "--out", str(out)]) == 2
+    assert one_line(capsys) == "error: disk full\n"
+    assert out.read_bytes() == before
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_parent_that_is_a_file(run: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["convergence", str(run), "--out", str(run / "config.yaml" / "figure.png")]) == 2
+    assert "config.yaml" in one_line(capsys)
+
+
+def test_arguments_that_do_not_parse(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main(["convergence", "run"])
+    assert "the following arguments are required: --out" in capsys.readouterr().err
+
+
+def test_as_a_module_in_its_own_process(run: Path, tmp_path: Path):
+    out = tmp_path / "figure.svg"
+    command = [sys.executable, "-W", "error", "-m", "tsl.figures", "l-shape", str(run), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{out}\n", "")
+    assert "<svg" in out.read_text()
+
+
+def test_starts_without_torch_and_without_global_figures():
+    check = (
+        "import sys, tsl.figures.__main__;"
+        "print([name for name in ('torch', 'pytorch_lightning', 'matplotlib.pyplot') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,209 @@
+"""What is drawn, compared with the records."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tsl.errors import InputError
+from tsl.figures import convergence, l_shape, success_rate, trajectories
+from tsl.figures.runs import Run, load_run
+from tsl.figures.style import LINE_STYLES, MARKERS, PALETTE, curve_style
+from tsl.records import read_table
+
+MakeRun = Callable[..., Path]
+
+
+def loaded(paths: Sequence[Path], table: str) -> list[Run]:
+    return [load_run(path, table) for path in paths]
+
+
+def titles(figure: Figure) -> list[str]:
+    return [panel.get_title() for panel in figure.axes]
+
+
+def lines(panel: Axes, label: str) -> list[tuple[list[float], list[float]]]:
+    found = [line for line in panel.get_lines() if line.get_label() == label]
+    return [(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in found]
+
+
+def notes(figure: Figure) -> str:
+    return figure.get_supxlabel()
+
+
+@pytest.fixture
+def grid_of_runs(make_run: MakeRun) -> list[Path]:
+    return [
+        make_run(f"m{m}p{p:g}", multiplier=m, polarity=p, splits=("val", "train")) for m in (1, 2) for p in (0.0, 1.0)
+    ]
+
+
+def test_convergence_draws_mean_and_spread_of_logarithms(grid_of_runs: list[Path]):
+    figure = convergence.draw(loaded(grid_of_runs, "losses"))
+    assert titles(figure) == ["$p = 0$", "$p = 1$"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1×", "2×"]
+    table = read_table(grid_of_runs[3], "losses").pivot(index="epoch", columns="replicate", values="val_mse")
+    logarithms = np.log10(table.to_numpy())  # (epochs, replicates)
+    ((x, y),) = lines(figure.axes[1], "2×")
+    assert x == list(range(7))
+    np.testing.assert_allclose(y, logarithms.mean(1))
+    band = figure.axes[1].collections[1].get_paths()[0].vertices
+    spread = logarithms.std(1, ddof=1)
+    np.testing.assert_allclose(band[band[:, 0] == 4][:, 1].min(), logarithms.mean(1)[4] - spread[4])
+    np.testing.assert_allclose(band[band[:, 0] == 4][:, 1].max(), logarithms.mean(1)[4] + spread[4])
+    assert notes(figure) == "mean ± standard deviation over 3 seeds"
+
+
+def test_convergence_pools_runs_of_other_seeds(make_run: MakeRun):
+    paths = [make_run("first", seed=0), make_run("second", seed=3)]
+    figure = convergence.draw(loaded(paths, "losses"))
+    ((_, y),) = lines(figure.axes[0], "2×")
+    losses = np.concatenate([read_table(path, "losses").query("epoch == 6")["val_mse"] for path in paths])
+    assert y[-1] == pytest.approx(np.log10(losses).mean())
+
+
+def test_convergence_of_one_seed_has_a_line(make_run: MakeRun):
+    path = make_run(replicates=1)
+    ((_, y),) = lines(convergence.draw(loaded([path], "losses")).axes[0], "2×")
+    np.testing.assert_allclose(y, np.log10(read_table(path, "losses")["val_mse"]))
+
+
+@pytest.mark.parametrize("loss", [0.0, np.nan, np.inf])
+def test_losses_without_a_logarithm_are_counted(make_run: MakeRun, loss: float):
+    (run,) = loaded([make_run()], "losses")
+    run.table.loc[run.table["epoch"] == 6, "val_mse"] = loss
+    figure = convergence.draw([run])
+    assert "3 of 21 losses are 0 or not finite and left out" in notes(figure)
+    assert lines(figure.axes[0], "2×")[0][0] == list(range(6))
+    run.table["val_mse"] = loss
+    assert "21 of 21 losses" in notes(convergence.draw([run]))
+
+
+def test_success_rate_early_dotted_and_at_the_end_solid(grid_of_runs: list[Path]):
+    figure = success_rate.draw(loaded(grid_of_runs, "teacher_nodes"), early_epoch=2)
+    assert titles(figure) == ["$p = 0$", "$p = 1$"]
+    table = read_table(grid_of_runs[3], "teacher_nodes").query("split == 'val'")
+    drawn = [line for line in figure.axes[1].get_lines() if line.get_label() == "2×"]
+    assert [line.get_linestyle() for line in drawn] == [":", "-"]
+    for line, epoch in zip(drawn, (2, 6), strict=True):
+        recovered = table[table["epoch"] == epoch].pivot(index="node", columns="replicate", values="recovered_0.95")
+        assert list(line.get_xdata()) == [1, 2, 3, 4]
+        np.testing.assert_allclose(line.get_ydata(), recovered.mean(axis=1))
+    assert 0 < np.mean(drawn[1].get_ydata()) <= 1
+    low, high = figure.axes[1].get_ylim()
+    assert low < 0
+    assert high > 1
+
+
+def test_success_rate_is_of_evaluation_inputs(make_run: MakeRun):
+    (run,) = loaded([make_run(splits=("val", "train"))], "teacher_nodes")
+    run.table["recovered_0.95"] = run.table["split"] == "val"
+    for line in success_rate.draw([run]).axes[0].get_lines():
+        assert list(line.get_ydata()) == [1, 1, 1, 1]
+
+
+def test_success_rate_notes_a_missing_epoch(make_run: MakeRun):
+    paths = [make_run("whole", multiplier=1), make_run("sparse", epochs=[0, 6])]
+    figure = success_rate.draw(loaded(paths, "teacher_nodes"))
+    assert "runs/sparse: epoch 5 is not in the records" in notes(figure)
+    assert len(lines(figure.axes[0], "1×")) == 2
+    assert len(lines(figure.axes[0], "2×")) == 1
+    figure = success_rate.draw(loaded(paths[1:], "teacher_nodes"))
+    assert [line.get_linestyle() for line in figure.axes[0].get_lines()] == ["-"]
+
+
+def test_success_rate_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
+    figure = success_rate.draw(loaded([make_run(layers=4)], "teacher_nodes"))
+    assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3, 4)]
+
+
+def test_l_shape_has_a_point_for_each_student_node(grid_of_runs: list[Path]):
+    figure = l_shape.draw(loaded(grid_of_runs, "student_nodes"))
+    assert [panel.get_ylabel() for panel in figure.axes[::2]] == ["1×\n$\\|v_k\\|$", "2×\n$\\|v_k\\|$"]
+    assert titles(figure)[:2] == ["$p = 0$", "$p = 1$"]
+    points = read_table(grid_of_runs[3], "student_nodes").query("split == 'train' and epoch == 6")
+    drawn = figure.axes[3].collections[0]
+    np.testing.assert_array_equal(drawn.get_offsets(), points[["best_correlation", "strength"]])
+    colors = np.asarray(drawn.get_array())  # one value per seed
+    assert len(np.unique(colors)) == 3
+    np.testing.assert_array_equal(colors, points["replicate"] + 1)
+    assert "training inputs" in figure.axes[3].get_xlabel()
+
+
+def test_l_shape_of_evaluation_inputs_where_a_run_lacks_training_ones(make_run: MakeRun):
+    paths = [make_run("both", splits=("val", "train")), make_run("val", multiplier=1)]
+    figure = l_shape.draw(loaded(paths, "student_nodes"), epoch=3)
+    assert "evaluation inputs" in figure.axes[1].get_xlabel()
+    points = read_table(paths[0], "student_nodes").query("split == 'val' and epoch == 3")
+    offsets = figure.axes[1].collections[0].get_offsets()
+    np.testing.assert_array_equal(offsets, points[["best_correlation", "strength"]])
+
+
+def test_l_shape_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
+    path = make_run(layers=3)
+    figure = l_shape.draw(loaded([path], "student_nodes"))
+    assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3)]
+    assert r"\beta_{kk}" in figure.axes[0].get_ylabel()
+    assert figure.axes[2].collections[0].get_offsets().shape == (3 * 8, 2)
+
+
+def test_l_shape_at_an_epoch_that_was_not_recorded(make_run: MakeRun):
+    paths = [make_run("whole"), make_run("sparse", multiplier=1, epochs=[0, 6])]
+    assert "runs/sparse: epoch 3 is not in" in notes(l_shape.draw(loaded(paths, "student_nodes"), epoch=3))
+    with pytest.raises(InputError, match=r"no run has records of epoch 9; recorded are \[0, 1, 2, 3, 4, 5, 6\]"):
+        l_shape.draw(loaded(paths, "student_nodes"), epoch=9)
+
+
+def test_l_shape_clips_no_point(make_run: MakeRun):
+    (run,) = loaded([make_run()], "student_nodes")
+    run.table.loc[run.table["node"] == 1, "best_correlation"] = -0.4
+    left, right = l_shape.draw([run]).axes[0].get_xlim()
+    assert left <= -0.4
+    assert right > 1
+
+
+def test_trajectories_draw_every_pair(make_run: MakeRun):
+    path = make_run(pairs=True, seed=5, splits=("val", "train"))
+    figure = trajectories.draw(loaded([path], "pairs"), replicates=[2, 0])
+    assert titles(figure)[:4] == [f"teacher node $j = {j}$" for j in (1, 2, 3, 4)]
+    assert [panel.get_ylabel().split("\n")[0] for panel in figure.axes[::4]] == ["seed 7", "seed 5"]
+    table = read_table(path, "pairs").query("split == 'val'")
+    for row, replicate in enumerate((2, 0)):
+        for j in (1, 2, 3, 4):
+            for k in range(1, 9):
+                pair = table.query(f"replicate == {replicate} and teacher_node == {j} and student_node == {k}")
+                drawn = lines(figure.axes[4 * row + j - 1], f"student node {k}")
+                assert drawn == [(pair["epoch"].tolist(), pair["correlation"].tolist())]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [f"{k}" for k in range(1, 9)]
+
+
+def test_trajectories_of_the_first_replicates_and_the_lowest_layer(make_run: MakeRun):
+    path = make_run(pairs=True, replicates=4, layers=2, max_epochs=2)
+    figure = trajectories.draw(loaded([path], "pairs"))
+    assert len(figure.axes) == 3 * 4
+    assert len(lines(figure.axes[0], "student node 1")[0][0]) == 3
+    assert "lowest layer" in notes(figure)
+
+
+def test_trajectories_of_several_runs_are_numbered(make_run: MakeRun):
+    paths = [make_run("first", pairs=True, replicates=1), make_run("second", pairs=True, replicates=1, multiplier=1)]
+    figure = trajectories.draw(loaded(paths, "pairs"))
+    assert figure.axes[4].get_ylabel().startswith("run 2, seed 0")
+    assert "run 2: runs/second" in notes(figure)
+    assert len(figure.axes[4].get_lines()) == 4
+
+
+def test_trajectories_of_a_replicate_that_is_not_there(make_run: MakeRun):
+    with pytest.raises(InputError, match=r"has replicates 0 to 2, not \[3\]; mend --replicates"):
+        trajectories.draw(loaded([make_run(pairs=True)], "pairs"), replicates=[0, 3])
+
+
+def test_curves_differ_without_colour_too():
+    styles = [curve_style(index) for index in range(len(PALETTE))]
+    assert len({style["color"] for style in styles}) == len(PALETTE)
+    assert len({style["marker"] for style in styles}) == len(MARKERS)
+    without_colour = {(style["marker"], style["linestyle"]) for style in map(curve_style, range(28))}
+    assert len(without_colour) == len(MARKERS) * len(LINE_STYLES)

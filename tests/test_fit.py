@@ -1,0 +1,132 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from tsl.fit import main
+from tsl.records import COLUMNS, read_table
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--config", str(ROOT / "configs/two_layer.yaml"), "--config", str(ROOT / "tests/tiny.yaml")]
+
+
+@pytest.fixture
+def tsl_fit(tmp_path: Path) -> Callable[..., Path]:
+    """Run the tiny configuration with further arguments; gives the directory of all runs."""
+
+    def run(*arguments: str) -> Path:
+        main([*TINY, "--trainer.default_root_dir", str(tmp_path), *arguments])
+        return tmp_path
+
+    return run
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_same_records(first: Path, second: Path) -> None:
+    for table in ("teacher_nodes", "student_nodes", "layers", "losses"):
+        pd.testing.assert_frame_equal(read_table(first, table), read_table(second, table), check_exact=True)
+
+
+def test_a_run_directory_holds_what_was_promised_and_the_outcome_is_told(
+    tsl_fit: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tsl_fit() / "tiny/version_0"
+    assert {path.name for path in run.iterdir()} == {"config.yaml", "metrics.csv", "checkpoints", "records"}
+    for table in ("teacher_nodes", "student_nodes", "layers", "losses"):
+        records = read_table(run, table)
+        assert list(records["epoch"].unique()) == [0, 1, 2]
+        assert set(COLUMNS[table]) <= set(records)
+    assert len(read_table(run, "teacher_nodes")) == 3 * 2 * 4
+    assert len(read_table(run, "student_nodes")) == 3 * 2 * 8
+    metrics = pd.read_csv(run / "metrics.csv")
+    assert sorted(metrics["epoch"].unique()) == [0, 1, 2]
+    assert sorted(metrics["step"].unique()) == [0, 8, 16]
+    promised = ("train/loss", "val/loss", "specialization/layer1/rho_mean", "specialization/layer1/recovered_0.95")
+    assert {*promised, *(f"{name}_std" for name in promised)} <= set(metrics)
+    told = capsys.readouterr().out
+    assert "Specialization of student nodes to teacher nodes" in told
+    assert str(run) in told.replace("\n", "")
+
+
+def test_logged_scalars_are_the_means_of_the_records(tsl_fit: Callable[..., Path]) -> None:
+    run = tsl_fit() / "tiny/version_0"
+    metrics, losses, layers = pd.read_csv(run / "metrics.csv"), read_table(run, "losses"), read_table(run, "layers")
+    for epoch in range(3):
+        logged = metrics[metrics["epoch"] == epoch].max()
+        of_epoch = losses[losses["epoch"] == epoch]
+        assert logged["val/loss"] == pytest.approx(of_epoch["val_loss"].mean(), rel=1e-6)
+        assert logged["val/loss_std"] == pytest.approx(of_epoch["val_loss"].std(), rel=1e-6)
+        if epoch:
+            assert logged["train/loss"] == pytest.approx(of_epoch["train_loss"].mean(), rel=1e-6)
+        rho = layers[layers["epoch"] == epoch]["rho_mean"].mean()
+        assert logged["specialization/layer1/rho_mean"] == pytest.approx(rho, rel=1e-6)
+
+
+def test_the_saved_config_repeats_the_run(tsl_fit: Callable[..., Path], tmp_path: Path) -> None:
+    first = tsl_fit("--model.init_args.multiplier", "3") / "tiny/version_0"
+    main(["--config", str(first / "config.yaml"), "--experiment", "again"])
+    assert_same_records(first, tmp_path / "again/version_0")
+    config = yaml.safe_load((first / "config.yaml").read_text())
+    assert {"seed_everything", "trainer", "model", "data", "replicates", "experiment"} <= set(config)
+    assert config["model"]["init_args"]["multiplier"] == 3
+
+
+def test_replicates_and_seed_are_said_once(tsl_fit: Callable[..., Path]) -> None:
+    pair = tsl_fit("--seed_everything", "5", "--version", "pair") / "tiny/pair"
+    alone = tsl_fit("--seed_everything", "6", "--replicates", "1", "--version", "alone") / "tiny/alone"
+    for table in ("teacher_nodes", "losses"):
+        second = read_table(pair, table).query("replicate == 1").reset_index(drop=True).assign(replicate=0)
+        pd.testing.assert_frame_equal(second, read_table(alone, table), rtol=1e-9)
+
+
+def test_resuming_is_exact(tsl_fit: Callable[..., Path]) -> None:
+    """Stopped after epoch 3 and resumed, against never stopped: the same weights bit for bit, and the same records."""
+    root = tsl_fit("--trainer.max_epochs", "6", "--version", "whole")
+    tsl_fit("--trainer.max_epochs", "3", "--version", "stopped")
+    tsl_fit("--trainer.max_epochs", "6", "--version", "stopped", "--ckpt_path", "last")
+    whole, stopped = root / "tiny/whole", root / "tiny/stopped"
+    assert {path.name for path in (root / "tiny").iterdir()} == {"whole", "stopped"}
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(stopped)[name])
+    assert_same_records(whole, stopped)
+    assert (whole / "metrics.csv").read_text() == (stopped / "metrics.csv").read_text()
+
+
+def test_resuming_repeats_what_was_written_after_the_checkpoint(tsl_fit: Callable[..., Path]) -> None:
+    root = tsl_fit("--trainer.max_epochs", "4", "--version", "whole")
+    tsl_fit("--trainer.max_epochs", "4", "--version", "cut", "--checkpoint.save_last", "false",
+            "--checkpoint.save_top_k", "-1")  # fmt: skip
+    checkpoint = next((root / "tiny/cut/checkpoints").glob("epoch=1-*.ckpt"))
+    tsl_fit("--trainer.max_epochs", "4", "--ckpt_path", str(checkpoint))
+    assert_same_records(root / "tiny/whole", root / "tiny/cut")
+    assert (root / "tiny/whole/metrics.csv").read_text() == (root / "tiny/cut/metrics.csv").read_text()
+
+
+def test_resuming_within_an_epoch_is_exact(tsl_fit: Callable[..., Path]) -> None:
+    root = tsl_fit("--trainer.max_epochs", "3", "--version", "whole")
+    tsl_fit("--trainer.max_epochs", "3", "--version", "cut", "--checkpoint.every_n_train_steps", "1",
+            "--checkpoint.save_top_k", "-1")  # fmt: skip
+    checkpoint = next((root / "tiny/cut/checkpoints").glob("epoch=1-step=14.ckpt"))  # after 2 of 3 chunks
+    tsl_fit("--trainer.max_epochs", "3", "--ckpt_path", str(checkpoint))
+    for name, tensor in weights(root / "tiny/whole").items():
+        assert torch.equal(tensor, weights(root / "tiny/cut")[name])
+
+
+def test_fast_dev_run_leaves_nothing_behind(tsl_fit: Callable[..., Path]) -> None:
+    root = tsl_fit("--trainer.fast_dev_run", "true")
+    assert list(root.iterdir()) == []
+
+
+def test_the_command_works_as_a_module(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tsl.fit", *TINY, "--trainer.default_root_dir", str(tmp_path)]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert (tmp_path / "tiny/version_0/records/losses/epoch_00002.parquet").exists()

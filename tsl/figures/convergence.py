@@ -1,0 +1,48 @@
+"""E3: evaluation loss per epoch, one panel per polarity and one curve per multiplier."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, wrapped
+
+TABLE = "losses"
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run]) -> Figure:
+    """log10 of the evaluation loss (mean over samples and outputs), mean ± standard deviation over seeds.
+
+    Args:
+        runs: Runs with the table `losses`.
+
+    Returns:
+        The figure. Losses that are 0 or not finite have no logarithm: they are left out, and a note counts them.
+    """
+    frame = collect(runs)
+    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs)]
+    drawable = np.isfinite(frame["val_mse"]) & (frame["val_mse"] > 0)
+    if not drawable.all():
+        notes.append(f"{(~drawable).sum()} of {len(frame)} losses are 0 or not finite and left out")
+    frame = frame[drawable]
+    frame = frame.assign(log_loss=np.log10(frame["val_mse"]))
+    by_polarity = frame.groupby("polarity", dropna=False)
+    figure, panels = wrapped(by_polarity.ngroups, "epoch", r"$\log_{10}$ evaluation loss")
+    handles: dict[str, Artist] = {}
+    for panel, (polarity, in_panel) in zip(panels, by_polarity, strict=False):
+        panel.set_title(panel_title(polarity))
+        for index, name in enumerate(frame["curve"].cat.categories):
+            by_epoch = in_panel[in_panel["curve"] == name].groupby("epoch")["log_loss"]
+            if not by_epoch.ngroups:
+                continue
+            mean, std = by_epoch.mean(), by_epoch.std().fillna(0.0)
+            style = curve_style(index)
+            panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
+            (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+    legend_above(figure, {name: handles[name] for name in frame["curve"].cat.categories if name in handles})
+    footnotes(figure, notes)
+    return figure

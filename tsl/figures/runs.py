@@ -1,0 +1,183 @@
+"""Runs as figures see them: settings, one table, and what sets one run apart from another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsl.errors import InputError
+from tsl.records import read_config, read_table
+
+MULTIPLIER = "model.init_args.multiplier"
+POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
+
+OTHER_GROUPS = ("trainer.logger", "trainer.enable_", "records.", "checkpoint.")
+OTHER_WORDS = {
+    *("seed_everything", "seed", "replicates", "experiment", "version"),
+    *("default_root_dir", "ckpt_path", "dirpath", "save_dir", "weights_only"),
+    *("accelerator", "devices", "chunk_size", "eval_batch_size", "evaluate_train"),
+}
+"""First and last words of the settings in which two runs of the same experiment may differ."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run and the table of it that a figure draws."""
+
+    path: Path
+    config: dict[str, Any]
+    table: pd.DataFrame
+
+    @property
+    def seed(self) -> int:
+        """The seed of replicate 0."""
+        return int(_number(self, "seed_everything", self.config.get("seed_everything", 0)))
+
+
+def load_run(path: Path | str, table: str) -> Run:
+    """Read a run's configuration and one of its tables; raises what `read_config` and `read_table` raise."""
+    return Run(Path(path), read_config(path), read_table(path, table))
+
+
+def flatten(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a nested configuration by their dotted names.
+
+    >>> flatten({"model": {"init_args": {"widths": [20, 30]}}, "trainer": {"callbacks": [{"class_path": "A"}]}})
+    {'model.init_args.widths': [20, 30], 'trainer.callbacks.0.class_path': 'A'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            value = {str(index): item for index, item in enumerate(value)}
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": setting for inner, setting in flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def other_differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """The settings in which runs differ, besides multiplier, polarity, seeds, and where, how fast and what is recorded.
+
+    Args:
+        runs: The runs that go into one figure.
+
+    Returns:
+        For each such setting, by its dotted name, its value in each run (None where a run does not have it).
+    """
+    flats = [flatten(run.config) for run in runs]
+    differences = {}
+    for key in sorted(set().union(*flats)):
+        values = [flat.get(key) for flat in flats]
+        expected = key in (MULTIPLIER, POLARITY) or key.startswith(OTHER_GROUPS)
+        expected = expected or key.rsplit(".", 1)[-1] in OTHER_WORDS
+        if not expected and any(value != values[0] for value in values):
+            differences[key] = values
+    return differences
+
+
+def collect(runs: Sequence[Run]) -> pd.DataFrame:
+    """The tables of several runs as one, with the columns by which figures arrange them.
+
+    Args:
+        runs: The runs, all with the same table.
+
+    Returns:
+        All rows, and the columns `run` (index into `runs`), `seed`, `polarity` (NaN where the settings have none) and
+        `curve`: an ordered category such as "2×" that runs share if their multiplier and all other settings agree.
+
+    Raises:
+        InputError: If there are no runs, two runs hold the same replicate, or a list of polarities is too short.
+    """
+    if not runs:
+        raise InputError("there are no runs to draw")
+    curves = _curves(runs)
+    frames = []
+    for index, run in enumerate(runs):
+        columns = {"run": index, "seed": run.seed + run.table["replicate"], "polarity": _polarity(run)}
+        frames.append(run.table.assign(**columns, curve=curves[index][1]))
+    frame = pd.concat(frames, ignore_index=True)
+    names = list(dict.fromkeys(name for _, name in sorted(curves)))
+    frame["curve"] = pd.Categorical(frame["curve"], names, ordered=True)
+    _check_replicates_differ(runs, frame)
+    return frame
+
+
+def seeds_in_words(frame: pd.DataFrame) -> str:
+    """How many seeds the curves of a figure stand for: "32 seeds", or "10 to 32 seeds" if they differ."""
+    counts = frame.groupby(["curve", "polarity"], observed=True, dropna=False)["seed"].nunique()
+    least, most = counts.min(), counts.max()
+    return f"{most} seed{'s' if most > 1 else ''}" if least == most else f"{least} to {most} seeds"
+
+
+def unfinished(runs: Sequence[Run]) -> list[str]:
+    """A note for each run whose records end before its last epoch."""
+    notes = []
+    for run in runs:
+        last, planned = int(run.table["epoch"].max()), flatten(run.config).get("trainer.max_epochs")
+        if isinstance(planned, int) and last < planned:
+            notes.append(f"{run_name(run)}: records end at epoch {last} of {planned}")
+    return notes
+
+
+def missing_epoch(runs: Sequence[Run], epoch: int) -> list[str]:
+    """A note for each run whose records lack an epoch."""
+    lacking = [run for run in runs if not (run.table["epoch"] == epoch).any()]
+    return [f"{run_name(run)}: epoch {epoch} is not in the records" for run in lacking]
+
+
+def run_name(run: Run) -> str:
+    """The last two parts of a run's path, `<experiment>/<version>`."""
+    return "/".join(run.path.absolute().parts[-2:])
+
+
+def _curves(runs: Sequence[Run]) -> list[tuple[tuple[Any, ...], str]]:
+    """For each run what to sort its curve by, and the curve's name."""
+    differences = other_differences(runs)
+    settings = [".".join([word for word in key.split(".") if word != "init_args"][-2:]) for key in differences]
+    first_run: dict[tuple[Any, ...], Run] = {}
+    curves: list[tuple[tuple[Any, ...], str]] = []
+    for index, run in enumerate(runs):
+        multiplier = flatten(run.config).get(MULTIPLIER)
+        others = [str(values[index]) for values in differences.values()]
+        order = (0.0 if multiplier is None else _number(run, MULTIPLIER, multiplier), *others)
+        words = ["student" if multiplier is None else f"{multiplier:g}×"]
+        if len(settings) <= 2:
+            words += [f"{setting} = {value}" for setting, value in zip(settings, others, strict=True)]
+        else:  # too many to spell out in a legend
+            words += [run_name(first_run.setdefault(order, run))]
+        curves.append((order, ", ".join(words)))
+    return curves
+
+
+def _polarity(run: Run) -> Any:
+    """The polarity of each row."""
+    polarity = flatten(run.config).get(POLARITY)
+    if not isinstance(polarity, list):
+        return np.nan if polarity is None else _number(run, POLARITY, polarity)
+    replicates = run.table["replicate"].to_numpy()
+    if replicates.max() >= len(polarity):
+        raise InputError(
+            f"{run.path}: {POLARITY} in config.yaml has {len(polarity)} values, "
+            f"the records have replicates 0 to {replicates.max()}; expected one value for each"
+        )
+    return np.array([_number(run, POLARITY, value) for value in polarity])[replicates]
+
+
+def _number(run: Run, key: str, value: Any) -> float:
+    if not isinstance(value, int | float):
+        raise InputError(f"{run.path}: {key} in config.yaml is {value!r}; expected a number")
+    return float(value)
+
+
+def _check_replicates_differ(runs: Sequence[Run], frame: pd.DataFrame) -> None:
+    first = frame.drop_duplicates(["curve", "polarity", "seed", "run"])
+    twice = first[first.duplicated(["curve", "polarity", "seed"], keep=False)]
+    if len(twice):
+        row = twice.iloc[0]
+        same = twice[(twice["curve"] == row["curve"]) & (twice["seed"] == row["seed"])]
+        paths = " and ".join(str(runs[index].path) for index in same["run"].iloc[:2])
+        raise InputError(f"{paths} hold the same replicate ({row['curve']}, seed {row['seed']}): leave one of them out")

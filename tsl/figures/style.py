@@ -1,0 +1,113 @@
+"""One look for all figures: print sizes, and curves told apart by colour, marker and line style alike."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's colours without yellow, which is lost on white paper (https://jfly.uni-koeln.de/color/)."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINE_STYLES = ("-", "--", "-.", ":")
+
+SEQUENCE = LinearSegmentedColormap.from_list("seeds", mpl.colormaps["viridis"]([x / 20 for x in range(18)]))
+"""Viridis without its palest end."""
+
+PRINT: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "mathtext.fontset": "stix",
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+}
+"""Matplotlib settings under which figures are drawn and saved; 42 embeds fonts that a PDF reader can search."""
+
+
+def grid(rows: int, columns: int, height: float, share_y: Literal["all", "col"]) -> tuple[Figure, list[list[Axes]]]:
+    """An empty figure of panels that share their x axis.
+
+    Args:
+        rows: Rows of panels.
+        columns: Columns of panels; up to four make a figure no wider than a page's text.
+        height: Height of a panel, in inches.
+        share_y: As `sharey` of `Figure.subplots`.
+
+    Returns:
+        The figure, and its panels by row and column.
+    """
+    width = {1: 3.5, 2: 5.0}.get(columns, max(6.75, 1.7 * columns))
+    figure = Figure(figsize=(width, height * rows + 0.35), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=share_y, squeeze=False)
+    return figure, panels.tolist()
+
+
+def wrapped(count: int, x_label: str, y_label: str) -> tuple[Figure, list[Axes]]:
+    """An empty figure of `count` panels, at least one, three to a row, with the same axes; see `grid`."""
+    columns = 2 if count == 4 else max(1, min(count, 3))
+    figure, rows = grid(max(1, -(-count // columns)), columns, 1.8, share_y="all")
+    panels = [panel for row in rows for panel in row]
+    for panel in panels[max(count, 1) :]:
+        panel.remove()
+    panels = panels[: max(count, 1)]
+    for panel in panels[-columns:]:
+        panel.set_xlabel(x_label)
+        panel.tick_params(labelbottom=True)
+    for panel in panels[::columns]:
+        panel.set_ylabel(y_label)
+    return figure, panels
+
+
+def curve_style(index: int) -> dict[str, Any]:
+    """Colour, marker and line style of the curve of this number, counted from 0; the first 28 differ."""
+    return {
+        "color": PALETTE[index % len(PALETTE)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
+    }
+
+
+def legend_above(figure: Figure, handles: Mapping[str, Artist], title: str | None = None) -> None:
+    """A legend over all panels, where it hides nothing, in as many columns as fit."""
+    if not handles:
+        return
+    widths = [0.55 + 0.06 * len(name) for name in handles]  # inches
+    width = figure.get_figwidth()
+    columns = len(widths) if sum(widths) <= width else max(1, int(width / max(widths)))
+    rows = -(-len(widths) // columns) + (title is not None)
+    figure.set_figheight(figure.get_figheight() + 0.16 * rows + 0.1)
+    place: dict[str, Any] = {"loc": "outside upper center", "ncols": columns, "handlelength": 3}
+    figure.legend(handles.values(), handles.keys(), title=title, title_fontsize=8, **place)
+
+
+def panel_title(polarity: float, layer: int | None = None) -> str:
+    """What a panel shows: its polarity if there is one (not NaN), and its layer if given."""
+    words = [rf"$p = {polarity:g}$"] if polarity == polarity else []
+    return ", ".join(words + ([f"layer {layer}"] if layer is not None else []))
+
+
+def footnotes(figure: Figure, notes: Sequence[str]) -> None:
+    """Say below the panels what they stand for, and what is missing from them."""
+    width = int(16 * figure.get_figwidth())  # characters
+    lines = [line for note in dict.fromkeys(notes) for line in textwrap.wrap(note, width)]
+    figure.set_figheight(figure.get_figheight() + 0.13 * len(lines))
+    figure.supxlabel("\n".join(lines), fontsize=7, x=0.02, ha="left", style="italic", parse_math=False)

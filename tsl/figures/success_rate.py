@@ -1,0 +1,60 @@
+"""E2: how often each teacher node is recovered, one panel per polarity and one colour per multiplier."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from tsl.figures.runs import Run, collect, missing_epoch, seeds_in_words, unfinished
+from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, wrapped
+
+TABLE = "teacher_nodes"
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
+    """Success rate at 0.95 of each teacher node on evaluation inputs, early in training and at its end.
+
+    Args:
+        runs: Runs with the table `teacher_nodes`.
+        early_epoch: The epoch drawn dotted; each run's last epoch is drawn solid.
+
+    Returns:
+        The figure, with a panel for each polarity (and layer, if there are several). A note names the runs whose
+        records lack the early epoch.
+    """
+    frame = collect(runs)
+    frame = frame[frame["split"] == "val"]
+    notes = [f"fraction of {seeds_in_words(frame)}, evaluation inputs", *unfinished(runs)]
+    notes += missing_epoch(runs, early_epoch)
+    last_epochs = frame.groupby("run")["epoch"].transform("max")
+    several_layers = frame["layer"].nunique() > 1
+    by_panel = frame.groupby(["polarity", "layer"], dropna=False)
+    figure, panels = wrapped(by_panel.ngroups, "teacher node $j$", r"success rate ($\rho^*_j > 0.95$)")
+    handles: dict[str, Artist] = {}
+    for panel, ((polarity, layer), in_panel) in zip(panels, by_panel, strict=False):
+        panel.set_title(panel_title(polarity, layer if several_layers else None))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 5, 10]))
+        for index, name in enumerate(frame["curve"].cat.categories):
+            curve = in_panel[in_panel["curve"] == name]
+            at_end = curve[curve["epoch"] == last_epochs[curve.index]]
+            # later curves are smaller, so that those they coincide with show behind them
+            style = curve_style(index) | {"markersize": max(5.5 - index, 2)}
+            early_style, end_style = {"linestyle": ":", "markerfacecolor": "white"}, {"linestyle": "-"}
+            for rows, phase in ((curve[curve["epoch"] == early_epoch], early_style), (at_end, end_style)):
+                rate = rows.groupby("node")["recovered_0.95"].mean()
+                if len(rate):
+                    panel.plot(rate.index, rate, clip_on=False, label=name, **style | phase)
+                    handles[name] = Line2D([], [], **style | end_style)
+    panels[0].set_ylim(-0.03, 1.03)
+    handles = {name: handles[name] for name in frame["curve"].cat.categories if name in handles}
+    handles[f"after {early_epoch} epochs"] = Line2D(
+        [], [], color="0.3", linestyle=":", marker="o", markerfacecolor="white"
+    )
+    handles["at the end"] = Line2D([], [], color="0.3", linestyle="-", marker="o")
+    legend_above(figure, handles)
+    footnotes(figure, notes)
+    return figure
