@@ -102,20 +102,23 @@ def test_resuming_is_exact(tsl_fit: Callable[..., Path]) -> None:
 
 def test_resuming_repeats_what_was_written_after_the_checkpoint(tsl_fit: Callable[..., Path]) -> None:
     root = tsl_fit("--trainer.max_epochs", "4", "--version", "whole")
-    tsl_fit("--trainer.max_epochs", "4", "--version", "cut", "--checkpoint.save_last", "false",
-            "--checkpoint.save_top_k", "-1")  # fmt: skip
+    every = ("--checkpoint.filename", "null", "--checkpoint.save_top_k", "-1")
+    tsl_fit("--trainer.max_epochs", "4", "--version", "cut", *every)
     checkpoint = next((root / "tiny/cut/checkpoints").glob("epoch=1-*.ckpt"))
     tsl_fit("--trainer.max_epochs", "4", "--ckpt_path", str(checkpoint))
     assert_same_records(root / "tiny/whole", root / "tiny/cut")
     assert (root / "tiny/whole/metrics.csv").read_text() == (root / "tiny/cut/metrics.csv").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization")  # the state after a chunk is meant
 def test_resuming_within_an_epoch_is_exact(tsl_fit: Callable[..., Path]) -> None:
     root = tsl_fit("--trainer.max_epochs", "3", "--version", "whole")
-    tsl_fit("--trainer.max_epochs", "3", "--version", "cut", "--checkpoint.every_n_train_steps", "1",
-            "--checkpoint.save_top_k", "-1")  # fmt: skip
-    checkpoint = next((root / "tiny/cut/checkpoints").glob("epoch=1-step=14.ckpt"))  # after 2 of 3 chunks
-    tsl_fit("--trainer.max_epochs", "3", "--ckpt_path", str(checkpoint))
+    every = ("--checkpoint.every_n_train_steps", "1", "--checkpoint.filename", "null", "--checkpoint.save_top_k", "-1")
+    settings = ("--trainer.max_epochs", "3", "--checkpoint.save_last", "true", *every)
+    tsl_fit(*settings, "--version", "cut")
+    checkpoint = root / "tiny/cut/checkpoints/epoch=1-step=14.ckpt"  # after 2 of 3 chunks
+    assert checkpoint.exists(), list(checkpoint.parent.iterdir())
+    tsl_fit(*settings, "--ckpt_path", str(checkpoint))
     for name, tensor in weights(root / "tiny/whole").items():
         assert torch.equal(tensor, weights(root / "tiny/cut")[name])
 
@@ -123,6 +126,11 @@ def test_resuming_within_an_epoch_is_exact(tsl_fit: Callable[..., Path]) -> None
 def test_fast_dev_run_leaves_nothing_behind(tsl_fit: Callable[..., Path]) -> None:
     root = tsl_fit("--trainer.fast_dev_run", "true")
     assert list(root.iterdir()) == []
+
+
+def test_without_checkpoints_and_loggers(tsl_fit: Callable[..., Path]) -> None:
+    root = tsl_fit("--trainer.enable_checkpointing", "false", "--trainer.logger", "false")
+    assert {path.name for path in root.iterdir()} == {"config.yaml", "records"}
 
 
 def test_the_command_works_as_a_module(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ A LightningCLI without the subcommand word. Every run is written to `<trainer.de
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
@@ -20,8 +20,22 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.callbacks import SpecializationRecords
 from tsl.errors import InputError
-from tsl.run_directory import RunLogger, check_same_run, drop_rows_after, find_checkpoint, run_of_checkpoint
+from tsl.run_directory import (
+    RunLogger,
+    check_same_run,
+    checkpoint_step,
+    drop_rows_after,
+    find_checkpoint,
+    run_of_checkpoint,
+)
 from tsl.summary import print_summary
+
+
+EXPECTED_WARNINGS = (
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
+    r"Checkpoint directory .* exists and is not empty",  # of a run that goes on
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning 2.6 and torch 2.15
+)
 
 
 class LogConfig(SaveConfigCallback):
@@ -29,7 +43,7 @@ class LogConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the settings to the loggers."""
-        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
                 logger.log_hyperparams(config)
@@ -52,12 +66,17 @@ class TeacherStudentCLI(LightningCLI):
             parser.link_arguments("replicates", f"{group}.init_args.replicates")
             parser.link_arguments("seed_everything", f"{group}.init_args.seed", compute_fn=fixed_seed)
         parser.add_lightning_class_args(SpecializationRecords, "records")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults({"checkpoint.save_last": True, "checkpoint.save_top_k": 0})
+        parser.add_class_arguments(ModelCheckpoint, "checkpoint")
+        # One checkpoint, last.ckpt, replaced after every epoch. ModelCheckpoint's own save_last comes with others.
+        last = {"filename": "last", "enable_version_counter": False, "save_on_train_epoch_end": True}
+        parser.set_defaults({f"checkpoint.{key}": value for key, value in last.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse what `main` was given; Lightning would warn that the program has arguments of its own."""
         self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Take no settings from a checkpoint: the config says them all, and Lightning would let the checkpoint win."""
 
     def before_instantiate_classes(self) -> None:
         """Settle the run directory, and check that a run which goes on is the same run."""
@@ -66,12 +85,12 @@ class TeacherStudentCLI(LightningCLI):
         run = None
         if config.ckpt_path is not None:
             checkpoint = find_checkpoint(root, config.experiment, config.version, config.ckpt_path)
-            run = run_of_checkpoint(checkpoint)
+            step = checkpoint_step(checkpoint)
             config.ckpt_path = str(checkpoint)
+            run = run_of_checkpoint(checkpoint)
         if run is not None:
-            plain = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
-            check_same_run(run, plain)
-            drop_rows_after(run, torch.load(config.ckpt_path, map_location="cpu", mmap=True)["global_step"])
+            check_same_run(run, yaml.safe_load(self._parser(self.subcommand).dump(config, skip_unset=False)))
+            drop_rows_after(run, step)
             config.version = run.name
         elif config.version is not None and (root / config.experiment / config.version / "config.yaml").exists():
             raise InputError(
@@ -80,16 +99,15 @@ class TeacherStudentCLI(LightningCLI):
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the Trainer, with the run's own CSV logger before all others."""
+        """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off."""
         config = self._get(self.config_init, "trainer")
-        others = config.logger if isinstance(config.logger, list) else [config.logger]
         if config.logger is not False:
-            run_logger = RunLogger(
-                config.default_root_dir,
-                self._get(self.config_init, "experiment"),
-                self._get(self.config_init, "version"),
-            )
+            others = config.logger if isinstance(config.logger, list) else [config.logger]
+            names = self._get(self.config_init, "experiment"), self._get(self.config_init, "version")
+            run_logger = RunLogger(config.default_root_dir, *names)
             kwargs["logger"] = [run_logger, *(logger for logger in others if logger not in (None, True))]
+        if config.enable_checkpointing is not False and not config.fast_dev_run:
+            kwargs["callbacks"] = [*(config.callbacks or []), self._get(self.config_init, "checkpoint")]
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
@@ -115,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     The environment variable TSL_DEBUG=1 shows the traceback too.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    for expected in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", expected)
     try:
         TeacherStudentCLI(
             LightningModule,
@@ -132,11 +152,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             },
             args=["fit", *arguments],
         )
-    except (InputError, MisconfigurationException) as error:
-        if os.environ.get("TSL_DEBUG"):
+    except Exception as error:
+        mistake = find_mistake(error)
+        if mistake is None or os.environ.get("TSL_DEBUG"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {mistake}", file=sys.stderr)
         sys.exit(2)
+
+
+def find_mistake(error: BaseException | None) -> BaseException | None:
+    """What the user can mend among an exception and its causes: jsonargparse wraps what a constructor raises."""
+    while error is not None and not isinstance(error, (InputError, MisconfigurationException)):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 if __name__ == "__main__":

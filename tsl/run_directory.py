@@ -3,8 +3,10 @@
 import csv
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import torch
 import yaml
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
@@ -65,6 +67,21 @@ def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path:
             "and --version, or leave --ckpt_path out to start a new run"
         )
     return max(candidates, key=lambda path: path.stat().st_mtime)
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """The optimizer step at which a checkpoint was written.
+
+    Raises:
+        InputError: If the file is no checkpoint of Lightning's, or damaged.
+    """
+    try:
+        return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise InputError(
+            f"--ckpt_path {checkpoint} is damaged, or no checkpoint written by tsl.fit: choose another, or leave "
+            "--ckpt_path out to start a new run"
+        ) from error
 
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:

@@ -11,6 +11,7 @@ from tsl.callbacks.frames import layer_frames, tidy
 from tsl.metrics import BoundaryObservation, NodeCorrelation
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules import TeacherStudent
+from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
 from tsl.networks import MLP, Activations
 from tsl.records import THRESHOLDS, write_table
@@ -151,21 +152,6 @@ class SpecializationRecords(pl.Callback):
         if self.epochs is not None:
             return epoch in self.epochs
         return epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
-
-
-def evaluated_epoch(trainer: pl.Trainer) -> int:
-    """Epochs trained at this evaluation; Lightning's sanity check is the one before training."""
-    return 0 if trainer.sanity_checking else trainer.current_epoch + 1
-
-
-def is_recorded(trainer: pl.Trainer) -> bool:
-    """Whether this evaluation is one of training.
-
-    A sanity check is, if it sees all of the data and the run is not resumed.
-    """
-    if trainer.sanity_checking:
-        return trainer.global_step == 0 and list(trainer.num_sanity_val_batches) == list(trainer.num_val_batches)
-    return trainer.state.fn == "fit"
 
 
 def squared_strengths(network: MLP, activations: Activations) -> list[Tensor]:

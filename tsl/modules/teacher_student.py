@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
+from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.losses import half_squared_error, mse
 from tsl.networks import MLP, Activations, Initialization
 from tsl.randomness import replicate_generators
@@ -111,6 +112,38 @@ class TeacherStudent(pl.LightningModule):
             return optimizer
         return [optimizer], [self.make_lr_scheduler(optimizer)]
 
+    def on_fit_start(self) -> None:
+        """Check that the inputs are the teacher's.
+
+        Raises:
+            InputError: If they have another dimension.
+        """
+        dim = getattr(self.trainer.datamodule, "dim", self.teacher.input_dim)
+        if dim != self.teacher.input_dim:
+            raise InputError(
+                f"data.init_args.dim = {dim}, but model.init_args.teacher.init_args.input_dim = "
+                f"{self.teacher.input_dim}: give both the same value"
+            )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that a checkpoint fits the networks.
+
+        Raises:
+            InputError: Naming every tensor of another shape.
+        """
+        saved, here = checkpoint["state_dict"], self.state_dict()
+        differing = [
+            f"  {name} is {list(saved[name].shape) if name in saved else 'missing'} in the checkpoint, "
+            f"{list(here[name].shape) if name in here else 'missing'} here"
+            for name in sorted(saved.keys() | here.keys())
+            if name not in saved or name not in here or saved[name].shape != here[name].shape
+        ]
+        if differing:
+            raise InputError(
+                "the checkpoint of --ckpt_path is of other networks:\n" + "\n".join(differing) + "\nset "
+                "model.init_args.multiplier, model.init_args.teacher and replicates as they were, or leave --ckpt_path out"
+            )
+
     def training_step(self, inputs: Tensor, batch_idx: int) -> None:
         """Take one optimizer step for each of the K minibatches in `inputs`, `[K, R, B, d]`."""
         if self.trainer.max_steps >= 0:
@@ -175,15 +208,17 @@ class TeacherStudent(pl.LightningModule):
         self.log_scalars(replicate_scalars("val/loss", self.val_loss.compute()))
 
     def log_scalars(self, scalars: dict[str, Tensor]) -> None:
-        """Log an epoch's scalars against the epoch (counted from 1; 0 is before training) and the optimizer step.
+        """Log an epoch's scalars against the epoch (0 is before training) and the optimizer step.
 
-        Lightning by itself would count epochs from 0, and chunks for steps.
+        Loggers get them directly: Lightning would count epochs from 0 and chunks for steps, and drop what its sanity
+        check finds. Its own `log` serves the progress bar, and callbacks that monitor a scalar.
         """
         trainer = self.trainer
-        if trainer.sanity_checking:  # Lightning drops what is logged in its sanity check: our evaluation before training
-            for logger in trainer.loggers:
-                logger.log_metrics({name: value.item() for name, value in scalars.items()} | {"epoch": 0}, step=0)
-            return
+        fitting = trainer.state.fn == "fit"
         for name, value in scalars.items():
-            self.log(name, value, on_epoch=True, prog_bar=name in ("train/loss", "val/loss"), sync_dist=True)
-        self.log_dict({"epoch": float(trainer.current_epoch + 1), "step": float(trainer.global_step)}, on_epoch=True)
+            in_bar = name in ("train/loss", "val/loss")
+            self.log(name, value, on_epoch=True, prog_bar=in_bar, logger=not fitting, sync_dist=True)
+        if fitting and (not trainer.sanity_checking or is_recorded(trainer)):
+            numbers = {name: float(value) for name, value in scalars.items()}
+            for logger in trainer.loggers:
+                logger.log_metrics(numbers | {"epoch": evaluated_epoch(trainer)}, step=trainer.global_step)

@@ -1,0 +1,98 @@
+"""Every mistake gets one message that names the key and the remedy, a non-zero exit, and loses nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.test_fit import TINY
+from tsl.errors import InputError
+from tsl.fit import main
+from tsl.records import read_table
+
+MODEL, DATA = "--model.init_args", "--data.init_args"
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run the tiny configuration with a mistake in the arguments; gives the one message printed."""
+
+    def run(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            main([*TINY, "--trainer.default_root_dir", str(tmp_path), *arguments])
+        assert stopped.value.code == 2
+        message = capsys.readouterr().err
+        assert "Traceback" not in message
+        return message
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([f"{DATA}.batchsize", "4"], ["batchsize"]),
+        ([f"{MODEL}.teacher.init_args.widths", "[-3]"], ["widths", "v>0"]),
+        (["--replicates", "0"], ["replicates", "v>0"]),
+        (["--records.thresholds", "[1.5]"], ["records.thresholds", "v<1"]),
+        ([f"{MODEL}.multiplier", "1.3"], ["model.init_args.multiplier = 1.3", "whole numbers"]),
+        ([f"{DATA}.replacement", "false", f"{DATA}.batch_size", "61"], ["data.init_args.batch_size", "replacement"]),
+        (["--config", "no_such.yaml"], ["no_such.yaml"]),
+        (["--ckpt_path", "no_such.ckpt"], ["--ckpt_path no_such.ckpt: no such file"]),
+        (["--ckpt_path", "last"], ["holds no checkpoints/last.ckpt", "leave --ckpt_path out"]),
+        (["--seed_everything", "true"], ["seed_everything", "whole number"]),
+        ([f"{DATA}.dim", "7"], ["data.init_args.dim = 7", "model.init_args.teacher.init_args.input_dim = 6"]),
+        ([f"{MODEL}.optimizer.init_args.lr", "1e200"], ["loss is not finite in epoch 1", "optimizer.init_args.lr"]),
+        ([f"{MODEL}.teacher_initialization.init_args.polarity", "[1, 2, 3]"], ["polarity lists 3 values for 2"]),
+        ([f"{MODEL}.trained_layers", "[3]"], ["model.init_args.trained_layers = [3]"]),
+        (["--trainer.gradient_clip_val", "1"], ["gradient clipping"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(refused: Callable[..., str], arguments: list[str], expected: list[str]) -> None:
+    message = refused(*arguments)
+    for part in expected:
+        assert part in message, message
+
+
+def test_divergence_keeps_what_was_written(refused: Callable[..., str], tmp_path: Path) -> None:
+    schedule = "{class_path: torch.optim.lr_scheduler.StepLR, init_args: {step_size: 2, gamma: 1e200}}"
+    refused("--trainer.max_epochs", "5", f"{MODEL}.lr_scheduler", schedule)
+    run = tmp_path / "tiny/version_0"
+    assert list(read_table(run, "losses")["epoch"].unique()) == [0, 1, 2]
+    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    assert state["epoch"] == 1
+    assert all(tensor.isfinite().all() for name, tensor in state["state_dict"].items())
+
+
+def test_a_run_is_not_written_over(refused: Callable[..., str], tmp_path: Path) -> None:
+    main([*TINY, "--trainer.default_root_dir", str(tmp_path), "--version", "mine"])
+    assert "already holds a run" in refused("--version", "mine")
+
+
+def test_a_run_goes_on_only_as_the_same_run(refused: Callable[..., str], tmp_path: Path) -> None:
+    main([*TINY, "--trainer.default_root_dir", str(tmp_path)])
+    message = refused(f"{MODEL}.optimizer.init_args.lr", "0.5", "--trainer.max_epochs", "3", "--ckpt_path", "last")
+    assert "model.init_args.optimizer.init_args.lr: 0.01 in the run, 0.5 now" in message
+    assert "max_epochs" not in message
+
+
+def test_a_checkpoint_of_another_shape(refused: Callable[..., str], tmp_path: Path) -> None:
+    main([*TINY, "--trainer.default_root_dir", str(tmp_path)])
+    stray = tmp_path / "stray.ckpt"
+    (tmp_path / "tiny/version_0/checkpoints/last.ckpt").rename(stray)
+    message = refused(f"{MODEL}.multiplier", "3", "--ckpt_path", str(stray))
+    assert "student.layers.0.weight is [2, 8, 6] in the checkpoint, [2, 12, 6] here" in message
+
+
+def test_a_damaged_checkpoint(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "broken.ckpt").write_bytes(b"not a checkpoint")
+    assert "broken.ckpt" in refused("--ckpt_path", str(tmp_path / "broken.ckpt"))
+
+
+def test_the_traceback_is_shown_when_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TSL_DEBUG", "1")
+    with pytest.raises(InputError, match="multiplier"):
+        main([*TINY, "--trainer.default_root_dir", str(tmp_path), f"{MODEL}.multiplier", "1.3"])
+
+

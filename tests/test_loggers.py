@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.test_fit import ROOT, TINY
+from tsl.fit import main
+
+SCALARS = {"train/loss", "val/loss", "specialization/layer1/rho_mean", "specialization/layer1/recovered_0.95"}
+
+
+def test_wandb_offline_holds_settings_history_and_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read back from the file that wandb itself wrote."""
+    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.sdk.internal.datastore import DataStore
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    overlay = ["--config", str(ROOT / "configs/logger/wandb.yaml")]
+    save_dir = ["--trainer.logger.init_args.save_dir", str(tmp_path)]
+    main([*TINY, *overlay, "--trainer.default_root_dir", str(tmp_path), *save_dir])
+    import wandb
+
+    wandb.finish()
+    [file] = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    store = DataStore()
+    store.open_for_scan(str(file))
+    config: dict[str, object] = {}
+    history: list[dict[str, object]] = []
+    summary: dict[str, object] = {}
+    while (data := store.scan_data()) is not None:
+        record = Record()
+        record.ParseFromString(data)
+        for update in (*record.run.config.update, *record.config.update):
+            config[update.key] = json.loads(update.value_json)
+        for update in record.summary.update:
+            summary[update.key or "/".join(update.nested_key)] = json.loads(update.value_json)
+        if record.history.item:
+            items = {i.key or ".".join(i.nested_key): json.loads(i.value_json) for i in record.history.item}
+            history.append(items)
+    assert config["replicates"] == 2
+    assert config["model"]["init_args"]["multiplier"] == 2  # type: ignore[index]
+    assert {key for row in history for key in row} >= SCALARS | {"epoch", "trainer/global_step"}
+    assert sorted({row["epoch"] for row in history if "epoch" in row}) == [0, 1, 2]  # type: ignore[type-var]
+    assert {row["trainer/global_step"] for row in history if "val/loss" in row} == {0, 8, 16}
+    assert summary.keys() >= SCALARS
+
+
+def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    overlay = ["--config", str(ROOT / "configs/logger/tensorboard.yaml")]
+    save_dir = ["--trainer.logger.init_args.save_dir", str(tmp_path)]
+    main([*TINY, *overlay, "--trainer.default_root_dir", str(tmp_path), *save_dir])
+    events = EventAccumulator(str(tmp_path / "tensorboard/version_0"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) >= SCALARS
+    assert [event.step for event in events.Scalars("val/loss")] == [0, 8, 16]
+
+
+def test_metrics_csv_is_written_whatever_the_logger(tmp_path: Path) -> None:
+    logger = ["--trainer.logger", "TensorBoardLogger", "--trainer.logger.init_args.save_dir", str(tmp_path / "other")]
+    main([*TINY, "--trainer.default_root_dir", str(tmp_path), *logger])
+    run = tmp_path / "tiny/version_0"
+    assert (run / "metrics.csv").exists()
+    assert (run / "checkpoints/last.ckpt").exists()
+    assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["logger"]
