@@ -195,7 +195,7 @@ def test_a_run_stopped_by_ctrl_c_goes_on(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     longer = tmp_path / "longer.yaml"
-    longer.write_text("{trainer: {max_epochs: 40}, records: {every_n_epochs: 20}}")
+    longer.write_text("{trainer: {max_epochs: 25}, records: {every_n_epochs: 20}}")
     command = ["E4", "--root", str(tmp_path), "--config", str(TINY), str(longer)]
     run = tmp_path / "quick/E4/multiplier=2,polarity=1"
 
@@ -210,14 +210,14 @@ def test_a_run_stopped_by_ctrl_c_goes_on(
         assert script.main(command) == 130
     assert f"python scripts/reproduce.py {' '.join(command)}" in capsys.readouterr().err
     done = read_table(run, "losses")["epoch"].max()
-    assert 1 <= done < 40
+    assert 1 <= done < 25
     assert not (tmp_path / "quick/E4.png").exists()
 
     assert script.main(command) == 0
     told = capsys.readouterr().out
-    assert f"{run}: {40 - done} epochs in" in told
+    assert f"{run}: {25 - done} epochs in" in told
     assert "rho_mean at the end" in told
-    assert list(read_table(run, "losses")["epoch"].unique()) == list(range(41))
+    assert list(read_table(run, "losses")["epoch"].unique()) == list(range(26))
     assert (tmp_path / "quick/E4.png").stat().st_size > 10_000
     assert f"{run}.log" in {str(path) for path in (tmp_path / "quick/E4").iterdir()}
 

@@ -11,18 +11,22 @@ import pandas as pd
 
 def layer_frames(
     correlation: np.ndarray,
+    null_correlation: np.ndarray,
     observation: np.ndarray,
     teacher_strength: np.ndarray,
     student_strength: np.ndarray,
+    alignments: dict[str, np.ndarray],
     thresholds: Sequence[float],
 ) -> dict[str, pd.DataFrame]:
     """The rows of the tables teacher_nodes, student_nodes and layers for one layer.
 
     Args:
         correlation: ρ_jk, `[R, m, n]`.
+        null_correlation: ρ_jk of the teacher on shuffled inputs, `[R, m, n]`.
         observation: O_jk, `[R, m, n]`.
         teacher_strength: `[R, m]`.
         student_strength: `[R, n]`.
+        alignments: Further measures of the layer by name, each `[R]`.
         thresholds: Correlations above which a teacher node counts as recovered.
     """
     best = correlation.max(axis=-1)
@@ -39,7 +43,12 @@ def layer_frames(
         "best_teacher": correlation.argmax(axis=-2) + 1,
         "strength": student_strength,
     }
-    layers = {"rho_mean": best.mean(axis=-1), "recovered_fraction_0.95": (best > 0.95).mean(axis=-1)}
+    layers = {
+        "rho_mean": best.mean(axis=-1),
+        "rho_mean_null": null_correlation.max(axis=-1).mean(axis=-1),
+        "recovered_fraction_0.95": (best > 0.95).mean(axis=-1),
+        **alignments,
+    }
     return {
         "teacher_nodes": tidy(teacher_nodes, ("replicate", "node")),
         "student_nodes": tidy(student_nodes, ("replicate", "node")),

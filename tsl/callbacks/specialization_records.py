@@ -1,45 +1,75 @@
 """Measures how far student nodes have specialized, and writes it as records and logged scalars."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from tsl.callbacks.frames import layer_frames, tidy
 from tsl.metrics import BoundaryObservation, NodeCorrelation
+from tsl.metrics.functional import shuffled_samples
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
 from tsl.networks import MLP, Activations
+from tsl.randomness import generator
 from tsl.records import THRESHOLDS, write_table
 from tsl.theory.gradient_rule import gate, mean_beta_diagonals
 
 
-class LayerMeasures(nn.Module):
-    """Everything that is gathered about one hidden layer over one split of the evaluation data."""
+Alignment = Callable[[int, int, int], Metric]
+"""Makes a metric of teacher and student activations from the numbers of teacher nodes, student nodes and replicates."""
 
-    def __init__(self, replicates: int, teacher_nodes: int, student_nodes: int) -> None:
+
+class LayerMeasures(nn.Module):
+    """Everything that is gathered about one hidden layer over one split of the evaluation data.
+
+    `correlation` and `alignments` stand beside their null levels: the same measures of the teacher on shuffled inputs.
+    """
+
+    def __init__(self, teacher_nodes: int, student_nodes: int, replicates: int, alignments: dict[str, Alignment]) -> None:
         super().__init__()
-        self.correlation = NodeCorrelation(teacher_nodes, student_nodes, replicates)
-        self.observation = BoundaryObservation(teacher_nodes, student_nodes, replicates)
+        shape = teacher_nodes, student_nodes, replicates
+        self.correlation = NodeCorrelation(*shape)
+        self.null_correlation = NodeCorrelation(*shape)
+        self.observation = BoundaryObservation(*shape)
         self.teacher_strength = ReplicateMean(replicates, teacher_nodes)
         self.student_strength = ReplicateMean(replicates, student_nodes)
-        self.shape = replicates, teacher_nodes, student_nodes
+        self.alignments = nn.ModuleDict({name: make(*shape) for name, make in alignments.items()})
+        self.null_alignments = nn.ModuleDict({name: make(*shape) for name, make in alignments.items()})
+        self.shuffling = generator("null_level", 0)
 
-    def results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Correlation and observation `[R, m, n]`, strength of teacher nodes `[R, m]` and of student nodes `[R, n]`."""
-        replicates, teacher_nodes, student_nodes = self.shape
-        values = (
-            (self.correlation.compute(), self.shape),
-            (self.observation.compute(), self.shape),
-            (self.teacher_strength.compute().sqrt(), (replicates, teacher_nodes)),
-            (self.student_strength.compute().sqrt(), (replicates, student_nodes)),
-        )
+    def update(self, teacher: Tensor, student: Tensor) -> None:
+        """Take in one batch of post-activations, `[R, B, m]` and `[R, B, n]`."""
+        shuffled = shuffled_samples(teacher, self.shuffling)
+        for metric in (self.correlation, self.observation, *self.alignments.values()):
+            metric.update(teacher, student)
+        for metric in (self.null_correlation, *self.null_alignments.values()):
+            metric.update(shuffled, student)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Correlation, its null level and observation `[R, m, n]`, strengths of nodes `[R, m]` and `[R, n]`."""
+        pairs = self.correlation.replicates, self.correlation.teacher_nodes, self.correlation.student_nodes
+        values = {
+            "correlation": (self.correlation.compute(), pairs),
+            "null_correlation": (self.null_correlation.compute(), pairs),
+            "observation": (self.observation.compute(), pairs),
+            "teacher_strength": (self.teacher_strength.compute().sqrt(), pairs[:2]),
+            "student_strength": (self.student_strength.compute().sqrt(), pairs[::2]),
+        }
         # torchmetrics squeezes results of a single number
-        return tuple(value.numpy(force=True).reshape(shape) for value, shape in values)
+        return {name: value.numpy(force=True).reshape(shape) for name, (value, shape) in values.items()}
+
+    def alignment_arrays(self) -> dict[str, np.ndarray]:
+        """Every alignment asked for and its null level, each `[R]`."""
+        named = {**self.alignments, **{f"{name}_null": metric for name, metric in self.null_alignments.items()}}
+        return {name: np.atleast_1d(metric.compute().numpy(force=True)) for name, metric in named.items()}
 
 
 class SpecializationRecords(pl.Callback):
@@ -55,6 +85,8 @@ class SpecializationRecords(pl.Callback):
         thresholds: Further thresholds θ at which a teacher node counts as recovered, beside 0.5, 0.6, 0.7, 0.8, 0.9
             and 0.95.
         pairs: Also write the correlation of every pair of a teacher node and a student node.
+        alignments: Further measures of whole layers by the name they get in the records, such as
+            `{cka: tsl.metrics.LinearCKA}`: metrics that give one number for each replicate.
     """
 
     def __init__(
@@ -63,11 +95,13 @@ class SpecializationRecords(pl.Callback):
         epochs: list[NonNegativeInt] | None = None,
         thresholds: list[OpenUnitInterval] | None = None,
         pairs: bool = False,
+        alignments: dict[str, Alignment] | None = None,
     ) -> None:
         self.every_n_epochs = every_n_epochs
         self.epochs = epochs
         self.thresholds = sorted({*THRESHOLDS, *(thresholds or [])})
         self.pairs = pairs
+        self.alignments = alignments or {}
         self._measures: dict[str, list[LayerMeasures]] = {}
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
@@ -77,8 +111,9 @@ class SpecializationRecords(pl.Callback):
             return
         widths = list(zip(pl_module.teacher.widths, pl_module.student.widths, strict=True))
         for loader in trainer.val_dataloaders:
-            layers = [LayerMeasures(pl_module.replicates, m, n).to(pl_module.device) for m, n in widths]
-            self._measures[loader.split] = layers
+            self._measures[loader.split] = [
+                LayerMeasures(*nodes, pl_module.replicates, self.alignments).to(pl_module.device) for nodes in widths
+            ]
 
     def on_validation_batch_end(
         self,
@@ -97,9 +132,7 @@ class SpecializationRecords(pl.Callback):
         teacher_strengths = squared_strengths(pl_module.teacher, outputs.teacher)
         student_strengths = squared_strengths(pl_module.student, outputs.student)
         for layer, measures in enumerate(layers):
-            teacher, student = outputs.teacher.post[layer], outputs.student.post[layer]
-            measures.correlation.update(teacher, student)
-            measures.observation.update(teacher, student)
+            measures.update(outputs.teacher.post[layer], outputs.student.post[layer])
             measures.teacher_strength.update(teacher_strengths[layer], samples)
             measures.student_strength.update(student_strengths[layer], samples)
 
@@ -119,10 +152,11 @@ class SpecializationRecords(pl.Callback):
                 write_table(trainer.log_dir, table, epoch, pd.concat(frames, ignore_index=True).assign(epoch=epoch))
 
     def _layer_frames(self, measures: LayerMeasures) -> dict[str, pd.DataFrame]:
-        correlation, *others = measures.results()
-        frames = layer_frames(correlation, *others, thresholds=self.thresholds)
+        arrays = measures.arrays()
+        frames = layer_frames(**arrays, alignments=measures.alignment_arrays(), thresholds=self.thresholds)
         if self.pairs:
-            frames["pairs"] = tidy({"correlation": correlation}, ("replicate", "teacher_node", "student_node"))
+            correlation = {"correlation": arrays["correlation"]}
+            frames["pairs"] = tidy(correlation, ("replicate", "teacher_node", "student_node"))
         return frames
 
     @staticmethod
@@ -135,14 +169,16 @@ class SpecializationRecords(pl.Callback):
         }
         return tidy({name: np.atleast_1d(values.numpy(force=True)) for name, values in losses.items()}, ("replicate",))
 
-    @staticmethod
-    def _scalars(layers: list[pd.DataFrame]) -> dict[str, Tensor]:
+    def _scalars(self, layers: list[pd.DataFrame]) -> dict[str, Tensor]:
         scalars: dict[str, Tensor] = {}
+        names = {"rho_mean": "rho_mean", "rho_mean_null": "rho_mean_null", "recovered_fraction_0.95": "recovered_0.95"}
+        columns = {column: f"specialization/layer{{}}/{name}" for column, name in names.items()}
+        columns |= {f"{name}{null}": f"alignment/layer{{}}/{name}{null}" for name in self.alignments for null in ("", "_null")}
         for frame in layers:
             if frame["split"][0] == "val":
-                for column, name in (("rho_mean", "rho_mean"), ("recovered_fraction_0.95", "recovered_0.95")):
+                for column, name in columns.items():
                     values = torch.tensor(frame[column].to_numpy())
-                    scalars |= replicate_scalars(f"specialization/layer{frame['layer'][0]}/{name}", values)
+                    scalars |= replicate_scalars(name.format(frame["layer"][0]), values)
         return scalars
 
     def _is_measured(self, trainer: pl.Trainer) -> bool:

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures import convergence, l_shape, success_rate, trajectories
+from tsl.figures import alignment, certificate, convergence, l_shape, success_rate, trajectories
 from tsl.figures.runs import Run, load_run, other_differences
 from tsl.figures.style import PRINT
 from tsl.records import DamagedRecordsError, written_whole
@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--epoch", type=int, metavar="N", help="epoch to draw (default: each run's last)")
     two = add("success-rate", "how often each teacher node is recovered (E2)", " [--early-epoch N]")
     two.add_argument("--early-epoch", type=int, default=5, metavar="N", help="epoch drawn dotted (default: 5)")
+    add("certificate", "ε granted by the theorem against ε reached, over training (tsl.callbacks.CertificateRecords)")
     add("convergence", "evaluation loss per epoch (E3)")
+    add("alignment", "alignment of whole layers per epoch, beside its null levels")
     four = add("trajectories", "correlation of node pairs per epoch (E4)", " [--replicates R [R ...]]")
     four.add_argument(
         "--replicates", type=int, nargs="+", metavar="R", help="replicates to draw (default: first three)"
@@ -74,8 +76,12 @@ def _draw(asked: argparse.Namespace) -> Figure:
         return l_shape.draw(_load(asked.runs, l_shape.TABLE), asked.epoch)
     if asked.figure == "success-rate":
         return success_rate.draw(_load(asked.runs, success_rate.TABLE), asked.early_epoch)
+    if asked.figure == "certificate":
+        return certificate.draw(_load(asked.runs, certificate.TABLE))
     if asked.figure == "convergence":
         return convergence.draw(_load(asked.runs, convergence.TABLE))
+    if asked.figure == "alignment":
+        return alignment.draw(_load(asked.runs, alignment.TABLE))
     return trajectories.draw(_load(asked.runs, trajectories.TABLE), asked.replicates)
 
 

@@ -9,6 +9,33 @@ Functions (`tsl.metrics.functional`) take `[..., samples, nodes]`, Metrics `[sam
 """
 
 from tsl.metrics.boundary_observation import BoundaryObservation
+from tsl.metrics.canonical_correlation import CCA, SVCCA
+from tsl.metrics.cosine_correlation import CosineCorrelation
+from tsl.metrics.dead_node_fraction import DeadNodeFraction
+from tsl.metrics.debiased_linear_cka import DebiasedLinearCKA
+from tsl.metrics.linear_cka import LinearCKA
+from tsl.metrics.linear_regression_r2 import LinearRegressionR2
 from tsl.metrics.node_correlation import NodeCorrelation
+from tsl.metrics.procrustes import ProcrustesDistance, ProcrustesSimilarity
+from tsl.metrics.pwcca import PWCCA
+from tsl.metrics.rank_correlation import RankCorrelation
+from tsl.metrics.rbf_cka import RBFCKA
+from tsl.metrics.rv_coefficient import RVCoefficient
 
-__all__ = ["BoundaryObservation", "NodeCorrelation"]
+__all__ = [
+    "CCA",
+    "PWCCA",
+    "RBFCKA",
+    "SVCCA",
+    "BoundaryObservation",
+    "CosineCorrelation",
+    "DeadNodeFraction",
+    "DebiasedLinearCKA",
+    "LinearCKA",
+    "LinearRegressionR2",
+    "NodeCorrelation",
+    "ProcrustesDistance",
+    "ProcrustesSimilarity",
+    "RVCoefficient",
+    "RankCorrelation",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,50 +14,41 @@ from tsl.metrics.functional.precision import accumulation_dtype
 from tsl.metrics.replicated_metric import ReplicatedMetric
 
 
-class MomentLayout(NamedTuple):
-    """How `CrossMoments` lie in one vector, so that a metric has one state to keep, reduce and gather.
+class Layout(NamedTuple):
+    """How several moments lie in one vector, so that a metric has one state to keep, merge and gather.
 
     Attributes:
-        leading: The leading axes, `(R,)` or none.
-        teacher_nodes: Number m of teacher nodes.
-        student_nodes: Number n of student nodes.
-        full: Whether the scatter matrices are whole, or only their diagonals.
+        shapes: The shape of each moment, in order.
     """
 
-    leading: tuple[int, ...]
-    teacher_nodes: int
-    student_nodes: int
-    full: bool
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """The shape of each moment, in order."""
-        m, n = (self.teacher_nodes,), (self.student_nodes,)
-        lead = self.leading
-        scatter = [(*lead, *m, *m), (*lead, *n, *n)] if self.full else [(*lead, *m), (*lead, *n)]
-        return [(), (), (*lead, *m), (*lead, *n), *scatter, (*lead, *m, *n)]
+    shapes: Sequence[tuple[int, ...]]
 
     @property
     def sizes(self) -> list[int]:
         """The number of elements of each moment, in order."""
         return [torch.Size(shape).numel() for shape in self.shapes]
 
-    def pack(self, moments: CrossMoments) -> Tensor:
+    @property
+    def size(self) -> int:
+        """The number of elements of all."""
+        return sum(self.sizes)
+
+    def pack(self, moments: Sequence[Tensor]) -> Tensor:
         """Lay the moments out as one vector."""
         return torch.cat([moment.reshape(-1) for moment in moments])
 
-    def unpack(self, vector: Tensor) -> CrossMoments:
+    def unpack(self, vector: Tensor) -> list[Tensor]:
         """The moments that a vector holds."""
-        parts = zip(vector.split(self.sizes), self.shapes, strict=True)
-        return CrossMoments(*(part.view(shape) for part, shape in parts))
+        return [part.view(shape) for part, shape in zip(vector.split(self.sizes), self.shapes, strict=True)]
 
-    def merge(self, vectors: Tensor) -> Tensor:
-        """Merge a stack of vectors, one for each process or batch, into one."""
-        first, *rest = vectors
-        moments = self.unpack(first)
-        for vector in rest:
-            moments = merge(moments, self.unpack(vector))
-        return self.pack(moments)
+
+def moment_shapes(
+    leading: tuple[int, ...], teacher_nodes: int, student_nodes: int, *, full: bool
+) -> list[tuple[int, ...]]:
+    """The shapes of `CrossMoments`, in order."""
+    m, n = (*leading, teacher_nodes), (*leading, student_nodes)
+    scatter = [(*m, teacher_nodes), (*n, student_nodes)] if full else [m, n]
+    return [(), (), m, n, *scatter, (*m, student_nodes)]
 
 
 class MomentMetric(ReplicatedMetric):
@@ -70,9 +62,9 @@ class MomentMetric(ReplicatedMetric):
 
     def __init__(self, teacher_nodes: int, student_nodes: int, replicates: int | None = None, **kwargs: Any) -> None:
         super().__init__(teacher_nodes, student_nodes, replicates, **kwargs)
-        self.layout = MomentLayout(self.leading, teacher_nodes, student_nodes, self.full)
-        zeros = torch.zeros(sum(self.layout.sizes), dtype=accumulation_dtype(self.device))
-        self.add_state("moments", zeros, dist_reduce_fx=partial(MomentLayout.merge, self.layout))
+        self.layout = Layout(moment_shapes(self.leading, teacher_nodes, student_nodes, full=self.full))
+        zeros = torch.zeros(self.layout.size, dtype=accumulation_dtype(self.device))
+        self.add_state("moments", zeros, dist_reduce_fx=partial(_merge, self.layout))
 
     def update(self, teacher: Tensor, student: Tensor) -> None:
         """Add a batch.
@@ -86,4 +78,16 @@ class MomentMetric(ReplicatedMetric):
         """
         self.check(teacher, student)
         batch = cross_moments(teacher, student, full=self.full)
-        self.moments = self.layout.pack(merge(self.layout.unpack(self.moments), batch))
+        self.moments = self.layout.pack(merge(self.all_moments(), batch))
+
+    def all_moments(self) -> CrossMoments:
+        """The moments of all samples so far."""
+        return CrossMoments(*self.layout.unpack(self.moments))
+
+
+def _merge(layout: Layout, vectors: Tensor) -> Tensor:
+    """Merge a stack of vectors, one for each process or batch, into one."""
+    first, *rest = (CrossMoments(*layout.unpack(vector)) for vector in vectors)
+    for moments in rest:
+        first = merge(first, moments)
+    return layout.pack(first)

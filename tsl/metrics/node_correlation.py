@@ -36,4 +36,4 @@ class NodeCorrelation(MomentMetric):
 
     def compute(self) -> Tensor:
         """The correlations over all samples so far, `[..., m, n]`."""
-        return node_correlation_from_moments(self.layout.unpack(self.moments))
+        return node_correlation_from_moments(self.all_moments())

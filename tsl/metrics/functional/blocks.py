@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 
 BLOCK = 1 << 17
-"""Elements in a block, teacher and student together."""
+"""Elements in a block on a CPU, teacher and student together."""
+
+ACCELERATOR_BLOCK = 1 << 24
+"""Elements in a block elsewhere, where each call costs more and memory is faster: 128 MiB in float64."""
 
 BLOCK_SAMPLES = 256
 """The least samples in a block of many nodes, so that a matrix product remains one."""
@@ -21,7 +24,7 @@ def over_replicates(
 
     Args:
         reduce: Maps the blocks of a few replicates, pairs `[replicates, samples, m]` and `[replicates, samples, n]`, to
-            results `[replicates, ...]`. There is at least one block, and all but the last are of one size.
+            results `[replicates, ...]`. There is at least one block, and none has more than 2²³ samples.
         teacher: `[..., samples, m]`.
         student: `[..., samples, n]`.
 
@@ -36,13 +39,15 @@ def over_replicates(
     """
     *leading, samples, m = teacher.shape
     n = student.shape[-1]
-    rows = max(BLOCK // (m + n), BLOCK_SAMPLES)
+    block = BLOCK if teacher.device.type == "cpu" else ACCELERATOR_BLOCK
+    rows = max(block // (m + n), BLOCK_SAMPLES)
     replicates = max(rows // max(samples, 1), 1)
+    all_replicates = torch.Size(leading).numel()
     results = [
         reduce(list(zip(t.split(rows, dim=1), s.split(rows, dim=1), strict=True)))
         for t, s in zip(
-            teacher.reshape(-1, samples, m).split(replicates),
-            student.reshape(-1, samples, n).split(replicates),
+            teacher.reshape(all_replicates, samples, m).split(replicates),
+            student.reshape(all_replicates, samples, n).split(replicates),
             strict=True,
         )
     ]

@@ -62,7 +62,7 @@ def activity_counts(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _activity_counts(blocks: Sequence[Block]) -> list[Tensor]:
-    """Both counts, one below the other, by one product of float32 masks: exact for blocks of fewer than 2²⁴ samples."""
+    """Both counts, one below the other, by one product of float32 masks, exact for a block."""
     counts: list[Tensor] = []
     for t, s in blocks:
         active_t = torch.nn.functional.pad((t > 0).float(), (0, 1), value=1)

@@ -35,7 +35,7 @@ def cca(teacher: Tensor, student: Tensor) -> Tensor:
         >>> teacher = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
         >>> student = torch.tensor([[0.0], [2.0], [1.0], [-2.0]])
         >>> round(cca(teacher, student).item(), 4)
-        0.9673
+        0.9856
     """
     return cca_from_moments(cross_moments(teacher, student, full=True))
 
@@ -68,7 +68,7 @@ def svcca(teacher: Tensor, student: Tensor) -> Tensor:
         >>> teacher = torch.tensor([[1.0, 0.0], [0.0, 0.01], [-1.0, 0.0], [0.0, -0.01]])
         >>> student = torch.tensor([[0.0], [2.0], [1.0], [-2.0]])
         >>> round(svcca(teacher, student).item(), 4)
-        0.2391
+        0.239
     """
     return svcca_from_moments(cross_moments(teacher, student, full=True))
 

@@ -2,7 +2,7 @@
 
 Two nulls belong beside every correlation-like measure. One is the untrained student against the same teacher: the
 measure's value at epoch 0, 0.2 to 0.6 for ρ_mean, as both networks see the same inputs. The other is here: the trained
-student on shuffled samples, so that any association left is chance.
+student against the teacher's outputs on shuffled samples, so that any association left is chance.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ Value = TypeVar("Value")
 def null_level(
     measure: Callable[[Tensor, Tensor], Value], teacher: Tensor, student: Tensor, generator: torch.Generator
 ) -> Value:
-    """A measure of the teacher against the student on shuffled samples.
+    """A measure of the teacher on shuffled samples against the student.
 
-    measure(t(x), s(π(x))) with π a random permutation of the samples: every node keeps its distribution and its
+    measure(t(π(x)), s(x)) with π a random permutation of the samples: every node keeps its distribution and its
     relation to the nodes of its own network, and loses that to the other's. (Permuting nodes would be no null: the best
     correlation is indifferent to their order.) The value falls with more samples, about √(2 ln n / N) for ρ_mean, so
     compare at the same number; one batch is enough.
@@ -32,7 +32,7 @@ def null_level(
             same alone and among others.
 
     Returns:
-        What `measure` returns. Cost: a copy of `student`, and the measure.
+        What `measure` returns. Cost: a copy of `teacher`, the narrower layer, and the measure.
 
     Source: REFERENCE, section 2, "null level".
 
@@ -42,15 +42,15 @@ def null_level(
         >>> rho = lambda teacher, student: rho_mean(node_correlation(teacher, student))
         >>> level = null_level(rho, nodes, nodes, torch.Generator().manual_seed(0))
         >>> round(rho(nodes, nodes).item(), 3), round(level.item(), 3)
-        (1.0, 0.031)
+        (1.0, -0.085)
     """
-    return measure(teacher, shuffled_samples(student, generator))
+    return measure(shuffled_samples(teacher, generator), student)
 
 
 def shuffled_samples(activations: Tensor, generator: torch.Generator) -> Tensor:
     """Activations with their samples in random order, the same for all nodes and replicates.
 
-    A Metric's null level streams: update a second one with the teacher's batch and the shuffled student's.
+    A Metric's null level streams: update a second one with the teacher's shuffled batch and the student's.
 
     Args:
         activations: `[..., samples, nodes]`.

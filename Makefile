@@ -1,0 +1,38 @@
+# Every target builds .venv by itself when it is missing or older than the files that say what goes into it.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: quickstart test lint figures benchmark clean
+
+quickstart: $(INSTALLED)  ## train small two-layer students and draw how they specialize
+	rm -rf runs/quickstart
+	$(BIN)/python -m tsl.fit --config configs/two_layer.yaml --config configs/quickstart.yaml --version latest
+	$(BIN)/python -m tsl.figures l-shape runs/quickstart/latest --out figures/quickstart_l_shape.png
+	$(BIN)/python -m tsl.figures success-rate runs/quickstart/latest --out figures/quickstart_success_rate.png
+
+test: $(INSTALLED)  ## run the tests, one thread in each of two processes
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: $(INSTALLED)  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+figures: $(INSTALLED)  ## run and draw experiments E1-E4 at quick scale
+	for experiment in E1 E2 E3 E4; do $(BIN)/python scripts/reproduce.py $$experiment --scale quick || exit 1; done
+
+benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run meanwhile
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/metrics.py
+
+clean:  ## remove the virtual environment
+	rm -rf .venv
+
+# torch and torchvision come in one resolution, so that they are builds of each other.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(INSTALLED)

@@ -1,0 +1,143 @@
+"""Holds the theorem against the students while they train, and writes what it grants as the table `certificate`."""
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from jsonargparse.typing import PositiveFloat
+from torch import Tensor, nn
+
+from tsl.callbacks.frames import tidy
+from tsl.errors import InputError
+from tsl.metrics import BoundaryObservation
+from tsl.metrics.replicates import ReplicateMaximum
+from tsl.modules import TeacherStudent
+from tsl.modules.epochs import evaluated_epoch, is_recorded
+from tsl.modules.teacher_student import Observation
+from tsl.networks import MLP
+from tsl.records import write_table
+from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate
+from tsl.theory.gradient_rule import backpropagated_error, gate
+
+
+class CertificateMeasures(nn.Module):
+    """What the certificate needs to know of the training inputs, gathered batch by batch.
+
+    Args:
+        module: The students and their teachers.
+
+    Raises:
+        InputError: If they have more than one hidden layer.
+    """
+
+    def __init__(self, module: TeacherStudent) -> None:
+        super().__init__()
+        check_two_layers(module.teacher)
+        (m,), (n,) = module.teacher.widths, module.student.widths
+        self.observation = BoundaryObservation(m, n, module.replicates)
+        self.gradient_sup_norm = ReplicateMaximum(module.replicates)
+        self.shape = module.replicates, m, n
+
+    def update(self, student: MLP, observed: Observation) -> None:
+        """Take in what both networks computed for a batch."""
+        self.observation.update(observed.teacher.post[0], observed.student.post[0])
+        gates = [gate(pre, student.negative_slope) for pre in observed.student.pre]
+        error = observed.teacher.output - observed.student.output
+        g = backpropagated_error([layer.weight for layer in student.layers], gates, error)
+        self.gradient_sup_norm.update(g.abs().amax(dim=(1, 2)))
+
+    def certificate(self, module: TeacherStudent, c: float, bias_scale: float) -> Certificate:
+        """The certificate over all batches so far; see `tsl.theory.certificate`."""
+        # torchmetrics squeezes results of a single number
+        observation = self.observation.compute().reshape(self.shape)
+        sup_norm = self.gradient_sup_norm.compute().reshape(-1)
+        weights = two_layer_weights(module.teacher), two_layer_weights(module.student)
+        return certificate(*weights, observation, sup_norm, c=c, bias_scale=bias_scale)
+
+
+class CertificateRecords(pl.Callback):
+    """Writes the table `certificate` of two-layer students before training (epoch 0) and at every evaluation.
+
+    The certificate is about the training inputs, so it needs `data.init_args.evaluate_train`.
+
+    Args:
+        c: The constant c of the theorem's gradient condition ‖g_1‖∞ ≤ α_kj ε / (c K^{3/2} √d).
+        bias_scale: M of ε-alignment: bias gap allowed for each unit of sine.
+    """
+
+    def __init__(self, c: PositiveFloat = 5.0, bias_scale: PositiveFloat = 1.0) -> None:
+        self.c = c
+        self.bias_scale = bias_scale
+        self._measures: CertificateMeasures | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: TeacherStudent, stage: str) -> None:
+        """Refuse data that does not evaluate its training inputs.
+
+        Raises:
+            InputError: If that is so.
+        """
+        if stage == "fit" and not getattr(trainer.datamodule, "evaluate_train", False):
+            raise InputError(
+                "tsl.callbacks.CertificateRecords is about the training inputs: set --data.init_args.evaluate_train true"
+            )
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
+        """Refuse networks that the theorem is not about.
+
+        Raises:
+            InputError: If they have more than one hidden layer.
+        """
+        check_two_layers(pl_module.teacher)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
+        """Start all measures anew."""
+        self._measures = CertificateMeasures(pl_module).to(pl_module.device) if is_recorded(trainer) else None
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: TeacherStudent,
+        outputs: Observation,
+        batch: Tensor,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take in one batch of training inputs."""
+        if self._measures is not None and trainer.val_dataloaders[dataloader_idx].split == "train":
+            self._measures.update(pl_module.student, outputs)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
+        """Write the table of this epoch."""
+        if self._measures is None:
+            return
+        epoch = evaluated_epoch(trainer)
+        frame = certificate_frame(self._measures.certificate(pl_module, self.c, self.bias_scale), epoch)
+        if trainer.is_global_zero and not trainer.fast_dev_run:
+            write_table(trainer.log_dir, "certificate", epoch, frame)
+
+
+def certificate_frame(result: Certificate, epoch: int) -> pd.DataFrame:
+    """The rows of the table `certificate`: nodes count from 1, and an `observer` of 0 is none."""
+    columns = {name: values.numpy(force=True) for name, values in result._asdict().items()}
+    columns["observer"] = columns["observer"] + 1
+    columns["best_aligned_student"] = columns["best_aligned_student"] + 1
+    return tidy(columns, ("replicate", "node")).assign(epoch=epoch)
+
+
+def two_layer_weights(network: MLP) -> TwoLayerWeights:
+    """The weights of a two-layer network that the certificate is about; biases are 0 where it has none."""
+    hidden, output = network.layers
+    bias = torch.zeros_like(hidden.weight[..., 0]) if hidden.bias is None else hidden.bias
+    return TwoLayerWeights(hidden.weight, bias, output.weight)
+
+
+def check_two_layers(teacher: MLP) -> None:
+    """Refuse deeper networks.
+
+    Raises:
+        InputError: If the teacher has more than one hidden layer.
+    """
+    if len(teacher.widths) != 1:
+        raise InputError(
+            f"the certificate is the two-layer theorem's, whose α_kj = |v_kᵀ v°_j| deeper networks do not have: the "
+            f"teacher has hidden layers {teacher.widths}; expected one (--model.init_args.teacher.init_args.widths)"
+        )

@@ -1,0 +1,63 @@
+"""Layer-wise alignment over training: ρ_mean and every other measure recorded, each beside its null levels."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
+from tsl.records import COLUMNS
+
+TABLE = "layers"
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run]) -> Figure:
+    """Each measure of each layer per epoch on validation data, mean ± standard deviation over seeds.
+
+    Two null levels tell what a value means nothing yet: that of the untrained student (epoch 0), a dotted horizontal
+    line, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
+
+    Args:
+        runs: Runs with the table `layers`.
+
+    Returns:
+        The figure: a row of panels for each measure, a column for each layer, a curve for each multiplier.
+    """
+    frame = collect(runs)
+    frame = frame[frame["split"] == "val"]
+    measures = ["rho_mean", *(name.removesuffix("_null") for name in frame if is_asked_for(str(name), frame.columns))]
+    layers = sorted(frame["layer"].unique())
+    figure, panels = grid(len(measures), len(layers), 1.8, share_y="all")
+    handles: dict[str, Artist] = {}
+    for row, measure in zip(panels, measures, strict=True):
+        row[0].set_ylabel(r"$\rho_{\mathrm{mean}}$" if measure == "rho_mean" else measure)
+        for panel, layer in zip(row, layers, strict=True):
+            panel.set_title(f"layer {layer}")
+            for index, name in enumerate(frame["curve"].cat.categories):
+                rows = frame[(frame["layer"] == layer) & (frame["curve"] == name)]
+                mean = rows.groupby("epoch")[measure].mean()
+                std = rows.groupby("epoch")[measure].std().fillna(0.0)
+                style = curve_style(index)
+                panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
+                (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+                shuffled = rows.groupby("epoch")[f"{measure}_null"].mean()
+                panel.plot(shuffled.index, shuffled, color=style["color"], linestyle=":", linewidth=0.9)
+                if 0 in mean.index:
+                    panel.axhline(mean[0], color=style["color"], linestyle=(0, (1, 3)), linewidth=0.9)
+    for panel in panels[-1]:
+        panel.set_xlabel("epoch")
+    handles["null levels"] = Line2D([], [], color="0.4", linestyle=":", linewidth=0.9)
+    legend_above(figure, handles)
+    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs)]
+    footnotes(figure, [*notes, "dotted: untrained student (level line), shuffled inputs (curve)"])
+    return figure
+
+
+def is_asked_for(column: str, columns: Sequence[str]) -> bool:
+    """Whether a column of `layers` is the null level of a measure beside ρ_mean that has one."""
+    measure = column.removesuffix("_null")
+    return column.endswith("_null") and measure in columns and measure not in COLUMNS["layers"]
