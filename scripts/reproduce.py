@@ -1,0 +1,379 @@
+"""Reproduce a figure of the paper: `python scripts/reproduce.py E2 --scale quick`.
+
+Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes, then draws it and tells the
+outcome. Runs that are complete are not repeated, and an interrupted one goes on where it was: the same command again
+is always right. Runs lie in `<root>/<scale>/<experiment>/<cell>`, each with its log beside it.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import io
+import itertools
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tsl.errors import InputError
+from tsl.figures import convergence, l_shape, success_rate, trajectories
+from tsl.figures.__main__ import save
+from tsl.figures.runs import MULTIPLIER, POLARITY, flatten, load_run
+from tsl.records import read_config, read_table
+from tsl.summary import last_epoch
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+AXES = {"multiplier": MULTIPLIER, "polarity": POLARITY}
+"""The setting that each axis stands for."""
+
+EITHER_WAY = (
+    *("version", "ckpt_path", "checkpoint.", "trainer.default_root_dir", "trainer.logger"),
+    *("trainer.enable_", "trainer.accelerator", "trainer.devices", "trainer.strategy"),
+)
+"""Settings, or beginnings of them, that do not change what a run records."""
+
+Axes = Mapping[str, Sequence[float]]
+
+
+def recovery(run: Path) -> dict[str, str]:
+    """E2: how many teacher nodes are recovered, early and at the end."""
+    nodes = read_table(run, "teacher_nodes")
+    early, end = nodes[(nodes["epoch"] == 5) & (nodes["split"] == "val")], last_epoch(nodes)
+    always = end.groupby(["layer", "node"])["recovered_0.95"].all()
+    return {
+        "recovered at 0.95 after 5 epochs": f"{early['recovered_0.95'].mean():.1%}" if len(early) else "not recorded",
+        "at the end": f"{end['recovered_0.95'].mean():.1%}",
+        "nodes recovered in every replicate": f"{always.sum()} of {len(always)}",
+    }
+
+
+def final_loss(run: Path) -> dict[str, str]:
+    """E3: the evaluation loss at the last epoch."""
+    losses = read_table(run, "losses")
+    log_loss = np.log10(losses.loc[losses["epoch"] == losses["epoch"].max(), "val_mse"])
+    return {"log10 evaluation loss at the end": _mean_and_std(log_loss)}
+
+
+def mean_correlation(run: Path) -> dict[str, str]:
+    """E1 and E4: the mean over teacher nodes of their best correlation."""
+    return {"rho_mean at the end": _mean_and_std(last_epoch(read_table(run, "layers"))["rho_mean"])}
+
+
+def _mean_and_std(over_replicates: pd.Series) -> str:
+    std = over_replicates.std() if len(over_replicates) > 1 else 0.0
+    return f"{over_replicates.mean():.3f} ± {std:.3f}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a figure is made of.
+
+    Args:
+        runs: Name of its runs, its config and its quick overlay; experiments with the same name share their runs.
+        figure: The module that draws it.
+        outcome: What the closing table tells of a run, by column.
+        axes: The values of each axis; the cells are all their combinations.
+        quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
+        base: The config that the experiment's is laid over.
+    """
+
+    runs: str
+    figure: ModuleType
+    outcome: Callable[[Path], dict[str, str]]
+    axes: Axes
+    quick: Axes = field(default_factory=dict)
+    base: str = "two_layer"
+
+
+WIDTHS = (1, 2, 5, 10)
+FEWER: Axes = {"polarity": (1, 2), "multiplier": (1, 2, 5)}
+E1_AXES: Axes = {"polarity": (0, 1, 2), "multiplier": WIDTHS}
+E2_AXES: Axes = {"polarity": (0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
+E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
+EXPERIMENTS = {
+    "E1": Experiment("E1", l_shape, mean_correlation, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
+    "E2": Experiment("E2", success_rate, recovery, E2_AXES, FEWER),
+    "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
+    "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
+}
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """One run: its cell, its directory, tsl.fit's arguments, and all its settings by their dotted names."""
+
+    cell: dict[str, float]
+    path: Path
+    arguments: list[str]
+    settings: dict[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all."""
+        return self.settings["trainer.max_epochs"]
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs whose losses are recorded, a file for each."""
+        files = self.path.glob("records/losses/epoch_*.parquet")
+        return min(max((int(file.stem.split("_")[1]) for file in files), default=0), self.epochs)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last epoch is recorded."""
+        return self.epochs_done == self.epochs
+
+    @property
+    def student_steps(self) -> int:
+        """Optimizer steps × replicates in an epoch."""
+        data = {key.removeprefix("data.init_args."): value for key, value in self.settings.items()}
+        return self.settings["replicates"] * (data["steps_per_epoch"] or -(-data["train_size"] // data["batch_size"]))
+
+    @property
+    def epoch_cost(self) -> float:
+        """Time of an epoch, in a unit that all runs share: measured, a step takes about 1 + 2 × multiplier."""
+        return self.student_steps * (1 + 2 * self.settings[MULTIPLIER])
+
+    def command(self) -> list[str]:
+        """What trains it, from the start or from its checkpoint."""
+        resume = ["--ckpt_path", "last"] if (self.path / "checkpoints/last.ckpt").exists() else []
+        return [sys.executable, "-m", "tsl.fit", *self.arguments, *resume]
+
+    def differences(self, given: set[str]) -> list[str]:
+        """The settings in which the run that is there differs: of those it knows, and those `given` in the configs."""
+        before, now, nothing = flatten(read_config(self.path)), self.settings, "nothing"
+        return [
+            f"  {key}: {before.get(key, nothing)} in the run, {now.get(key, nothing)} now"
+            for key in sorted(before.keys() | given)
+            if before.get(key, nothing) != now.get(key, nothing) and not key.startswith(EITHER_WAY)
+        ]
+
+
+def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float]]:
+    """The values of each axis that are run.
+
+    Args:
+        experiment: The experiment.
+        scale: "quick" or "paper".
+        where: Restrictions such as "polarity=1,2".
+
+    Raises:
+        InputError: If a restriction cannot be read, or names an axis or a value that there is not.
+    """
+    axes = {axis: list(values) for axis, values in experiment.axes.items()}
+    chosen = axes | ({axis: list(values) for axis, values in experiment.quick.items()} if scale == "quick" else {})
+    for restriction in where:
+        axis, _, listed = restriction.partition("=")
+        if axis not in axes:
+            raise InputError(f"--where {restriction}: there is no axis {axis!r}; the axes are {', '.join(axes)}")
+        there_is = {f"{value:g}": value for value in axes[axis]}
+        try:
+            asked = [f"{float(value):g}" for value in listed.split(",")]
+        except ValueError:
+            raise InputError(f"--where {restriction}: expected {axis}=NUMBER[,NUMBER…]") from None
+        if absent := [value for value in asked if value not in there_is]:
+            raise InputError(f"--where {restriction}: {axis} has no {', '.join(absent)}; it has {', '.join(there_is)}")
+        chosen[axis] = [value for name, value in there_is.items() if name in asked]
+    return chosen
+
+
+def cell_name(cell: Mapping[str, float]) -> str:
+    """The name of a cell and its run: `multiplier=2,polarity=1`."""
+    return ",".join(f"{axis}={value:g}" for axis, value in sorted(cell.items()))
+
+
+def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: Sequence[Path]) -> list[CellRun]:
+    """The run of each cell, with `overlays` laid over the experiment's configs.
+
+    Raises:
+        InputError: If a run is there that was made with other settings.
+    """
+    names = [experiment.base, experiment.runs, *([f"quick/{experiment.runs}"] if scale == "quick" else [])]
+    configs = [*(CONFIGS / f"{name}.yaml" for name in names), *overlays]
+    common = [word for config in configs for word in ("--config", str(config))]
+    common += ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
+    settings = _resolved(common)
+    runs = []
+    for values in itertools.product(*axes.values()):
+        cell = dict(zip(axes, values, strict=True))
+        arguments = [*common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
+        arguments += [word for axis, value in cell.items() for word in (f"--{AXES[axis]}", f"{value:g}")]
+        of_cell = settings | {AXES[axis]: value for axis, value in cell.items()}
+        runs.append(CellRun(cell, root / scale / experiment.runs / cell_name(cell), arguments, of_cell))
+    given = {key for config in configs for key in flatten(yaml.safe_load(config.read_text()))}
+    mixed = [
+        f"{run.path} was run with other settings:\n" + "\n".join(differences)
+        for run in runs
+        if (run.path / "config.yaml").exists() and (differences := run.differences(given))
+    ]
+    if mixed:
+        raise InputError("\n".join([*mixed, "Move what is there away, or keep the new runs elsewhere with --root"]))
+    return runs
+
+
+def _resolved(arguments: Sequence[str]) -> dict[str, Any]:
+    """All settings that tsl.fit would run with, its defaults included; ends with its message if they are wrong."""
+    from tsl.fit import main as fit  # imports torch, which takes seconds that --help need not wait for
+
+    text = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(text):
+            fit([*arguments, "--print_config"])
+    except SystemExit as end:
+        if end.code:
+            raise
+    return flatten(yaml.safe_load(text.getvalue()))
+
+
+def train(run: CellRun, report: Callable[[], None]) -> str | None:
+    """Run what is missing of a run, in a process of its own that writes to `<run>.log`.
+
+    Args:
+        run: The run.
+        report: Called twice a second, and at the end.
+
+    Returns:
+        What went wrong, or None.
+    """
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    log_path = run.path.with_name(f"{run.path.name}.log")
+    with log_path.open("a") as log:
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the child too, even if it outlives this process
+        except BlockingIOError:
+            return f"{run.path} is at work in another process; give the same command again when that has ended"
+        if run.complete:
+            return None
+        _clear(run)
+        print(f"$ {shlex.join(run.command())}", file=log, flush=True)
+        child = subprocess.Popen(run.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            while child.poll() is None:
+                report()
+                time.sleep(0.5)
+        finally:
+            child.terminate()
+            try:
+                child.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                child.kill()  # loses nothing: checkpoints and records are written whole
+                child.wait()
+            _clear(run)
+    report()
+    if child.returncode == 0 and run.complete:
+        return None
+    with log_path.open(errors="replace") as log:
+        lines = "".join(f"  {line.rstrip()}\n" for line in deque(log, maxlen=15))
+    return (
+        f"{run.path} ended with status {child.returncode} after {run.epochs_done} of {run.epochs} epochs. "
+        f"The end of {log_path}:\n{lines}Repeat this run alone:\n  {shlex.join(run.command())}"
+    )
+
+
+def _clear(run: CellRun) -> None:
+    """Remove an unfinished run that has no checkpoint to go on from: tsl.fit refuses to start where one is."""
+    if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
+        shutil.rmtree(run.path)
+
+
+def train_all(runs: Sequence[CellRun], console: Console) -> list[CellRun]:
+    """Train all runs that are not complete, one after the other, under one progress bar; gives those that failed."""
+    missing = [run for run in runs if not run.complete]
+    failed: list[CellRun] = []
+    console.print(f"runs: {len(runs)}, of them complete: {len(runs) - len(missing)}")
+    if not missing:
+        return failed
+    total_steps = sum(run.epochs * run.student_steps for run in runs)
+
+    def report() -> None:
+        steps = sum(run.epochs_done * run.student_steps for run in runs)
+        shown = f"{steps / 1000:,.0f}k/{total_steps / 1000:,.0f}k student-steps,"
+        progress.update(task, completed=sum(run.epochs_done * run.epoch_cost for run in runs), steps=shown)
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn()
+    # The estimate is from all epochs so far: one may take longer than the half minute that rich looks back by itself.
+    with Progress(*columns, TextColumn("left"), console=console, speed_estimate_period=float("inf")) as progress:
+        task = progress.add_task("", total=sum(run.epochs * run.epoch_cost for run in runs), steps="")
+        report()
+        for number, run in enumerate(missing, start=1):
+            progress.update(task, description=f"{number}/{len(missing)} {run.path.name}")
+            start, first = time.monotonic(), run.epochs_done
+            error = train(run, report)
+            if error is None:
+                seconds = time.monotonic() - start
+                console.print(f"{run.path}: {run.epochs - first} epochs in {seconds:.0f} s", soft_wrap=True)
+            else:
+                console.print(f"error: {error}", soft_wrap=True)
+                failed.append(run)
+    return failed
+
+
+def reproduce(asked: argparse.Namespace, console: Console) -> int:
+    """Train, draw and tell the outcome; gives the exit status, and raises an InputError for what a user can mend."""
+    experiment = EXPERIMENTS[asked.experiment]
+    axes = chosen_axes(experiment, asked.scale, asked.where)
+    runs = plan(experiment, asked.scale, axes, asked.root, asked.config)
+    failed = train_all(runs, console)
+    drawn = [run for run in runs if run.complete]
+    if drawn:
+        figure = experiment.figure.draw([load_run(run.path, experiment.figure.TABLE) for run in drawn])
+        out = asked.out or asked.root / asked.scale
+        for suffix in ("pdf", "png"):
+            save(figure, out / f"{asked.experiment}.{suffix}")
+        rows = [
+            {axis: f"{value:g}" for axis, value in run.cell.items()} | experiment.outcome(run.path) for run in drawn
+        ]
+        table = Table(*rows[0], title=f"{asked.experiment}, {asked.scale} scale")
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)
+        console.print(f"figure drawn to {out / asked.experiment}.pdf and .png", soft_wrap=True)
+    if failed:
+        names = ", ".join(run.path.name for run in failed)
+        console.print(f"{len(failed)} of {len(runs)} runs failed, and are not in the figure: {names}", soft_wrap=True)
+    return 1 if failed else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(description="Train what a figure of the paper needs, and draw it.")
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    scale = "the paper's settings, or configs/quick's for minutes on two cores (default: quick)"
+    parser.add_argument("--scale", choices=("quick", "paper"), default="quick", help=scale)
+    several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
+    only = "run and draw only these cells: polarity=1,2 multiplier=2"
+    parser.add_argument("--where", **several, metavar="AXIS=VALUE[,VALUE]", help=only)
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the figure goes (default: <root>/<scale>)")
+    parser.add_argument("--config", **several, type=Path, metavar="FILE", help="lay this over every run")
+    asked = parser.parse_args(arguments)
+    try:
+        return reproduce(asked, Console(highlight=False, markup=False))
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        again = f"python scripts/reproduce.py {shlex.join(arguments)}"
+        print(f"stopped; what is done is kept. The same command goes on with it:\n  {again}", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: as by Ctrl-C
+    sys.exit(main())
