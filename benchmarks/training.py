@@ -1,4 +1,4 @@
-"""Student-steps per second of tsl next to a bare loop and to the ordinary way. Run: python benchmarks/training.py
+"""Student-steps per second of tsl next to a bare loop and to the ordinary way: python benchmarks/training.py.
 
 Student-steps per second = optimizer steps × replicates / second, at d = 100, 50 outputs, 20 teacher nodes, batch 16,
 32 replicates, evaluation excluded. Every ratio is of medians over rounds that take turns within this one run.
@@ -156,9 +156,7 @@ def ordinary(multiplier: int, dtype: torch.dtype, steps: int) -> float:
     """Seconds for one student-step of two processes that train side by side."""
     context = multiprocessing.get_context("spawn")
     seconds: multiprocessing.Queue[float] = context.Queue()
-    processes = [
-        context.Process(target=ordinary_process, args=(multiplier, dtype, steps, seconds)) for _ in range(2)
-    ]
+    processes = [context.Process(target=ordinary_process, args=(multiplier, dtype, steps, seconds)) for _ in range(2)]
     for process in processes:
         process.start()
     total = sum(seconds.get() for _ in processes)

@@ -49,7 +49,9 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         (["--trainer.gradient_clip_val", "1"], ["gradient clipping"]),
     ],
 )
-def test_a_mistake_is_named_with_its_remedy(refused: Callable[..., str], arguments: list[str], expected: list[str]) -> None:
+def test_a_mistake_is_named_with_its_remedy(
+    refused: Callable[..., str], arguments: list[str], expected: list[str]
+) -> None:
     message = refused(*arguments)
     for part in expected:
         assert part in message, message
@@ -94,5 +96,3 @@ def test_the_traceback_is_shown_when_asked_for(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("TSL_DEBUG", "1")
     with pytest.raises(InputError, match="multiplier"):
         main([*TINY, "--trainer.default_root_dir", str(tmp_path), f"{MODEL}.multiplier", "1.3"])
-
-

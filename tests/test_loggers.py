@@ -1,4 +1,6 @@
 import json
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,27 @@ from tsl.fit import main
 SCALARS = {"train/loss", "val/loss", "specialization/layer1/rho_mean", "specialization/layer1/recovered_0.95"}
 
 
+def records_of(file: Path) -> Iterator[bytes]:
+    """The records in a run file of wandb's: LevelDB's log format behind a header of 7 bytes.
+
+    A block of 32 KiB holds chunks: checksum (4 bytes), length (2), type (1: whole, 2: first, 3: middle, 4: last), data.
+    """
+    content, position, record = file.read_bytes(), 7, b""
+    while position + 7 <= len(content):
+        if (left := 32768 - position % 32768) < 7:
+            position += left
+            continue
+        length, kind = struct.unpack_from("<HB", content, position + 4)
+        record += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):
+            yield record
+            record = b""
+
+
 def test_wandb_offline_holds_settings_history_and_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read back from the file that wandb itself wrote."""
     from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -24,14 +43,11 @@ def test_wandb_offline_holds_settings_history_and_summary(tmp_path: Path, monkey
 
     wandb.finish()
     [file] = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
-    store = DataStore()
-    store.open_for_scan(str(file))
     config: dict[str, object] = {}
     history: list[dict[str, object]] = []
     summary: dict[str, object] = {}
-    while (data := store.scan_data()) is not None:
-        record = Record()
-        record.ParseFromString(data)
+    for data in records_of(file):
+        record = Record.FromString(data)
         for update in (*record.run.config.update, *record.config.update):
             config[update.key] = json.loads(update.value_json)
         for update in record.summary.update:

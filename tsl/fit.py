@@ -1,6 +1,6 @@
 """Train students: `python -m tsl.fit --config configs/two_layer.yaml [--key value …]`.
 
-A LightningCLI without the subcommand word. Every run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
+A LightningCLI without the subcommand word. A run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
 """
 
 import os
@@ -30,7 +30,6 @@ from tsl.run_directory import (
 )
 from tsl.summary import print_summary
 
-
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
     r"Checkpoint directory .* exists and is not empty",  # of a run that goes on
@@ -55,7 +54,9 @@ class TeacherStudentCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add tsl's own settings."""
         parser.add_argument("--experiment", default="default", help="name that related runs share")
-        parser.add_argument("--version", type=str | None, help="name of this run; the next free version_<n> if not given")
+        parser.add_argument(
+            "--version", type=str | None, help="name of this run; the next free version_<n> if not given"
+        )
         parser.add_argument(
             "--replicates",
             type=PositiveInt,
@@ -112,8 +113,9 @@ class TeacherStudentCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Tell the outcome."""
+        run = self.trainer.log_dir  # processes tell each other, so all have to ask
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
-            print_summary(self.trainer.log_dir)
+            print_summary(run)
 
 
 def fixed_seed(seed_everything: bool | int) -> int:
@@ -123,7 +125,9 @@ def fixed_seed(seed_everything: bool | int) -> int:
         InputError: If it is not a number of its own.
     """
     if isinstance(seed_everything, bool) or seed_everything < 0:
-        raise InputError(f"seed_everything = {seed_everything}: give a whole number from 0, so that the run can be repeated")
+        raise InputError(
+            f"seed_everything = {seed_everything}: give a whole number from 0, so that the run can be repeated"
+        )
     return seed_everything
 
 
@@ -144,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             save_config_callback=LogConfig,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
+            auto_configure_optimizers=False,  # the module makes its own
             load_from_checkpoint_support=False,
             trainer_defaults={
                 "default_root_dir": "runs",

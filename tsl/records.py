@@ -32,6 +32,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "layers": ("epoch", "split", "replicate", "layer", "rho_mean", "recovered_fraction_0.95"),
     "losses": ("epoch", "replicate", "train_loss", "val_loss", "val_mse", "gradient_sup_norm"),
     "pairs": ("epoch", "split", "replicate", "layer", "teacher_node", "student_node", "correlation"),
+    "certificate": (
+        *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
+        *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),
+    ),
 }
 """The columns that every file of a table has, in this order."""
 
@@ -41,7 +45,7 @@ MORE_COLUMNS = {"teacher_nodes": r"(recovered|matches)_0\.\d+", "layers": r".+"}
 KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node")
 """The columns that say which row it is; a table is sorted by those it has."""
 
-FROM_ONE = ("layer", "node", "teacher_node", "student_node", "best_student", "best_teacher")
+FROM_ONE = ("layer", "node", "teacher_node", "student_node", "best_student", "best_teacher", "best_aligned_student")
 
 
 class DamagedRecordsError(InputError):
@@ -111,6 +115,9 @@ def read_table(run_dir: Path | str, table: str) -> pd.DataFrame:
     if not paths:
         callback = "tsl.callbacks.SpecializationRecords"
         cause = f"it stopped before its first evaluation, or ran without {callback}: run it again"
+        if table == "certificate":
+            callback = "tsl.callbacks.CertificateRecords"
+            cause = f"run it again with {callback} under trainer.callbacks (see configs/certificate.yaml)"
         if table == "pairs":
             cause = f"run it again with `--records.pairs true` (`pairs: true` of {callback})"
         raise InputError(f"{run_dir} has no records of {table!r}; {cause}")

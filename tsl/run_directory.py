@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import yaml
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
@@ -28,8 +29,10 @@ class RunLogger(CSVLogger):
 
     def __init__(self, root: str | os.PathLike[str], experiment: str, version: str | None = None) -> None:
         super().__init__(root, name=experiment, version=version, flush_logs_every_n_steps=1)
+        self._experiment: ExperimentWriter | None = None
 
     @property
+    @rank_zero_experiment
     def experiment(self) -> ExperimentWriter:
         """The writer behind the logger."""
         if self._experiment is None:
@@ -63,8 +66,8 @@ def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path:
     candidates = list((root / experiment).glob(f"{version or '*'}/checkpoints/last.ckpt"))
     if not candidates:
         raise InputError(
-            f"--ckpt_path last: {root / experiment / (version or '')} holds no checkpoints/last.ckpt. Check --experiment "
-            "and --version, or leave --ckpt_path out to start a new run"
+            f"--ckpt_path last: {root / experiment / (version or '')} holds no checkpoints/last.ckpt. Check "
+            "--experiment and --version, or leave --ckpt_path out to start a new run"
         )
     return max(candidates, key=lambda path: path.stat().st_mtime)
 

@@ -15,7 +15,9 @@ from tsl.modules import TeacherStudent
 from tsl.records import read_table
 
 
-def recorded(fit: Callable[..., Any], tmp_path: Path, data: dict[str, Any] | None = None, **settings: Any) -> TeacherStudent:
+def recorded(
+    fit: Callable[..., Any], tmp_path: Path, data: dict[str, Any] | None = None, **settings: Any
+) -> TeacherStudent:
     """Fit two replicates for two epochs and record; the run lies in `tmp_path/run/version_0`."""
     module = make_module(replicates=2, widths=settings.pop("widths", [4]))
     trainer = {"max_epochs": settings.pop("max_epochs", 2), "num_sanity_val_steps": settings.pop("sanity", -1)}
@@ -46,7 +48,11 @@ def test_node_tables_equal_numpy_on_all_inputs_at_once(fit: Callable[..., Any], 
         rho = np.corrcoef(teacher[r].T, student[r].T)[:4, 4:]
         of_teacher = tables["teacher_nodes"].query("replicate == @r").set_index("node")
         of_student = tables["student_nodes"].query("replicate == @r").set_index("node")
-        pairs = tables["pairs"].query("replicate == @r").pivot(index="teacher_node", columns="student_node", values="correlation")
+        pairs = (
+            tables["pairs"]
+            .query("replicate == @r")
+            .pivot(index="teacher_node", columns="student_node", values="correlation")
+        )
         np.testing.assert_allclose(pairs.to_numpy(), rho, atol=1e-12)
         for j in range(4):
             row = of_teacher.loc[j + 1]
@@ -55,7 +61,10 @@ def test_node_tables_equal_numpy_on_all_inputs_at_once(fit: Callable[..., Any], 
             assert row["recovered_0.42"] == (rho[j].max() > 0.42)
             assert row["recovered_0.50"] == (rho[j].max() > 0.5)
             assert row["matches_0.95"] == sum(rho[j] > 0.95)
-            both = [min(np.sum((teacher[r, :, j] > 0) & on), np.sum((teacher[r, :, j] <= 0) & on)) for on in (student[r] > 0).T]
+            both = [
+                min(np.sum((teacher[r, :, j] > 0) & on), np.sum((teacher[r, :, j] <= 0) & on))
+                for on in (student[r] > 0).T
+            ]
             assert row["observed"] == (max(both) > 0)
             fan_out = module.teacher.layers[1].weight[r, :, j].norm().item()
             assert row["strength"] == pytest.approx(fan_out, rel=1e-12)
@@ -66,7 +75,9 @@ def test_node_tables_equal_numpy_on_all_inputs_at_once(fit: Callable[..., Any], 
             assert row["strength"] == pytest.approx(module.student.layers[1].weight[r, :, k].norm().item(), rel=1e-12)
 
 
-def test_layer_and_loss_tables_agree_with_the_node_tables_and_the_module(fit: Callable[..., Any], tmp_path: Path) -> None:
+def test_layer_and_loss_tables_agree_with_the_node_tables_and_the_module(
+    fit: Callable[..., Any], tmp_path: Path
+) -> None:
     module = recorded(fit, tmp_path)
     run = tmp_path / "run/version_0"
     nodes = read_table(run, "teacher_nodes").groupby(["epoch", "replicate"])
@@ -108,7 +119,12 @@ def test_permuting_student_nodes_permutes_the_records(fit: Callable[..., Any], t
 
 def test_a_trained_student_stands_far_above_its_null_level(fit: Callable[..., Any], tmp_path: Path) -> None:
     """On shuffled inputs ρ is chance: about 1/√N for N inputs, so its best of 8 is below 3/√N."""
-    recorded(fit, tmp_path, {"val_size": 2000, "eval_batch_size": 1000, "train_size": 500, "steps_per_epoch": 3000}, max_epochs=3)
+    recorded(
+        fit,
+        tmp_path,
+        {"val_size": 2000, "eval_batch_size": 1000, "train_size": 500, "steps_per_epoch": 3000},
+        max_epochs=3,
+    )
     layers = read_table(tmp_path / "run/version_0", "layers").query("epoch == 3")
     assert (layers["rho_mean"] > 0.9).all()
     assert (layers["rho_mean_null"].abs() < 3 / np.sqrt(2000)).all()
@@ -157,7 +173,9 @@ def test_training_inputs_are_recorded_when_asked_for(fit: Callable[..., Any], tm
 
 def test_evaluating_outside_training_records_nothing(fit: Callable[..., Any], tmp_path: Path) -> None:
     module = make_module(replicates=2)
-    trainer = fit(module, make_data(replicates=2), callbacks=[SpecializationRecords()], logger=CSVLogger(tmp_path, "r", "v"))
+    trainer = fit(
+        module, make_data(replicates=2), callbacks=[SpecializationRecords()], logger=CSVLogger(tmp_path, "r", "v")
+    )
     before = sorted(tmp_path.rglob("*.parquet"))
     [result] = trainer.validate(module, datamodule=make_data(replicates=2), verbose=False)
     assert sorted(tmp_path.rglob("*.parquet")) == before

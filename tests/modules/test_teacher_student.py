@@ -45,7 +45,9 @@ def test_gradients_equal_the_closed_form() -> None:
     batch = inputs.expand(2, -1, -1)
     module.loss(module.student(batch), module.teacher(batch)).sum().backward()
     for r in range(2):
-        for parameter, expected in zip(module.student.parameters(), two_layer_gradients(module, inputs, r), strict=True):
+        for parameter, expected in zip(
+            module.student.parameters(), two_layer_gradients(module, inputs, r), strict=True
+        ):
             np.testing.assert_allclose(parameter.grad[r], expected, rtol=0, atol=1e-10)
 
 
@@ -110,7 +112,7 @@ def test_only_the_chosen_layers_are_trained(fit: Any, layers: list[int] | None, 
 
 @pytest.mark.parametrize("layers", [[], [3]])
 def test_layers_that_are_not_there(layers: list[int]) -> None:
-    with pytest.raises(InputError, match="trained_layers = .* name layers from 1 to 2"):
+    with pytest.raises(InputError, match=r"trained_layers = .* name layers from 1 to 2"):
         configured(trained_layers=layers)
 
 
@@ -178,9 +180,14 @@ def test_val_loss_agrees_with_the_expected_loss_in_closed_form(fit: Any) -> None
     fit(module, data)
     standard_error = torch.cat(errors, dim=1).std(dim=1) / math.sqrt(40_000)
     for r in range(3):
-        nodes = np.concatenate([network.layers[0].weight[r].detach().numpy() for network in (module.teacher, module.student)])
+        nodes = np.concatenate(
+            [network.layers[0].weight[r].detach().numpy() for network in (module.teacher, module.student)]
+        )
         fan_out = np.concatenate(
-            [sign * net.layers[1].weight[r].detach().numpy().T for sign, net in ((1, module.teacher), (-1, module.student))]
+            [
+                sign * net.layers[1].weight[r].detach().numpy().T
+                for sign, net in ((1, module.teacher), (-1, module.student))
+            ]
         )
         expected = 0.5 * np.sum(arc_cosine_kernel(nodes, nodes, std=1.5) * (fan_out @ fan_out.T))
         assert abs(module.val_loss.compute()[r] - expected) < 4 * standard_error[r]

@@ -69,7 +69,9 @@ def test_widened_multiplies_hidden_layers_only_and_keeps_the_kind() -> None:
 
 @pytest.mark.parametrize("multiplier", [1.3, 0.1])
 def test_multiplier_without_whole_nodes(multiplier: float) -> None:
-    with pytest.raises(InputError, match=r"model.init_args.multiplier = .* gives whole numbers for the teacher's \[4, 7\]"):
+    with pytest.raises(
+        InputError, match=r"model.init_args.multiplier = .* gives whole numbers for the teacher's \[4, 7\]"
+    ):
         network().widened(multiplier)
 
 

@@ -17,7 +17,8 @@ from tsl.theory.gradient_rule import (
 
 SAMPLES = 9
 anywhere = pytest.mark.parametrize(
-    ("widths", "slope", "bias"), [([4], 0.0, True), ([4, 6, 7], 0.0, True), ([4, 6, 7], 0.1, True), ([4, 6], 0.2, False)]
+    ("widths", "slope", "bias"),
+    [([4], 0.0, True), ([4, 6, 7], 0.0, True), ([4, 6, 7], 0.1, True), ([4, 6], 0.2, False)],
 )
 
 
@@ -61,7 +62,9 @@ def upper_jacobian(of: MLP, layer: int, post: Tensor) -> Tensor:
 def test_lemma_1_gives_minus_the_gradient_at_every_layer(widths: list[int], slope: float, bias: bool) -> None:
     student, teacher, inputs, layers = terms(widths, slope, bias)
     activations = student.activations(inputs)
-    loss = 0.5 * (teacher(inputs) - activations.output).square().sum()  # a sum over samples: each keeps its own gradient
+    loss = (
+        0.5 * (teacher(inputs) - activations.output).square().sum()
+    )  # a sum over samples: each keeps its own gradient
     gradients = torch.autograd.grad(loss, activations.pre)
     for layer, gradient in zip(layers, gradients, strict=True):
         torch.testing.assert_close(layer.g, -gradient, rtol=0, atol=1e-9)
@@ -74,11 +77,11 @@ def test_jacobians_and_mean_products_equal_those_of_autograd(widths: list[int], 
     student, teacher, inputs, layers = terms(widths, slope, bias)
     for number, layer in enumerate(layers):
         V = upper_jacobian(student, number, student.activations(inputs).post[number])
-        teacher_V = upper_jacobian(teacher, number, teacher.activations(inputs).post[number])
+        V_teacher = upper_jacobian(teacher, number, teacher.activations(inputs).post[number])
         torch.testing.assert_close(layer.V[..., :-1].expand_as(V), V, rtol=0, atol=1e-9)
-        torch.testing.assert_close(layer.teacher_V[..., :-1].expand_as(teacher_V), teacher_V, rtol=0, atol=1e-9)
+        torch.testing.assert_close(layer.V_teacher[..., :-1].expand_as(V_teacher), V_teacher, rtol=0, atol=1e-9)
         for r in range(2):
-            mean_A = sum(V[r, b].T @ teacher_V[r, b] for b in range(SAMPLES)) / SAMPLES
+            mean_A = sum(V[r, b].T @ V_teacher[r, b] for b in range(SAMPLES)) / SAMPLES
             mean_B = sum(V[r, b].T @ V[r, b] for b in range(SAMPLES)) / SAMPLES
             torch.testing.assert_close(layer.mean_A[r, :-1, :-1], mean_A, rtol=0, atol=1e-9)
             torch.testing.assert_close(layer.mean_B[r, :-1, :-1], mean_B, rtol=0, atol=1e-9)

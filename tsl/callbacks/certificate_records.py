@@ -77,7 +77,8 @@ class CertificateRecords(pl.Callback):
         """
         if stage == "fit" and not getattr(trainer.datamodule, "evaluate_train", False):
             raise InputError(
-                "tsl.callbacks.CertificateRecords is about the training inputs: set --data.init_args.evaluate_train true"
+                "tsl.callbacks.CertificateRecords is about the training inputs: "
+                "set --data.init_args.evaluate_train to true"
             )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
@@ -111,8 +112,9 @@ class CertificateRecords(pl.Callback):
             return
         epoch = evaluated_epoch(trainer)
         frame = certificate_frame(self._measures.certificate(pl_module, self.c, self.bias_scale), epoch)
+        run = trainer.log_dir  # processes tell each other, so all have to ask
         if trainer.is_global_zero and not trainer.fast_dev_run:
-            write_table(trainer.log_dir, "certificate", epoch, frame)
+            write_table(run, "certificate", epoch, frame)
 
 
 def certificate_frame(result: Certificate, epoch: int) -> pd.DataFrame:

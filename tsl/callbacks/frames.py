@@ -65,7 +65,6 @@ def tidy(values: dict[str, np.ndarray], axes: tuple[str, ...]) -> pd.DataFrame:
     """
     shape = next(iter(values.values())).shape
     index = {
-        axis: positions.ravel() + (axis != "replicate")
-        for axis, positions in zip(axes, np.indices(shape), strict=True)
+        axis: positions.ravel() + (axis != "replicate") for axis, positions in zip(axes, np.indices(shape), strict=True)
     }
     return pd.DataFrame(index | {name: array.ravel() for name, array in values.items()})

@@ -1,6 +1,7 @@
 """Measures how far student nodes have specialized, and writes it as records and logged scalars."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,6 @@ from tsl.randomness import generator
 from tsl.records import THRESHOLDS, write_table
 from tsl.theory.gradient_rule import gate, mean_beta_diagonals
 
-
 Alignment = Callable[[int, int, int], Metric]
 """Makes a metric of teacher and student activations from the numbers of teacher nodes, student nodes and replicates."""
 
@@ -33,7 +33,9 @@ class LayerMeasures(nn.Module):
     `correlation` and `alignments` stand beside their null levels: the same measures of the teacher on shuffled inputs.
     """
 
-    def __init__(self, teacher_nodes: int, student_nodes: int, replicates: int, alignments: dict[str, Alignment]) -> None:
+    def __init__(
+        self, teacher_nodes: int, student_nodes: int, replicates: int, alignments: dict[str, Alignment]
+    ) -> None:
         super().__init__()
         shape = teacher_nodes, student_nodes, replicates
         self.correlation = NodeCorrelation(*shape)
@@ -41,8 +43,9 @@ class LayerMeasures(nn.Module):
         self.observation = BoundaryObservation(*shape)
         self.teacher_strength = ReplicateMean(replicates, teacher_nodes)
         self.student_strength = ReplicateMean(replicates, student_nodes)
-        self.alignments = nn.ModuleDict({name: make(*shape) for name, make in alignments.items()})
-        self.null_alignments = nn.ModuleDict({name: make(*shape) for name, make in alignments.items()})
+        # Any, because the hints of nn.ModuleDict forget that these modules are metrics.
+        self.alignments: Any = nn.ModuleDict({name: make(*shape) for name, make in alignments.items()})
+        self.null_alignments: Any = nn.ModuleDict({name: make(*shape) for name, make in alignments.items()})
         self.shuffling = generator("null_level", 0)
 
     def update(self, teacher: Tensor, student: Tensor) -> None:
@@ -147,9 +150,10 @@ class SpecializationRecords(pl.Callback):
                 for table, frame in self._layer_frames(measures).items():
                     tables.setdefault(table, []).append(frame.assign(split=split, layer=layer))
         pl_module.log_scalars(self._scalars(tables.get("layers", [])))
+        run = trainer.log_dir  # processes tell each other, so all have to ask
         if trainer.is_global_zero and not trainer.fast_dev_run:
             for table, frames in tables.items():
-                write_table(trainer.log_dir, table, epoch, pd.concat(frames, ignore_index=True).assign(epoch=epoch))
+                write_table(run, table, epoch, pd.concat(frames, ignore_index=True).assign(epoch=epoch))
 
     def _layer_frames(self, measures: LayerMeasures) -> dict[str, pd.DataFrame]:
         arrays = measures.arrays()
@@ -173,7 +177,9 @@ class SpecializationRecords(pl.Callback):
         scalars: dict[str, Tensor] = {}
         names = {"rho_mean": "rho_mean", "rho_mean_null": "rho_mean_null", "recovered_fraction_0.95": "recovered_0.95"}
         columns = {column: f"specialization/layer{{}}/{name}" for column, name in names.items()}
-        columns |= {f"{name}{null}": f"alignment/layer{{}}/{name}{null}" for name in self.alignments for null in ("", "_null")}
+        columns |= {
+            f"{name}{null}": f"alignment/layer{{}}/{name}{null}" for name in self.alignments for null in ("", "_null")
+        }
         for frame in layers:
             if frame["split"][0] == "val":
                 for column, name in columns.items():

@@ -18,6 +18,9 @@ from tsl.networks import MLP, Activations, Initialization
 from tsl.randomness import replicate_generators
 from tsl.theory.gradient_rule import backpropagated_error, gate
 
+sgd = partial(torch.optim.SGD, lr=0.01)
+"""The paper's optimizer for two-layer networks."""
+
 
 class Observation(NamedTuple):
     """What both networks computed for one batch of evaluation inputs."""
@@ -37,6 +40,7 @@ class TeacherStudent(pl.LightningModule):
         teacher_initialization: How the teachers' weights are drawn.
         student_initialization: How the students' weights start.
         multiplier: Student nodes for each teacher node, in every hidden layer.
+        student_widths: The student's nodes in each hidden layer, instead of `multiplier`.
         loss: Objective: from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`.
         optimizer: Makes the optimizer of the students' trained parameters. It has to work elementwise (SGD, Adam, …),
             or replicates would influence each other.
@@ -53,8 +57,9 @@ class TeacherStudent(pl.LightningModule):
         teacher_initialization: Initialization,
         student_initialization: Initialization,
         multiplier: PositiveFloat = 1.0,
+        student_widths: list[PositiveInt] | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] = half_squared_error,
-        optimizer: OptimizerCallable = partial(torch.optim.SGD, lr=0.01),
+        optimizer: OptimizerCallable = sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
         trained_layers: list[PositiveInt] | None = None,
         replicates: PositiveInt = 1,
@@ -66,6 +71,7 @@ class TeacherStudent(pl.LightningModule):
         self.teacher_initialization = teacher_initialization
         self.student_initialization = student_initialization
         self.multiplier = multiplier
+        self.student_widths = student_widths
         self.loss = loss
         self.make_optimizer = optimizer
         self.make_lr_scheduler = lr_scheduler
@@ -86,7 +92,7 @@ class TeacherStudent(pl.LightningModule):
         if hasattr(self, "student"):
             return
         self.teacher = self.make_teacher(self.replicates)
-        self.student = self.teacher.widened(self.multiplier)
+        self.student = self._make_student()
         teacher_generators = replicate_generators("teacher", self.seed, self.replicates)
         student_generators = replicate_generators("student", self.seed, self.replicates)
         self.teacher_initialization(self.teacher, teacher_generators)
@@ -94,6 +100,17 @@ class TeacherStudent(pl.LightningModule):
         self.teacher.eval().requires_grad_(False)
         if self.trained_layers is not None:
             self._freeze_all_but(self.trained_layers)
+
+    def _make_student(self) -> MLP:
+        widths = self.student_widths
+        if widths is None:
+            return self.teacher.widened(self.multiplier)
+        if len(widths) != len(self.teacher.widths):
+            raise InputError(
+                f"model.init_args.student_widths = {widths} has {len(widths)} hidden layers, the teacher "
+                f"{len(self.teacher.widths)}: give the student as many"
+            )
+        return self.teacher.with_widths(widths)
 
     def _freeze_all_but(self, trained_layers: list[int]) -> None:
         layers = self.student.layers
@@ -141,7 +158,8 @@ class TeacherStudent(pl.LightningModule):
         if differing:
             raise InputError(
                 "the checkpoint of --ckpt_path is of other networks:\n" + "\n".join(differing) + "\nset "
-                "model.init_args.multiplier, model.init_args.teacher and replicates as they were, or leave --ckpt_path out"
+                "model.init_args.multiplier, model.init_args.teacher and replicates as they were, or leave "
+                "--ckpt_path out"
             )
 
     def training_step(self, inputs: Tensor, batch_idx: int) -> None:

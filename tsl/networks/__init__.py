@@ -2,6 +2,7 @@
 
 from tsl.networks.initialization import (
     AdversarialInitialization,
+    FromFile,
     GaussianInitialization,
     Initialization,
     SeparableInitialization,
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "Activations",
     "AdversarialInitialization",
+    "FromFile",
     "GaussianInitialization",
     "Initialization",
     "ReplicatedLinear",

@@ -6,6 +6,7 @@ replicate is the same network alone, among others, and in either precision.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -125,7 +126,40 @@ class AdversarialInitialization(Initialization):
         target = target / target.norm(dim=-1, keepdim=True)
         weight = network.layers[0].weight
         push = self.strength if self.direction == "towards" else -self.strength
-        weight += push * weight.norm(dim=-1, keepdim=True) * target[:, None, :]
+        weight.add_(push * weight.norm(dim=-1, keepdim=True) * target[:, None, :])
+
+
+class FromFile(Initialization):
+    """Weights from a file, such as the smaller student that `scripts/prune_student.py` writes.
+
+    Args:
+        path: What `torch.save(network.state_dict(), path)` wrote of a network of the same shape and replicates.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+        """Initialize `network`; see the class.
+
+        Raises:
+            InputError: If the file is missing, damaged, or of another network.
+        """
+        if not Path(self.path).is_file():
+            raise InputError(f"tsl.networks.FromFile: {self.path}: no such file")
+        try:
+            weights = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch names no classes of its own for a file it cannot read
+            raise InputError(
+                f"tsl.networks.FromFile: {self.path} is damaged: {' '.join(str(error).split())}"
+            ) from error
+        try:
+            network.load_state_dict(weights)
+        except (RuntimeError, TypeError) as error:
+            raise InputError(
+                f"tsl.networks.FromFile: {self.path} holds another network; set replicates and widths to its own: "
+                f"{' '.join(str(error).split())}"
+            ) from error
 
 
 def separable_rows(rows: int, dim: int, generator: Generator) -> Tensor:

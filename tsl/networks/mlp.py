@@ -4,6 +4,8 @@ Letters: R replicates, B inputs, d input dimension. Replicate r of every weight 
 one forward pass trains or evaluates R independent networks.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -85,9 +87,8 @@ class MLP(nn.Module):
         self.bias = bias
         self.negative_slope = negative_slope
         sizes = [input_dim, *widths, output_dim]
-        self.layers = nn.ModuleList(
-            ReplicatedLinear(replicates, fan_in, fan_out, bias)
-            for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True)
+        self.layers: Sequence[ReplicatedLinear] = nn.ModuleList(  # type: ignore[assignment]
+            ReplicatedLinear(replicates, fan_in, fan_out, bias) for fan_in, fan_out in pairwise(sizes)
         )
 
     def widened(self, multiplier: float) -> "MLP":
@@ -103,10 +104,14 @@ class MLP(nn.Module):
                 f"{', '.join(f'{width:g}' for width in widths)} nodes: choose one that gives whole numbers "
                 f"for the teacher's {self.widths}"
             )
+        return self.with_widths([round(width) for width in widths])
+
+    def with_widths(self, widths: list[int]) -> "MLP":
+        """A network that differs in the nodes of its hidden layers alone, uninitialized."""
         return MLP(
             self.replicates,
             input_dim=self.input_dim,
-            widths=[round(width) for width in widths],
+            widths=widths,
             output_dim=self.output_dim,
             bias=self.bias,
             negative_slope=self.negative_slope,

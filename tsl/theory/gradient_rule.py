@@ -1,14 +1,130 @@
-"""Lemma 1's ingredients: how an error at the output reaches a hidden layer, sample by sample.
+"""Lemma 1: how an error at the output reaches a hidden layer, sample by sample.
 
-Letters follow the paper: f° teacher, f student, W_l the weights into layer l, D_l(x) the 0/1 (or leak/1) gate of its
-nodes, V_l(x) the derivative of the output with respect to layer l's post-activations, so that
-V_{l-1}(x) = V_l(x) D_l(x) W_l, with the output weights at the top.
+    g_l(x) = D_l(x) [A_l(x) f°_l(x) − B_l(x) f_l(x)],    A_l = V_lᵀ V°_l,    B_l = V_lᵀ V_l
+
+Letters follow the paper: f° teacher, f student, f_l(x) the outputs of layer l, W_l the weights into it, D_l(x) the 0/1
+(or leak/1) gate of its nodes, V_l(x) the derivative of the output with respect to f_l(x), so that
+V_{l-1}(x) = V_l(x) D_l(x) W_l, with the output weights at the top. R replicates, B inputs.
+
+Biases enter as weights of a constant-1 unit, which `network_pass` appends to every layer as its last node; then
+V_l(x) f_l(x) is the whole output f(x), and Lemma 1 holds as it stands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+
+class NetworkPass(NamedTuple):
+    """What Lemma 1 needs to know of a network and one batch, a constant-1 unit appended to every layer.
+
+    Attributes:
+        weights: W_l with its bias as last column, from layer 1 to the output: `[R, nodes + 1, in + 1]` for a hidden
+            layer, where the last row keeps the constant unit at 1, and `[R, outputs, in + 1]` for the output.
+        gates: D_l(x) of every hidden layer, `[R, B, nodes + 1]`.
+        post: f_l(x) of every hidden layer, `[R, B, nodes + 1]`.
+    """
+
+    weights: list[Tensor]
+    gates: list[Tensor]
+    post: list[Tensor]
+
+
+class LayerTerms(NamedTuple):
+    """The terms of Lemma 1 at one hidden layer of m teacher and n student nodes, the constant-1 unit last in each.
+
+    The nodes × nodes matrices of every sample are formed only by `A` and `B`.
+
+    Attributes:
+        V: The student's V_l(x), `[R, B, outputs, n + 1]`; B is 1 at the top, where it is the same for every input.
+        V_teacher: The teacher's V°_l(x), `[R, B, outputs, m + 1]`; B as above.
+        gate: D_l(x), `[R, B, n + 1]`.
+        post: f_l(x), `[R, B, n + 1]`.
+        teacher_post: f°_l(x), `[R, B, m + 1]`.
+    """
+
+    V: Tensor
+    V_teacher: Tensor
+    gate: Tensor
+    post: Tensor
+    teacher_post: Tensor
+
+    @property
+    def A(self) -> Tensor:  # noqa: N802 (the paper's letter)
+        """A_l(x) = V_lᵀ V°_l, `[R, B, n + 1, m + 1]`; B is 1 at the top."""
+        return self.V.mT @ self.V_teacher
+
+    @property
+    def B(self) -> Tensor:  # noqa: N802
+        """B_l(x) = V_lᵀ V_l, `[R, B, n + 1, n + 1]`; B is 1 at the top."""
+        return self.V.mT @ self.V
+
+    @property
+    def mean_A(self) -> Tensor:  # noqa: N802
+        """E_x A_l(x), `[R, n + 1, m + 1]`, by one batched product."""
+        return _mean_product(self.V, self.V_teacher)
+
+    @property
+    def mean_B(self) -> Tensor:  # noqa: N802
+        """E_x B_l(x), `[R, n + 1, n + 1]`, by one batched product; its diagonal is E_x β_kk."""
+        return _mean_product(self.V, self.V)
+
+    @property
+    def g(self) -> Tensor:
+        """g_l(x) of the n student nodes, `[R, B, n]`: minus the gradient of ½‖f° − f‖² at their pre-activations."""
+        error = self.V_teacher @ self.teacher_post.unsqueeze(-1) - self.V @ self.post.unsqueeze(-1)
+        return (self.gate * (self.V.mT @ error).squeeze(-1))[..., :-1]
+
+
+def network_pass(
+    weights: Sequence[Tensor], biases: Sequence[Tensor | None], pre: Sequence[Tensor], negative_slope: float = 0.0
+) -> NetworkPass:
+    """Append the constant-1 unit to every layer of a network and of what it computed.
+
+    Args:
+        weights: W_l from layer 1 to the output, each `[R, out, in]`.
+        biases: The bias of each, `[R, out]`, or None.
+        pre: Pre-activations of every hidden layer, `[R, B, nodes]`.
+        negative_slope: Slope of the activation below zero.
+    """
+    no_biases = [weight.new_zeros(weight.shape[:2]) for weight in weights]
+    columns = [none if bias is None else bias for bias, none in zip(biases, no_biases, strict=True)]
+    with_bias = [torch.cat([weight, b.unsqueeze(-1)], dim=-1) for weight, b in zip(weights, columns, strict=True)]
+    for layer, weight in enumerate(with_bias[:-1]):
+        with_bias[layer] = pad(weight, (0, 0, 0, 1))
+        with_bias[layer][:, -1, -1] = 1
+    gates = [gate(values, negative_slope) for values in pre]
+    post = [values * layer_gate for values, layer_gate in zip(pre, gates, strict=True)]
+    return NetworkPass(with_bias, _with_ones(gates), _with_ones(post))
+
+
+def gradient_rule(student: NetworkPass, teacher: NetworkPass) -> list[LayerTerms]:
+    """The terms of Lemma 1 at layers 1 to L, of a student and a teacher of the same depth on the same inputs."""
+    V, V_teacher = (list(output_jacobians(run.weights, run.gates))[::-1] for run in (student, teacher))
+    layers = zip(V, V_teacher, student.gates, student.post, teacher.post, strict=True)
+    return [LayerTerms(*layer) for layer in layers]
+
+
+def output_jacobians(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> Iterator[Tensor]:
+    """V_l(x), the derivative of the output with respect to layer l's post-activations, from layer L down to 1.
+
+    Args:
+        weights: The network's weights from layer 1 to the output, each `[R, out, in]`.
+        gates: D_l(x) of every hidden layer, each `[R, B, nodes]`.
+
+    Yields:
+        `[R, B, outputs, nodes]`; B is 1 at layer L, where it is the same for every input. Each costs one batched
+        product with the weights.
+    """
+    jacobian = weights[-1].unsqueeze(1)
+    yield jacobian
+    for weight, layer_gate in zip(reversed(weights[1:-1]), reversed(gates[1:]), strict=True):
+        gated = jacobian * layer_gate.unsqueeze(2)
+        jacobian = torch.bmm(gated.flatten(1, 2), weight).unflatten(1, gated.shape[1:3])
+        yield jacobian
 
 
 def gate(pre_activation: Tensor, negative_slope: float = 0.0) -> Tensor:
@@ -19,7 +135,7 @@ def gate(pre_activation: Tensor, negative_slope: float = 0.0) -> Tensor:
 def backpropagated_error(weights: Sequence[Tensor], gates: Sequence[Tensor], error: Tensor) -> Tensor:
     """g_1(x) = D_1(x) V_1(x)ᵀ (f°(x) − f(x)): the error at the lowest layer's pre-activations, before averaging.
 
-    It is minus the gradient of ½‖f° − f‖² of one sample with respect to the lowest pre-activations (Lemma 1).
+    The same as `LayerTerms.g` of layer 1, at the cost of one vector for every sample.
 
     Args:
         weights: The student's weights from layer 1 to the output, each `[R, out, in]`.
@@ -48,10 +164,13 @@ def mean_beta_diagonals(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> l
     Returns:
         For layers 1 to L, the mean over the B inputs, `[R, nodes]`.
     """
-    diagonals = [weights[-1].square().sum(dim=1)]
-    jacobian = weights[-1].unsqueeze(1)  # V_l(x), [R, B or 1, outputs, nodes]
-    for weight, layer_gate in zip(reversed(weights[1:-1]), reversed(gates[1:]), strict=True):
-        gated = jacobian * layer_gate.unsqueeze(2)
-        jacobian = torch.bmm(gated.flatten(1, 2), weight).unflatten(1, gated.shape[1:3])
-        diagonals.append(jacobian.square().sum(dim=2).mean(dim=1))
-    return diagonals[::-1]
+    return [jacobian.square().sum(dim=2).mean(dim=1) for jacobian in output_jacobians(weights, gates)][::-1]
+
+
+def _mean_product(left: Tensor, right: Tensor) -> Tensor:
+    """The mean over inputs of leftᵀ right, from `[R, B, outputs, n]` and `[R, B, outputs, m]`: `[R, n, m]`."""
+    return torch.bmm(left.flatten(1, 2).mT, right.flatten(1, 2)) / left.shape[1]
+
+
+def _with_ones(layers: list[Tensor]) -> list[Tensor]:
+    return [pad(values, (0, 1), value=1) for values in layers]

@@ -1,0 +1,96 @@
+"""The certificate over training: the ε that the theorem grants each teacher node against the ε its weights reached."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.style import PALETTE, PRINT, footnotes, legend_above, wrapped
+
+TABLE = "certificate"
+
+LEAST = 1e-17
+"""Where an ε of 0 is drawn: below the rounding of float64."""
+
+OUTCOMES: dict[str, dict[str, Any]] = {
+    "certified": {"marker": "o", "color": PALETTE[0]},
+    "vacuous": {"marker": "o", "color": PALETTE[0], "markerfacecolor": "none"},
+    "conclusion fails": {"marker": "X", "color": PALETTE[1], "markersize": 5},
+}
+"""How the last epoch of each seed is marked."""
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run]) -> Figure:
+    """A panel per teacher node, and in each a path per seed from before training to its last epoch.
+
+    Args:
+        runs: Runs with the table `certificate`.
+
+    Returns:
+        The figure, with logarithmic axes. Left of the dotted line at a granted ε of 1 the condition holds, below the
+        dashed diagonal the conclusion does. Epochs at which no student node observes the teacher node, or which are not
+        finite, are left out, and a note counts them.
+    """
+    frame = collect(runs)
+    epsilons = ["granted_epsilon", "reached_epsilon"]
+    drawable = np.isfinite(frame[epsilons]).all(axis=1)
+    curves = frame["curve"].cat.categories
+    seeds = f"{seeds_in_words(frame)}, each from epoch {frame['epoch'].min()} (grey) to {frame['epoch'].max()} (marked)"
+    notes = [seeds, *unfinished(runs)]
+    if len(curves) > 1:
+        notes.append(f"all of {', '.join(curves)}")
+    if not drawable.all():
+        notes.append(
+            f"{(~drawable).sum()} of {len(frame)} points have no finite ε (nothing observes the node) and are left out"
+        )
+    if (frame.loc[drawable, epsilons] < LEAST).any(axis=None):
+        notes.append(f"an ε below {LEAST:.0e} is drawn there")
+    frame = frame.assign(**frame[epsilons].clip(lower=LEAST))
+    last = frame["epoch"] == frame.groupby("run")["epoch"].transform("max")
+    nodes = sorted(frame["node"].unique())
+    figure, panels = wrapped(len(nodes), "granted ε", "reached ε")
+    handles: dict[str, Artist] = {}
+    for panel, node in zip(panels, nodes, strict=True):
+        here = drawable & (frame["node"] == node)
+        for _, path in frame[here].groupby(["run", "replicate"]):
+            panel.plot(*(path[name] for name in epsilons), color="0.6", linewidth=0.6, marker=".", markersize=1.5)
+        handles |= _draw_outcomes(panel, frame[here & last])
+        panel.set_title(f"teacher node $j = {node}$")
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+    limits = frame.loc[drawable, epsilons].to_numpy()
+    for panel in panels:
+        _draw_lines(panel, float(limits.min(initial=0.1)), float(limits.max(initial=10)))
+    legend_above(figure, {name: handles[name] for name in OUTCOMES if name in handles})
+    footnotes(figure, ["left of dotted: condition (granted ε < 1); below dashed: conclusion", *notes])
+    return figure
+
+
+def outcomes(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """Which rows of the table are certified, vacuous, or fail the conclusion; no student node observes the others."""
+    return {
+        "certified": frame["condition"] & frame["conclusion"],
+        "vacuous": frame["vacuous"],
+        "conclusion fails": frame["condition"] & ~frame["conclusion"],
+    }
+
+
+def _draw_outcomes(panel: Axes, frame: pd.DataFrame) -> dict[str, Artist]:
+    handles: dict[str, Artist] = {}
+    for name, chosen in outcomes(frame).items():
+        if chosen.any():
+            values = frame.loc[chosen, "granted_epsilon"], frame.loc[chosen, "reached_epsilon"]
+            (handles[name],) = panel.plot(*values, linestyle="none", zorder=3, label=name, **OUTCOMES[name])
+    return handles
+
+
+def _draw_lines(panel: Axes, least: float, most: float) -> None:
+    panel.axvline(1.0, color="0.2", linestyle=":", linewidth=0.9)
+    panel.plot([least, most], [least, most], color="0.2", linestyle="--", linewidth=0.9)

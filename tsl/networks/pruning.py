@@ -1,0 +1,141 @@
+"""Remove the nodes of a trained student that did not specialize, from the lowest hidden layer upward.
+
+Letters: R replicates, B inputs of a batch, n student nodes of one layer. All replicates of a network share one shape,
+so each keeps the same number of nodes: its own best ones, and as many as the replicate that needs most of them.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tsl.errors import InputError
+from tsl.metrics import NodeCorrelation
+from tsl.networks.mlp import MLP
+from tsl.theory.gradient_rule import gate, mean_beta_diagonals
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # student and teacher outputs [R, B, outputs] to [R]
+Score = Literal["correlation", "strength"]
+
+
+class PrunedLayer(NamedTuple):
+    """What pruning did to one hidden layer (counted from 1): its nodes and the student's mean loss, `[R]` float64."""
+
+    layer: int
+    nodes_before: int
+    nodes_after: int
+    loss_before: Tensor
+    loss_after: Tensor
+
+
+@torch.no_grad()
+def prune(
+    student: MLP,
+    teacher: MLP,
+    batches: Iterable[Tensor],
+    loss: Loss,
+    *,
+    by: Score = "correlation",
+    threshold: float | None = None,
+    max_loss_increase: float | None = None,
+) -> tuple[MLP, list[PrunedLayer]]:
+    """Remove the worst nodes of every layer, lowest layer first, as many as threshold and budget allow.
+
+    Their number is found by bisection: one more, and a replicate would lose a node that reaches the threshold or exceed
+    the budget. A layer keeps at least one node; what lower layers use of the budget is gone for higher ones. The loss
+    that a relative error of 16 machine epsilons in the outputs would cause is rounding and costs nothing.
+
+    Args:
+        student: The trained student; it is not changed.
+        teacher: Its teacher, of as many layers.
+        batches: Inputs `[R, B, d]`, gone through several times (so no iterator).
+        loss: Its mean over all inputs is compared.
+        by: Rank nodes by their best correlation with a teacher node of their layer, or by their strength √E β_kk (at
+            the top the norm of their fan-out); taken anew after the layers below were pruned.
+        threshold: Remove only nodes that score less; any where None.
+        max_loss_increase: By how much each replicate's loss may exceed that of `student`, relative to it: 0.01 is 1 %.
+            As much as it will where None.
+
+    Returns:
+        The smaller student, and what was done to each hidden layer.
+
+    Raises:
+        InputError: If a correlation cannot reach the threshold, or the student's loss is not finite.
+    """
+    if threshold is not None and by == "correlation" and not -1 <= threshold <= 1:
+        raise InputError(f"threshold = {threshold:g}: a correlation lies between -1 and 1")
+    loss_before = mean_loss(student, teacher, batches, loss)
+    if not loss_before.isfinite().all():
+        raise InputError(f"the student's loss is not finite, {loss_before.tolist()}: it diverged, so train it anew")
+    exact, epsilons = mean_loss(teacher, teacher, batches, loss), 16 * torch.finfo(student.layers[0].weight.dtype).eps
+    rounding = mean_loss(lambda inputs: teacher(inputs) * (1 + epsilons), teacher, batches, loss) - exact
+    # None is not an infinite budget: infinitely more than a loss of 0 would be NaN.
+    allowed = torch.inf if max_loss_increase is None else loss_before * (1 + max_loss_increase) + rounding.abs()
+    report = []
+    for hidden, nodes in enumerate(student.widths):
+        scores, means = node_scores(student, teacher, hidden, batches, by)
+        order = scores.argsort(dim=1, descending=True, stable=True)
+        needed = 0 if threshold is None else int((scores >= threshold).sum(dim=1).max())
+        best, loss_after = student, loss_before
+        least, most = 0, nodes - max(needed, 1)
+        while least < most:
+            removed = (least + most + 1) // 2
+            smaller = without_nodes(student, hidden, order[:, : nodes - removed].sort(dim=1).values, means)
+            its_loss = mean_loss(smaller, teacher, batches, loss)
+            if (its_loss <= allowed).all():
+                least, best, loss_after = removed, smaller, its_loss
+            else:
+                most = removed - 1
+        report.append(PrunedLayer(hidden + 1, nodes, nodes - least, loss_before, loss_after))
+        student, loss_before = best, loss_after
+    return student, report
+
+
+@torch.no_grad()
+def node_scores(student: MLP, teacher: MLP, hidden: int, batches: Iterable[Tensor], by: Score) -> tuple[Tensor, Tensor]:
+    """What the nodes of hidden layer `hidden` (from 0) are ranked by, and their mean outputs, each `[R, n]` float64."""
+    nodes = teacher.widths[hidden], student.widths[hidden]
+    weights = [layer.weight for layer in student.layers]
+    correlation = NodeCorrelation(*nodes, student.replicates).to(weights[0].device)
+    means, strengths = torch.zeros(2, student.replicates, nodes[1], dtype=torch.float64, device=weights[0].device)
+    samples = 0
+    for inputs in batches:
+        pre, post, _ = student.activations(inputs)
+        means += post[hidden].sum(dim=1, dtype=torch.float64)
+        gates = [gate(values, student.negative_slope) for values in pre]
+        if by == "correlation":
+            correlation.update(teacher.activations(inputs).post[hidden], post[hidden])
+        else:
+            strengths += mean_beta_diagonals(weights, gates)[hidden] * inputs.shape[1]
+        samples += inputs.shape[1]
+    if by == "strength":
+        return (strengths / samples).sqrt(), means / samples
+    # torchmetrics squeezes results of a single number
+    return correlation.compute().reshape(student.replicates, *nodes).amax(dim=1), means / samples
+
+
+@torch.no_grad()
+def without_nodes(network: MLP, hidden: int, keep: Tensor, means: Tensor) -> MLP:
+    """A copy of a network that has only the nodes `keep`, `[R, kept]`, in hidden layer `hidden` (from 0).
+
+    The `means` `[R, n]` of the nodes removed move into the biases above, if there are any: constant nodes go unnoticed.
+    """
+    widths = [*network.widths[:hidden], keep.shape[1], *network.widths[hidden + 1 :]]
+    smaller = network.with_widths(widths).to(network.layers[0].weight)
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    lower, upper = f"layers.{hidden}", f"layers.{hidden + 1}"
+    if network.bias:
+        removed = means.to(state[f"{upper}.weight"]).scatter(1, keep, 0).unsqueeze(-1)  # [R, n, 1]
+        state[f"{upper}.bias"] += (state[f"{upper}.weight"] @ removed).squeeze(-1)
+        state[f"{lower}.bias"] = state[f"{lower}.bias"].gather(1, keep)
+    for name, index, dim in ((f"{lower}.weight", keep.unsqueeze(-1), 1), (f"{upper}.weight", keep.unsqueeze(1), 2)):
+        state[name] = state[name].take_along_dim(index, dim)
+    smaller.load_state_dict(state)
+    return smaller
+
+
+def mean_loss(student: Callable[[Tensor], Tensor], teacher: MLP, batches: Iterable[Tensor], loss: Loss) -> Tensor:
+    """The mean of a loss over all inputs, `[R]` float64."""
+    losses = [loss(student(inputs), teacher(inputs)).double() * inputs.shape[1] for inputs in batches]
+    return torch.stack(losses).sum(dim=0) / sum(inputs.shape[1] for inputs in batches)
