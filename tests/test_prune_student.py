@@ -85,7 +85,8 @@ def test_a_pruned_student_keeps_the_budget_and_trains_on(
     start = after.query("epoch == 0")["val_loss"].to_numpy()
     assert (start <= before * 1.5).all()
     assert (after.query("epoch == 3")["val_loss"].to_numpy() < start).all()
-    assert f"{start.mean():.4g}" in told
+    for loss in (before, start):  # what the script told is what the runs recorded
+        assert f"{loss.mean():.4g}" in told
     loaded = load_run(resumed).module
     assert loaded.student.widths == student.widths
     assert read_table(resumed, "student_nodes")["node"].max() == student.widths[0]
