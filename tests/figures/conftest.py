@@ -71,6 +71,7 @@ def fake_run(
         students = {"best_correlation": rho.max(-2), "best_teacher": rho.argmax(-2) + 1}
         students["strength"] = np.broadcast_to(strength[:, None], students["best_teacher"].shape)
         measures = {"rho_mean": best.mean(-1), "recovered_fraction_0.95": (best > 0.95).mean(-1)}
+        measures |= {"rho_mean_null": 0.1 * best.min(-1), "cka": best.mean(-1) ** 2, "cka_null": 0.05 * best.min(-1)}
         write_table(path, "teacher_nodes", epoch, tidy(epoch, splits, ["node"], teachers))
         write_table(path, "student_nodes", epoch, tidy(epoch, splits, ["node"], students))
         write_table(path, "layers", epoch, tidy(epoch, splits, [], measures))

@@ -44,8 +44,9 @@ def draw(runs: Sequence[Run]) -> Figure:
                 style = curve_style(index)
                 panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
                 (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
-                shuffled = rows.groupby("epoch")[f"{measure}_null"].mean()
-                panel.plot(shuffled.index, shuffled, color=style["color"], linestyle=":", linewidth=0.9)
+                if f"{measure}_null" in rows:  # not in records from before there was one
+                    shuffled = rows.groupby("epoch")[f"{measure}_null"].mean()
+                    panel.plot(shuffled.index, shuffled, color=style["color"], linestyle=":", linewidth=0.9)
                 if 0 in mean.index:
                     panel.axhline(mean[0], color=style["color"], linestyle=(0, (1, 3)), linewidth=0.9)
     for panel in panels[-1]:
