@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 .PHONY: quickstart test lint figures benchmark clean
 
 quickstart: $(INSTALLED)  ## train small two-layer students and draw how they specialize
-	rm -rf runs/quickstart
+	rm -rf runs/quickstart/latest
 	$(BIN)/python -m tsl.fit --config configs/two_layer.yaml --config configs/quickstart.yaml --version latest
 	$(BIN)/python -m tsl.figures l-shape runs/quickstart/latest --out figures/quickstart_l_shape.png
 	$(BIN)/python -m tsl.figures success-rate runs/quickstart/latest --out figures/quickstart_success_rate.png

@@ -79,6 +79,18 @@ def test_a_run_goes_on_only_as_the_same_run(refused: Callable[..., str], tmp_pat
     assert "max_epochs" not in message
 
 
+def test_a_run_goes_on_in_its_own_place(refused: Callable[..., str], tmp_path: Path) -> None:
+    main([*TINY, "--trainer.default_root_dir", str(tmp_path)])
+    run = tmp_path / "tiny/version_0"
+    before = (run / "metrics.csv").read_text()
+    checkpoint = str(run / "checkpoints/last.ckpt")
+    assert "goes on in its own place" in refused("--ckpt_path", checkpoint, "--version", "other")
+    assert "trainer.precision: 64-true in the run" in refused(
+        "--ckpt_path", checkpoint, "--trainer.precision", "32-true"
+    )
+    assert (run / "metrics.csv").read_text() == before
+
+
 def test_a_checkpoint_of_another_shape(refused: Callable[..., str], tmp_path: Path) -> None:
     main([*TINY, "--trainer.default_root_dir", str(tmp_path)])
     stray = tmp_path / "stray.ckpt"

@@ -23,4 +23,6 @@ def test_two_processes_that_share_each_minibatch_train_as_one(tmp_path: Path) ->
     for name, tensor in weights(one).items():
         torch.testing.assert_close(tensor, weights(two)[name], rtol=0, atol=1e-12)
     for table in ("teacher_nodes", "student_nodes", "layers", "losses"):
-        pd.testing.assert_frame_equal(read_table(one, table), read_table(two, table), rtol=1e-9)
+        first, second = (read_table(run, table).drop(columns="rho_mean_null", errors="ignore") for run in (one, two))
+        # the null level is chance: each process shuffles its own share of the inputs
+        pd.testing.assert_frame_equal(first, second, rtol=1e-9)

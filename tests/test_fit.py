@@ -138,3 +138,8 @@ def test_the_command_works_as_a_module(tmp_path: Path) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert finished.returncode == 0, finished.stderr
     assert (tmp_path / "tiny/version_0/records/losses/epoch_00002.parquet").exists()
+
+
+def test_training_without_evaluation(tsl_fit: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    root = tsl_fit("--trainer.limit_val_batches", "0")
+    assert f"run written to {root / 'tiny/version_0'}" in capsys.readouterr().out.replace("\n", "")

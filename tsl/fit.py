@@ -24,7 +24,6 @@ from tsl.run_directory import (
     RunLogger,
     check_same_run,
     checkpoint_step,
-    drop_rows_after,
     find_checkpoint,
     run_of_checkpoint,
 )
@@ -50,6 +49,8 @@ class LogConfig(SaveConfigCallback):
 
 class TeacherStudentCLI(LightningCLI):
     """Adds what every run of tsl has: a name, replicates, records, checkpoints, and exact resumption."""
+
+    resumed_step: int | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add tsl's own settings."""
@@ -91,7 +92,12 @@ class TeacherStudentCLI(LightningCLI):
             run = run_of_checkpoint(checkpoint)
         if run is not None:
             check_same_run(run, yaml.safe_load(self._parser(self.subcommand).dump(config, skip_unset=False)))
-            drop_rows_after(run, step)
+            if run != (root / config.experiment / (config.version or run.name)).resolve():
+                raise InputError(
+                    f"--ckpt_path {checkpoint} is of the run {run}, which goes on in its own place: set "
+                    f"--trainer.default_root_dir and --version as they were, or leave --version out"
+                )
+            self.resumed_step = step
             config.version = run.name
         elif config.version is not None and (root / config.experiment / config.version / "config.yaml").exists():
             raise InputError(
@@ -105,17 +111,21 @@ class TeacherStudentCLI(LightningCLI):
         if config.logger is not False:
             others = config.logger if isinstance(config.logger, list) else [config.logger]
             names = self._get(self.config_init, "experiment"), self._get(self.config_init, "version")
-            run_logger = RunLogger(config.default_root_dir, *names)
+            run_logger = RunLogger(config.default_root_dir, *names, self.resumed_step)
             kwargs["logger"] = [run_logger, *(logger for logger in others if logger not in (None, True))]
         if config.enable_checkpointing is not False and not config.fast_dev_run:
-            kwargs["callbacks"] = [*(config.callbacks or []), self._get(self.config_init, "checkpoint")]
+            callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
+            kwargs["callbacks"] = [*filter(None, callbacks), self._get(self.config_init, "checkpoint")]
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
         """Tell the outcome."""
         run = self.trainer.log_dir  # processes tell each other, so all have to ask
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
-            print_summary(run)
+            try:
+                print_summary(run)
+            except InputError:  # nothing was evaluated, as with --trainer.limit_val_batches 0
+                print(f"run written to {run}")
 
 
 def fixed_seed(seed_everything: bool | int) -> int:

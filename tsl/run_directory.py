@@ -16,6 +16,7 @@ from tsl.errors import InputError
 
 # What may differ when a run goes on: how long, where and how watched, but not what it computes.
 MAY_CHANGE = ("trainer", "checkpoint", "records", "ckpt_path", "weights_only", "version")
+MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches")
 
 
 class RunLogger(CSVLogger):
@@ -25,10 +26,18 @@ class RunLogger(CSVLogger):
         root: Directory of all runs.
         experiment: Name that related runs share.
         version: Name of this run; the next free `version_<n>` where None.
+        resumed_step: Optimizer step at which a run goes on; later rows are dropped, as it writes them again.
     """
 
-    def __init__(self, root: str | os.PathLike[str], experiment: str, version: str | None = None) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        experiment: str,
+        version: str | None = None,
+        resumed_step: int | None = None,
+    ) -> None:
         super().__init__(root, name=experiment, version=version, flush_logs_every_n_steps=1)
+        self.resumed_step = resumed_step
         self._experiment: ExperimentWriter | None = None
 
     @property
@@ -36,6 +45,8 @@ class RunLogger(CSVLogger):
     def experiment(self) -> ExperimentWriter:
         """The writer behind the logger."""
         if self._experiment is None:
+            if self.resumed_step is not None:
+                drop_rows_after(Path(self.log_dir), self.resumed_step)
             self._experiment = _AppendingWriter(self.log_dir)
         return self._experiment
 
@@ -108,7 +119,7 @@ def check_same_run(run: Path, config: dict[str, Any]) -> None:
     changed = [
         f"  {key}: {before.get(key)} in the run, {now.get(key)} now"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and key.split(".")[0] not in MAY_CHANGE
+        if before.get(key) != now.get(key) and (key in MAY_NOT_CHANGE or key.split(".")[0] not in MAY_CHANGE)
     ]
     if changed:
         raise InputError(

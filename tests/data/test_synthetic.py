@@ -54,3 +54,17 @@ def test_replicate_r_among_many_has_the_inputs_of_the_replicate_alone(fit: Any, 
         alone = watched(fit, replicates=1, seed=4 + r, fresh_inputs=fresh_inputs, eval_batch_size=1000)
         assert torch.equal(many.train[1][r], alone.train[1][0])
         assert torch.equal(many.evaluated["val"][r], alone.evaluated["val"][0])
+
+
+def test_a_seed_means_the_same_inputs_in_every_precision(fit: Any) -> None:
+    double, single = Watch(), Watch()
+    fit(make_module(), make_data(), callbacks=[double])
+    fit(make_module(), make_data(), callbacks=[single], precision="32-true")
+    assert torch.equal(double.train[0].float(), single.train[0])
+
+
+@pytest.mark.filterwarnings("ignore:You called `self.log.*but have no logger configured")
+def test_validating_alone_evaluates_the_training_inputs_too(fit: Any) -> None:
+    module, data = make_module(), make_data(evaluate_train=True)
+    trainer = fit(module, data)
+    assert len(trainer.validate(module, datamodule=data, verbose=False)) == 2

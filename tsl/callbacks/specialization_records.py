@@ -38,8 +38,8 @@ class LayerMeasures(nn.Module):
     ) -> None:
         super().__init__()
         shape = teacher_nodes, student_nodes, replicates
-        self.correlation = NodeCorrelation(*shape)
-        self.null_correlation = NodeCorrelation(*shape)
+        # Of the teacher's nodes and, below them, of the same nodes on shuffled inputs: one pass over the wide student.
+        self.correlation = NodeCorrelation(2 * teacher_nodes, student_nodes, replicates)
         self.observation = BoundaryObservation(*shape)
         self.teacher_strength = ReplicateMean(replicates, teacher_nodes)
         self.student_strength = ReplicateMean(replicates, student_nodes)
@@ -51,17 +51,19 @@ class LayerMeasures(nn.Module):
     def update(self, teacher: Tensor, student: Tensor) -> None:
         """Take in one batch of post-activations, `[R, B, m]` and `[R, B, n]`."""
         shuffled = shuffled_samples(teacher, self.shuffling)
-        for metric in (self.correlation, self.observation, *self.alignments.values()):
+        self.correlation.update(torch.cat([teacher, shuffled], dim=-1), student)
+        for metric in (self.observation, *self.alignments.values()):
             metric.update(teacher, student)
-        for metric in (self.null_correlation, *self.null_alignments.values()):
+        for metric in self.null_alignments.values():
             metric.update(shuffled, student)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Correlation, its null level and observation `[R, m, n]`, strengths of nodes `[R, m]` and `[R, n]`."""
-        pairs = self.correlation.replicates, self.correlation.teacher_nodes, self.correlation.student_nodes
+        pairs = self.observation.replicates, self.observation.teacher_nodes, self.observation.student_nodes
+        correlation = self.correlation.compute().unflatten(-2, (2, -1))
         values = {
-            "correlation": (self.correlation.compute(), pairs),
-            "null_correlation": (self.null_correlation.compute(), pairs),
+            "correlation": (correlation[..., 0, :, :], pairs),
+            "null_correlation": (correlation[..., 1, :, :], pairs),
             "observation": (self.observation.compute(), pairs),
             "teacher_strength": (self.teacher_strength.compute().sqrt(), pairs[:2]),
             "student_strength": (self.student_strength.compute().sqrt(), pairs[::2]),
@@ -83,7 +85,7 @@ class SpecializationRecords(pl.Callback):
     every evaluation, nodes and layers at the chosen epochs.
 
     Args:
-        every_n_epochs: Measure nodes and layers every so many epochs; at epoch 0 and the last one always.
+        every_n_epochs: Measure nodes and layers every so many epochs; at epochs 0 and trainer.max_epochs always.
         epochs: Measure them at these epochs instead (0 is before training).
         thresholds: Further thresholds θ at which a teacher node counts as recovered, beside 0.5, 0.6, 0.7, 0.8, 0.9
             and 0.95.

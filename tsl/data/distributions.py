@@ -12,7 +12,10 @@ class InputDistribution(ABC):
 
     @abstractmethod
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
-        """Draw `count` independent inputs, `[count, dim]`, in torch's default dtype, from a CPU generator."""
+        """Draw `count` independent inputs, `[count, dim]`, from a CPU generator.
+
+        In float64, whatever the Trainer's precision they are then rounded to: a seed means the same inputs in each.
+        """
 
 
 class Gaussian(InputDistribution):
@@ -27,4 +30,4 @@ class Gaussian(InputDistribution):
 
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `[count, dim]`; see the base class."""
-        return torch.randn(count, dim, generator=generator).mul_(self.std)
+        return torch.randn(count, dim, generator=generator, dtype=torch.float64).mul_(self.std)

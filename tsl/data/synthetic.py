@@ -73,13 +73,14 @@ class SyntheticDataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Draw the inputs, in the Trainer's precision and on its device."""
         self._val_inputs = self._draw("val_inputs", self.val_size)
-        if stage == "fit":
+        if stage == "fit" or self.evaluate_train:
             self._train_inputs = self._draw("train_inputs", self.train_size)
+            self._train_inputs_epoch = 0
 
     def teardown(self, stage: str) -> None:
         """Free the inputs."""
         del self._val_inputs
-        if stage == "fit":
+        if stage == "fit" or self.evaluate_train:
             del self._train_inputs
 
     def train_dataloader(self) -> ChunkLoader:

@@ -235,7 +235,7 @@ class TeacherStudent(pl.LightningModule):
         fitting = trainer.state.fn == "fit"
         for name, value in scalars.items():
             in_bar = name in ("train/loss", "val/loss")
-            self.log(name, value, on_epoch=True, prog_bar=in_bar, logger=not fitting, sync_dist=True)
+            self.log(name, value.to(self.device), on_epoch=True, prog_bar=in_bar, logger=not fitting, sync_dist=True)
         if fitting and (not trainer.sanity_checking or is_recorded(trainer)):
             numbers = {name: float(value) for name, value in scalars.items()}
             for logger in trainer.loggers:

@@ -164,7 +164,9 @@ def mean_beta_diagonals(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> l
     Returns:
         For layers 1 to L, the mean over the B inputs, `[R, nodes]`.
     """
-    return [jacobian.square().sum(dim=2).mean(dim=1) for jacobian in output_jacobians(weights, gates)][::-1]
+    top, *lower = output_jacobians(weights, gates)
+    same_for_all_inputs = top[:, 0].square().sum(dim=1)
+    return [*(jacobian.square().sum(dim=2).mean(dim=1) for jacobian in lower[::-1]), same_for_all_inputs]
 
 
 def _mean_product(left: Tensor, right: Tensor) -> Tensor:
