@@ -38,8 +38,12 @@ from tsl.records import read_config, read_table
 from tsl.summary import last_epoch
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-AXES = {"multiplier": MULTIPLIER, "polarity": POLARITY}
-"""The setting that each axis stands for."""
+AXES: dict[str, tuple[str, ...]] = {
+    "multiplier": (MULTIPLIER,),
+    "polarity": (POLARITY,),
+    "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
+}
+"""The settings that each axis stands for; the values of any other name configs, `configs/<runs>/<value>.yaml`."""
 
 EITHER_WAY = (
     *("version", "ckpt_path", "checkpoint.", "trainer.default_root_dir", "trainer.logger"),
@@ -47,7 +51,8 @@ EITHER_WAY = (
 )
 """Settings, or beginnings of them, that do not change what a run records."""
 
-Axes = Mapping[str, Sequence[float]]
+Axes = Mapping[str, Sequence[float | str]]
+Cell = Mapping[str, float | str]
 
 
 def recovery(run: Path) -> dict[str, str]:
@@ -117,7 +122,7 @@ EXPERIMENTS = {
 class CellRun:
     """One run: its cell, its directory, tsl.fit's arguments, and all its settings by their dotted names."""
 
-    cell: dict[str, float]
+    cell: Cell
     path: Path
     arguments: list[str]
     settings: dict[str, Any]
@@ -142,7 +147,8 @@ class CellRun:
     def student_steps(self) -> int:
         """Optimizer steps × replicates in an epoch."""
         data = {key.removeprefix("data.init_args."): value for key, value in self.settings.items()}
-        return self.settings["replicates"] * (data["steps_per_epoch"] or -(-data["train_size"] // data["batch_size"]))
+        steps = data["steps_per_epoch"] or np.min(data["train_size"]) // data["batch_size"]
+        return self.settings["replicates"] * int(steps)
 
     @property
     def epoch_cost(self) -> float:
@@ -164,7 +170,7 @@ class CellRun:
         ]
 
 
-def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float]]:
+def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float | str]]:
     """The values of each axis that are run.
 
     Args:
@@ -181,20 +187,30 @@ def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dic
         axis, _, listed = restriction.partition("=")
         if axis not in axes:
             raise InputError(f"--where {restriction}: there is no axis {axis!r}; the axes are {', '.join(axes)}")
-        there_is = {f"{value:g}": value for value in axes[axis]}
-        try:
-            asked = [f"{float(value):g}" for value in listed.split(",")]
-        except ValueError:
-            raise InputError(f"--where {restriction}: expected {axis}=NUMBER[,NUMBER…]") from None
+        there_is = {in_words(value): value for value in axes[axis]}
+        asked = [in_words(number(word)) for word in listed.split(",")]
         if absent := [value for value in asked if value not in there_is]:
             raise InputError(f"--where {restriction}: {axis} has no {', '.join(absent)}; it has {', '.join(there_is)}")
         chosen[axis] = [value for name, value in there_is.items() if name in asked]
     return chosen
 
 
-def cell_name(cell: Mapping[str, float]) -> str:
+def number(word: str) -> float | str:
+    """The number that a word is, or else the word."""
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def in_words(value: float | str) -> str:
+    """A value of an axis as it stands in names, tables and arguments."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def cell_name(cell: Cell) -> str:
     """The name of a cell and its run: `multiplier=2,polarity=1`."""
-    return ",".join(f"{axis}={value:g}" for axis, value in sorted(cell.items()))
+    return ",".join(f"{axis}={in_words(value)}" for axis, value in sorted(cell.items()))
 
 
 def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: Sequence[Path]) -> list[CellRun]:
@@ -203,18 +219,25 @@ def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: S
     Raises:
         InputError: If a run is there that was made with other settings.
     """
-    names = [experiment.base, experiment.runs, *([f"quick/{experiment.runs}"] if scale == "quick" else [])]
-    configs = [*(CONFIGS / f"{name}.yaml" for name in names), *overlays]
-    common = [word for config in configs for word in ("--config", str(config))]
-    common += ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
-    settings = _resolved(common)
+    names = [experiment.base, experiment.runs]
+    last = [CONFIGS / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
+    last += overlays
+    where = ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
+    settings: dict[tuple[Path, ...], dict[str, Any]] = {}
     runs = []
     for values in itertools.product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
+        named = [f"{experiment.runs}/{value}" for axis, value in cell.items() if axis not in AXES]
+        configs = (*(CONFIGS / f"{name}.yaml" for name in (*names, *named)), *last)
+        common = [*(word for config in configs for word in ("--config", str(config))), *where]
+        if configs not in settings:
+            settings[configs] = _resolved(common)
+        varied = {key: value for axis, value in cell.items() if axis in AXES for key in AXES[axis]}
         arguments = [*common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
-        arguments += [word for axis, value in cell.items() for word in (f"--{AXES[axis]}", f"{value:g}")]
-        of_cell = settings | {AXES[axis]: value for axis, value in cell.items()}
-        runs.append(CellRun(cell, root / scale / experiment.runs / cell_name(cell), arguments, of_cell))
+        arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
+        path = root / scale / experiment.runs / cell_name(cell)
+        runs.append(CellRun(cell, path, arguments, settings[configs] | varied))
+    configs = {config for of_cell in settings for config in of_cell}
     given = {key for config in configs for key in flatten(yaml.safe_load(config.read_text()))}
     mixed = [
         f"{run.path} was run with other settings:\n" + "\n".join(differences)
@@ -336,7 +359,7 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
         for suffix in ("pdf", "png"):
             save(figure, out / f"{asked.experiment}.{suffix}")
         rows = [
-            {axis: f"{value:g}" for axis, value in run.cell.items()} | experiment.outcome(run.path) for run in drawn
+            {axis: in_words(value) for axis, value in run.cell.items()} | experiment.outcome(run.path) for run in drawn
         ]
         table = Table(*rows[0], title=f"{asked.experiment}, {asked.scale} scale")
         for row in rows:

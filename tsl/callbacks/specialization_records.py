@@ -146,7 +146,8 @@ class SpecializationRecords(pl.Callback):
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)
-        tables: dict[str, list[pd.DataFrame]] = {"losses": [self._losses(pl_module, trained=epoch > 0)]}
+        losses = self._losses(pl_module, trained=epoch > 0).assign(**data_sizes(trainer.datamodule))
+        tables: dict[str, list[pd.DataFrame]] = {"losses": [losses]}
         for split, layers in self._measures.items():
             for layer, measures in enumerate(layers, start=1):
                 for table, frame in self._layer_frames(measures).items():
@@ -196,6 +197,12 @@ class SpecializationRecords(pl.Callback):
         if self.epochs is not None:
             return epoch in self.epochs
         return epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
+
+
+def data_sizes(data: Any) -> dict[str, list[int]]:
+    """Training inputs of each replicate before and after augmentation, from a DataModule that tells them."""
+    named = {"train_size": "train_sizes", "augmented_size": "augmented_sizes"}
+    return {column: getattr(data, name) for column, name in named.items() if hasattr(data, name)}
 
 
 def squared_strengths(network: MLP, activations: Activations) -> list[Tensor]:

@@ -92,7 +92,7 @@ class TeacherAgnostic(Augmentation):
 class TeacherAware(Augmentation):
     """D' = {x, x + α ŵ_j, x − α ŵ_j} for every input, where x is its projection on a hyperplane w_jᵀx + b_j = 0.
 
-    The nodes j are those of the teacher's lowest layer, ŵ_j = w_j / ‖w_j‖. Inputs are shared out to the nodes evenly, in
+    The nodes j are those of the teacher's lowest layer, ŵ_j = w_j / ‖w_j‖. Inputs are shared out to them evenly, in
     random order, and each has its own α, uniform in [low, low + width]. Variant 0 lies on the hyperplane, 1 on its
     positive side and 2 on its negative side. The node of a convolution is a channel at a position.
 
