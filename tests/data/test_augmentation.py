@@ -1,6 +1,7 @@
 """Each augmentation against its definition, spelled out sample by sample."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from tests.conftest import DIM, TEACHER_NODES, make_data, make_module
+from tsl.callbacks import SpecializationRecords
 from tsl.data import Samples, TeacherAgnostic, TeacherAware
 from tsl.data.augmentation import rotation, subsets
 from tsl.errors import InputError
 from tsl.networks import MLP, SeparableInitialization
 from tsl.networks.hyperplanes import ConvolutionHyperplanes
 from tsl.randomness import replicate_generators
+from tsl.records import read_table
 
 R, N = 3, 8
 
@@ -193,6 +196,47 @@ def test_a_run_trains_on_the_samples_and_replicate_r_alone_has_the_same(
     for r in range(3):
         alone = trained_on(replicates=1, seed=4 + r, train_size=sizes[r], steps_per_epoch=6)
         torch.testing.assert_close(many[:, r], alone[:, 0], rtol=0, atol=1e-12)
+
+
+def test_records_tell_both_sizes(fit: Any, tmp_path: Path) -> None:
+    data = make_data(augmentation=TeacherAgnostic(step=0.5), train_size=[5, 7], replicates=4)
+    fit(make_module(replicates=4), data, callbacks=[SpecializationRecords()])
+    losses = read_table(tmp_path, "losses")
+    assert losses["train_size"].tolist() == [5, 7, 5, 7]
+    assert losses["augmented_size"].tolist() == [65, 91, 65, 91]
+
+
+def test_training_samples_are_evaluated_as_they_are_trained_on(fit: Any) -> None:
+    seen: list[Tensor] = []
+
+    class Keep(pl.Callback):
+        def on_validation_batch_end(
+            self, trainer: Any, pl_module: Any, outputs: Any, batch: Tensor, batch_idx: int, dataloader_idx: int = 0
+        ) -> None:
+            if dataloader_idx == 1:
+                seen.append(batch)
+
+    data = make_data(augmentation=TeacherAware(), evaluate_train=True, train_size=9, eval_batch_size=4, replicates=2)
+    fit(make_module(replicates=2), data, callbacks=[Keep()])
+    assert [batch.shape[1] for batch in seen] == [4] * 6 + [3]
+    assert torch.equal(
+        torch.cat(seen, dim=1),
+        data.augmentation(
+            torch.stack([data.distribution.sample(9, DIM, g) for g in replicate_generators("train_inputs", 0, 2)]),
+            replicate_generators("augmentation", 0, 2),
+            data.trainer.lightning_module.teacher,
+        )[:],
+    )
+
+
+def test_evaluating_training_samples_of_different_numbers() -> None:
+    with pytest.raises(InputError, match=r"set evaluate_train to false"):
+        make_data(evaluate_train=True, train_size=[5, 7], replicates=2)
+
+
+def test_sizes_that_do_not_repeat_evenly() -> None:
+    with pytest.raises(InputError, match=r"data.init_args.train_size lists 2 values for 3 replicates"):
+        make_data(train_size=[5, 7], replicates=3)
 
 
 def test_an_epoch_without_replacement_takes_every_step_along_every_axis_once(fit: Any) -> None:
