@@ -237,8 +237,8 @@ def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: S
         arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
         path = root / scale / experiment.runs / cell_name(cell)
         runs.append(CellRun(cell, path, arguments, settings[configs] | varied))
-    configs = {config for of_cell in settings for config in of_cell}
-    given = {key for config in configs for key in flatten(yaml.safe_load(config.read_text()))}
+    given_in = {config for configs in settings for config in configs}
+    given = {key for config in given_in for key in flatten(yaml.safe_load(config.read_text()))}
     mixed = [
         f"{run.path} was run with other settings:\n" + "\n".join(differences)
         for run in runs
