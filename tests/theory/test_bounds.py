@@ -28,7 +28,12 @@ def test_the_numbers_of_the_papers_two_layer_experiments() -> None:
 
 @pytest.mark.parametrize(
     ("bound", "of_d", "of_k"),
-    [(base_samples, 2, 2.5), (augmented_samples, 3, 2.5), (teacher_aware_samples, 1, 2.5), (gradient_bound, -0.5, -1.5)],
+    [
+        (base_samples, 2, 2.5),
+        (augmented_samples, 3, 2.5),
+        (teacher_aware_samples, 1, 2.5),
+        (gradient_bound, -0.5, -1.5),
+    ],
 )
 def test_the_orders_of_the_paper(bound: object, of_d: float, of_k: float) -> None:
     assert callable(bound)
