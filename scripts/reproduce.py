@@ -6,17 +6,11 @@ is always right. Runs lie in `<root>/<scale>/<experiment>/<cell>`, each with its
 """
 
 import argparse
-import contextlib
-import fcntl
-import io
 import itertools
 import shlex
-import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -33,9 +26,10 @@ from rich.table import Table
 from tsl.errors import InputError
 from tsl.figures import convergence, l_shape, success_rate, trajectories
 from tsl.figures.__main__ import save
-from tsl.figures.runs import MULTIPLIER, POLARITY, flatten, load_run
-from tsl.records import read_config, read_table
+from tsl.figures.runs import MULTIPLIER, POLARITY, load_run
+from tsl.records import read_table
 from tsl.summary import last_epoch
+from tsl.sweep import CellRun, cell_name, check_settings, in_words, resolved_settings, train
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 AXES: dict[str, tuple[str, ...]] = {
@@ -45,14 +39,7 @@ AXES: dict[str, tuple[str, ...]] = {
 }
 """The settings that each axis stands for; the values of any other name configs, `configs/<runs>/<value>.yaml`."""
 
-EITHER_WAY = (
-    *("version", "ckpt_path", "checkpoint.", "trainer.default_root_dir", "trainer.logger"),
-    *("trainer.enable_", "trainer.accelerator", "trainer.devices", "trainer.strategy"),
-)
-"""Settings, or beginnings of them, that do not change what a run records."""
-
 Axes = Mapping[str, Sequence[float | str]]
-Cell = Mapping[str, float | str]
 
 
 def recovery(run: Path) -> dict[str, str]:
@@ -118,58 +105,6 @@ EXPERIMENTS = {
 }
 
 
-@dataclass(frozen=True)
-class CellRun:
-    """One run: its cell, its directory, tsl.fit's arguments, and all its settings by their dotted names."""
-
-    cell: Cell
-    path: Path
-    arguments: list[str]
-    settings: dict[str, Any]
-
-    @property
-    def epochs(self) -> int:
-        """Epochs in all."""
-        return self.settings["trainer.max_epochs"]
-
-    @property
-    def epochs_done(self) -> int:
-        """Epochs whose losses are recorded, a file for each."""
-        files = self.path.glob("records/losses/epoch_*.parquet")
-        return min(max((int(file.stem.split("_")[1]) for file in files), default=0), self.epochs)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last epoch is recorded."""
-        return self.epochs_done == self.epochs
-
-    @property
-    def student_steps(self) -> int:
-        """Optimizer steps × replicates in an epoch."""
-        data = {key.removeprefix("data.init_args."): value for key, value in self.settings.items()}
-        steps = data["steps_per_epoch"] or np.min(data["train_size"]) // data["batch_size"]
-        return self.settings["replicates"] * int(steps)
-
-    @property
-    def epoch_cost(self) -> float:
-        """Time of an epoch, in a unit that all runs share: measured, a step takes about 1 + 2 × multiplier."""
-        return self.student_steps * (1 + 2 * self.settings[MULTIPLIER])
-
-    def command(self) -> list[str]:
-        """What trains it, from the start or from its checkpoint."""
-        resume = ["--ckpt_path", "last"] if (self.path / "checkpoints/last.ckpt").exists() else []
-        return [sys.executable, "-m", "tsl.fit", *self.arguments, *resume]
-
-    def differences(self, given: set[str]) -> list[str]:
-        """The settings in which the run that is there differs: of those it knows, and those `given` in the configs."""
-        before, now, nothing = flatten(read_config(self.path)), self.settings, "nothing"
-        return [
-            f"  {key}: {before.get(key, nothing)} in the run, {now.get(key, nothing)} now"
-            for key in sorted(before.keys() | given)
-            if before.get(key, nothing) != now.get(key, nothing) and not key.startswith(EITHER_WAY)
-        ]
-
-
 def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float | str]]:
     """The values of each axis that are run.
 
@@ -203,16 +138,6 @@ def number(word: str) -> float | str:
         return word
 
 
-def in_words(value: float | str) -> str:
-    """A value of an axis as it stands in names, tables and arguments."""
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def cell_name(cell: Cell) -> str:
-    """The name of a cell and its run: `multiplier=2,polarity=1`."""
-    return ",".join(f"{axis}={in_words(value)}" for axis, value in sorted(cell.items()))
-
-
 def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: Sequence[Path]) -> list[CellRun]:
     """The run of each cell, with `overlays` laid over the experiment's configs.
 
@@ -231,87 +156,14 @@ def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: S
         configs = (*(CONFIGS / f"{name}.yaml" for name in (*names, *named)), *last)
         common = [*(word for config in configs for word in ("--config", str(config))), *where]
         if configs not in settings:
-            settings[configs] = _resolved(common)
+            settings[configs] = resolved_settings(common)
         varied = {key: value for axis, value in cell.items() if axis in AXES for key in AXES[axis]}
         arguments = [*common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
         arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
         path = root / scale / experiment.runs / cell_name(cell)
         runs.append(CellRun(cell, path, arguments, settings[configs] | varied))
-    given_in = {config for configs in settings for config in configs}
-    given = {key for config in given_in for key in flatten(yaml.safe_load(config.read_text()))}
-    mixed = [
-        f"{run.path} was run with other settings:\n" + "\n".join(differences)
-        for run in runs
-        if (run.path / "config.yaml").exists() and (differences := run.differences(given))
-    ]
-    if mixed:
-        raise InputError("\n".join([*mixed, "Move what is there away, or keep the new runs elsewhere with --root"]))
+    check_settings(runs, {config for configs in settings for config in configs})
     return runs
-
-
-def _resolved(arguments: Sequence[str]) -> dict[str, Any]:
-    """All settings that tsl.fit would run with, its defaults included; ends with its message if they are wrong."""
-    from tsl.fit import main as fit  # imports torch, which takes seconds that --help need not wait for
-
-    text = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(text):
-            fit([*arguments, "--print_config"])
-    except SystemExit as end:
-        if end.code:
-            raise
-    return flatten(yaml.safe_load(text.getvalue()))
-
-
-def train(run: CellRun, report: Callable[[], None]) -> str | None:
-    """Run what is missing of a run, in a process of its own that writes to `<run>.log`.
-
-    Args:
-        run: The run.
-        report: Called twice a second, and at the end.
-
-    Returns:
-        What went wrong, or None.
-    """
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    log_path = run.path.with_name(f"{run.path.name}.log")
-    with log_path.open("a") as log:
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the child too, even if it outlives this process
-        except BlockingIOError:
-            return f"{run.path} is at work in another process; give the same command again when that has ended"
-        if run.complete:
-            return None
-        _clear(run)
-        print(f"$ {shlex.join(run.command())}", file=log, flush=True)
-        child = subprocess.Popen(run.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            while child.poll() is None:
-                report()
-                time.sleep(0.5)
-        finally:
-            child.terminate()
-            try:
-                child.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                child.kill()  # loses nothing: checkpoints and records are written whole
-                child.wait()
-            _clear(run)
-    report()
-    if child.returncode == 0 and run.complete:
-        return None
-    with log_path.open(errors="replace") as log:
-        lines = "".join(f"  {line.rstrip()}\n" for line in deque(log, maxlen=15))
-    return (
-        f"{run.path} ended with status {child.returncode} after {run.epochs_done} of {run.epochs} epochs. "
-        f"The end of {log_path}:\n{lines}Repeat this run alone:\n  {shlex.join(run.command())}"
-    )
-
-
-def _clear(run: CellRun) -> None:
-    """Remove an unfinished run that has no checkpoint to go on from: tsl.fit refuses to start where one is."""
-    if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
-        shutil.rmtree(run.path)
 
 
 def train_all(runs: Sequence[CellRun], console: Console) -> list[CellRun]:
