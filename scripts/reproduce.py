@@ -24,7 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tsl.errors import InputError
-from tsl.figures import convergence, l_shape, success_rate, trajectories
+from tsl.figures import convergence, l_shape, sample_size, success_rate, trajectories
 from tsl.figures.__main__ import save
 from tsl.figures.runs import MULTIPLIER, POLARITY, load_run
 from tsl.records import read_table
@@ -66,6 +66,18 @@ def mean_correlation(run: Path) -> dict[str, str]:
     return {"rho_mean at the end": _mean_and_std(last_epoch(read_table(run, "layers"))["rho_mean"])}
 
 
+def few_and_many_samples(run: Path) -> dict[str, str]:
+    """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
+    of_layers = sample_size.outcomes([load_run(run, sample_size.TABLE)])
+    rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
+    enough = rho.index[rho >= 0.98]
+    return {
+        "rho_mean with the fewest samples": f"{rho.iloc[0]:.3f} (N = {rho.index[0]:,})",
+        "with the most": f"{rho.iloc[-1]:.3f} (N = {rho.index[-1]:,})",
+        "samples for 0.98": f"{enough[0]:,}" if len(enough) else f"more than {rho.index[-1]:,}",
+    }
+
+
 def _mean_and_std(over_replicates: pd.Series) -> str:
     std = over_replicates.std() if len(over_replicates) > 1 else 0.0
     return f"{over_replicates.mean():.3f} ± {std:.3f}"
@@ -97,11 +109,20 @@ FEWER: Axes = {"polarity": (1, 2), "multiplier": (1, 2, 5)}
 E1_AXES: Axes = {"polarity": (0, 1, 2), "multiplier": WIDTHS}
 E2_AXES: Axes = {"polarity": (0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
 E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
+E5_AXES: Axes = {"augmentation": ("plain", "aware", "agnostic"), "multiplier": WIDTHS}
+TWO_WIDTHS: Axes = {"multiplier": (1, 5)}
 EXPERIMENTS = {
     "E1": Experiment("E1", l_shape, mean_correlation, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
     "E2": Experiment("E2", success_rate, recovery, E2_AXES, FEWER),
     "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
     "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
+    "E5": Experiment("E5", sample_size, few_and_many_samples, E5_AXES | {"distribution": ("gaussian",)}, TWO_WIDTHS),
+    **{
+        f"E5-{name}": Experiment(
+            "E5", sample_size, few_and_many_samples, E5_AXES | {"distribution": (name,)}, TWO_WIDTHS
+        )
+        for name in ("student_t", "low_dimensional")
+    },
 }
 
 
@@ -119,7 +140,9 @@ def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dic
     axes = {axis: list(values) for axis, values in experiment.axes.items()}
     chosen = axes | ({axis: list(values) for axis, values in experiment.quick.items()} if scale == "quick" else {})
     for restriction in where:
-        axis, _, listed = restriction.partition("=")
+        axis, given, listed = restriction.partition("=")
+        if not given:
+            raise InputError(f"--where {restriction}: expected AXIS=VALUE[,VALUE…]")
         if axis not in axes:
             raise InputError(f"--where {restriction}: there is no axis {axis!r}; the axes are {', '.join(axes)}")
         there_is = {in_words(value): value for value in axes[axis]}
