@@ -69,7 +69,7 @@ def test_the_cells_are_the_combinations_of_the_axes(script: ModuleType) -> None:
         name: np.prod([len(values) for values in script.chosen_axes(experiment, "paper", []).values()])
         for name, experiment in script.EXPERIMENTS.items()
     }
-    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1}
+    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, "E5": 12, "E5-student_t": 12, "E5-low_dimensional": 12}
 
 
 def test_where_restricts_the_axes(script: ModuleType) -> None:
