@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from tsl.errors import InputError
-from tsl.networks import MLP, GaussianInitialization, ReplicatedBatchNorm
+from tsl.networks import (
+    MLP,
+    AdversarialInitialization,
+    DeepSeparableInitialization,
+    DefaultInitialization,
+    GaussianInitialization,
+    Initialization,
+    PerturbedTeacher,
+    ReplicatedBatchNorm,
+    SeparableInitialization,
+)
 from tsl.randomness import replicate_generators
 
 Place = Literal["before", "after"]
@@ -69,10 +79,22 @@ def test_a_network_with_batch_norm_equals_torch_one_replicate_at_a_time(
                         torch.testing.assert_close(getattr(our, name)[r], getattr(their, name), rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("place", ["before", "after"])
-def test_an_initialization_starts_batch_norm_anew(make_network: Callable[..., MLP], place: Place) -> None:
-    made = make_network(batch_norm=place)
-    GaussianInitialization(std=1.0)(made, replicate_generators("student", 0, 2))
+@pytest.mark.parametrize(
+    "initialization",
+    [
+        SeparableInitialization(),
+        GaussianInitialization(),
+        DeepSeparableInitialization(),
+        DefaultInitialization(),
+        PerturbedTeacher(0.1),
+        AdversarialInitialization(GaussianInitialization()),
+    ],
+)
+def test_an_initialization_starts_batch_norm_anew(
+    make_network: Callable[..., MLP], initialization: Initialization
+) -> None:
+    made = make_network(batch_norm="after")
+    initialization(made, replicate_generators("student", 0, 2), make_network())
     for norm in made.norms:
         for name, start in {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}.items():
             assert (getattr(norm, name) == start).all()

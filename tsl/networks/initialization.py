@@ -20,7 +20,10 @@ SEPARABLE_VALUES = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Initialization(ABC):
-    """Fills the parameters of a network in place; BatchNorm starts with scale 1, shift 0 and no statistics."""
+    """Fills the parameters of a network in place.
+
+    Those of tsl start BatchNorm with scale 1, shift 0 and no statistics, unless they say otherwise.
+    """
 
     @abstractmethod
     def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
