@@ -152,7 +152,7 @@ def search_all(searches: Sequence[Search], budget: float, console: Console) -> b
         steps = sum(search.student_steps for search in searches)
         if run is not None:
             done, steps = done + run.epochs_done * run.epoch_cost, steps + run.epochs_done * run.student_steps
-        shown = f"{steps / 1000:,.0f}k of {budget / 1000:,.0f}k student-steps,"
+        shown = f"{steps:,.0f} of {budget:,.0f} student-steps,"
         progress.update(task, completed=done, total=total, steps=shown)
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn()
@@ -198,7 +198,7 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
         path = root / settings["experiment"] / name
         return CellRun(cell, path, [*common, "--version", name, *words], settings | changes)
 
-    least, most = asked.least, asked.most or settings[TRAIN_SIZE]
+    least, most = int(asked.least), int(asked.most or settings[TRAIN_SIZE])  # not jsonargparse's own kinds of int
     if not least < most:
         raise InputError(f"--least {least}, --most {most} ({TRAIN_SIZE} if not given): expected least < most")
     cells = [{axis: value} if axis else {} for value in values]

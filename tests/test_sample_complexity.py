@@ -210,7 +210,7 @@ def test_mistakes_are_named(
     if arguments[0].startswith("{"):
         (tmp_path / "overlay.yaml").write_text(arguments[0])
         command, arguments = (
-            [str(CONFIGS[0]), str(CONFIGS[1]), str(tmp_path / "overlay.yaml"), *command[2:]],
+            [*CONFIGS, str(tmp_path / "overlay.yaml"), *command[2:]],
             arguments[1:],
         )
     assert script.main([*command, *arguments]) == 2
@@ -223,7 +223,7 @@ def test_runs_with_other_settings_are_refused(
 ) -> None:
     assert script.main([*command, "--budget", "64"]) == 0
     (tmp_path / "overlay.yaml").write_text("{data: {init_args: {val_size: 51}}}")
-    assert script.main([str(CONFIGS[0]), str(CONFIGS[1]), str(tmp_path / "overlay.yaml"), *command[2:]]) == 2
+    assert script.main([*CONFIGS, str(tmp_path / "overlay.yaml"), *command[2:]]) == 2
     assert "data.init_args.val_size: 50 in the run, 51 now" in capsys.readouterr().err
 
 

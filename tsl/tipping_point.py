@@ -104,7 +104,8 @@ def runs_left(bracket: Bracket, shares: Shares, least: int, most: int, precision
     if bracket.next_size is None:
         return 0
     ends = len({least, most} - set(shares))
-    return ends + max(0, math.ceil(math.log2(math.log(bracket.upper / bracket.lower) / math.log(precision))))
+    halvings = math.log2(math.log(bracket.upper / bracket.lower) / math.log(precision))
+    return ends + max(0, math.ceil(min(halvings, math.log2(bracket.upper - bracket.lower))))
 
 
 def tipping_point(shares: Shares, level: float) -> TippingPoint:
