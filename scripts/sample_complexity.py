@@ -93,8 +93,8 @@ class Search:
         return None if size is None or self.failed else self.make_run(size)
 
     @property
-    def runs_at_most(self) -> int:
-        """The runs it has had and at most will have."""
+    def runs_in_all(self) -> int:
+        """The runs it has had and is about to have, if the ends enclose the share."""
         left = 0 if self.failed else runs_left(self.bracket, self.shares, self.least, self.most, self.precision)
         return len(self.shares) + left
 
@@ -148,7 +148,7 @@ def search_all(searches: Sequence[Search], budget: float, console: Console) -> b
 
     def report(run: CellRun | None = None) -> None:
         done = sum(len(search.shares) * search.cost_of_a_run for search in searches)
-        total = sum(search.runs_at_most * search.cost_of_a_run for search in searches)
+        total = sum(search.runs_in_all * search.cost_of_a_run for search in searches)
         steps = sum(search.student_steps for search in searches)
         if run is not None:
             done, steps = done + run.epochs_done * run.epoch_cost, steps + run.epochs_done * run.student_steps
@@ -156,7 +156,7 @@ def search_all(searches: Sequence[Search], budget: float, console: Console) -> b
         progress.update(task, completed=done, total=total, steps=shown)
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn()
-    with Progress(*columns, TextColumn("left at most"), console=console, speed_estimate_period=math.inf) as progress:
+    with Progress(*columns, TextColumn("left"), console=console, speed_estimate_period=math.inf) as progress:
         task = progress.add_task("", steps="")
         report()
         while going := [(search, run) for search in searches if (run := search.next_run) is not None]:

@@ -100,7 +100,7 @@ def bisect(shares: Shares, least: int, most: int, level: float, precision: float
 
 
 def runs_left(bracket: Bracket, shares: Shares, least: int, most: int, precision: float) -> int:
-    """How many sizes bisection has yet to measure at most; arguments as of `bisect`."""
+    """How many sizes bisection has yet to measure, up to rounding to whole sizes; arguments as of `bisect`."""
     if bracket.next_size is None:
         return 0
     ends = len({least, most} - set(shares))
