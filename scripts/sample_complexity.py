@@ -52,8 +52,8 @@ AXES: Mapping[str, Callable[[float], dict[str, Any]]] = {
 """The settings that a value of each axis stands for."""
 
 ORDERS = {
-    "theorem, teacher-agnostic, K^5/2 d³": augmented_samples,
-    "theorem, teacher-aware, K^5/2 d": teacher_aware_samples,
+    "theorem, teacher-agnostic, K^(5/2) d³": augmented_samples,
+    "theorem, teacher-aware, K^(5/2) d": teacher_aware_samples,
 }
 
 
@@ -223,15 +223,15 @@ def read_axis(vary: str) -> tuple[str, list[float]]:
 
 def check(settings: Mapping[str, Any], axis: str) -> None:
     """Refuse settings under which sizes cannot be compared, or the axis cannot be varied."""
-    if settings.get("data.init_args.steps_per_epoch") is None or not settings["data.init_args.replacement"]:
+    if settings.get("data.init_args.steps_per_epoch") is None or not settings.get("data.init_args.replacement"):
         raise InputError(
             "every training size has to train for the same number of steps: set data.init_args.steps_per_epoch, and "
             "data.init_args.replacement to true"
         )
     if settings["replicates"] < 2:
         raise InputError("replicates = 1: the interval is over replicates; give 2 or more, and 16 for one to rely on")
-    if axis == "m" and len(settings[WIDTHS]) != 1:
-        raise InputError(f"--vary m: {WIDTHS} = {settings[WIDTHS]} has more than one hidden layer")
+    if axis == "m" and len(settings.get(WIDTHS, [])) != 1:
+        raise InputError(f"--vary m: {WIDTHS} = {settings.get(WIDTHS)}: expected one hidden layer")
     if axis in ("m", "multiplier") and settings.get(STUDENT_WIDTHS) is not None:
         raise InputError(f"--vary {axis}: {STUDENT_WIDTHS} fixes the student's nodes; leave it out")
 
@@ -241,7 +241,7 @@ def theorem(searches: Sequence[Search]) -> dict[str, list[float]]:
     bounds: dict[str, list[float]] = {}
     for search in searches:
         settings = search.make_run(search.least).settings
-        if len(settings[WIDTHS]) == 1:
+        if len(settings.get(WIDTHS, [])) == 1:
             (m,) = settings[WIDTHS]
             (n,) = settings.get(STUDENT_WIDTHS) or [settings[MULTIPLIER] * m]
             for name, bound in ORDERS.items():
@@ -281,7 +281,8 @@ def tell(axis: str, searches: Sequence[Search], out: Path, console: Console) -> 
     if fit is not None:
         console.print(f"measured: N* grows as {axis}^{fit.exponent:.2f} ± {fit.standard_error:.2f}")
         for name, of_values in bounds.items():
-            exponent = np.polyfit(np.log(list(points)), np.log(of_values), 1)[0]
+            found = [(value, n) for (value, point), n in zip(points.items(), of_values, strict=True) if point.found]
+            exponent = np.polyfit(np.log([value for value, _ in found]), np.log([n for _, n in found]), 1)[0]
             console.print(f"{name}: {axis}^{exponent:.2f} over the same values")
     console.print(f"written to {out}.pdf, .png, _shares.csv and _tipping.csv", soft_wrap=True)
 

@@ -112,7 +112,7 @@ def test_how_it_grows_with_an_axis(
     assert 0 < error < 0.15
     nodes = np.log([4 * (1 + multiplier) for multiplier in (1, 2, 5)])
     slope = np.cov(np.log([1, 2, 5]), 2.5 * nodes)[0, 1] / np.var(np.log([1, 2, 5]), ddof=1)
-    assert f"teacher-agnostic, K^5/2 d³: multiplier^{slope:.2f} over" in told
+    assert f"teacher-agnostic, K^(5/2) d³: multiplier^{slope:.2f} over" in told
     tipping = pd.read_csv(tmp_path / "sample_complexity/tiny/multiplier_tipping.csv")
     assert list(tipping["value"]) == [1, 2, 5]
     assert (tmp_path / "sample_complexity/tiny/multiplier.png").exists()
@@ -148,8 +148,8 @@ def test_an_axis_stands_for_its_settings(
 def test_the_order_of_the_theorem_in_d(script: ModuleType, trained: list[str], command: list[str], capsys: Any) -> None:
     assert script.main([*command, "--vary", "d=10,20,40", "--precision", "1.5"]) == 0
     told = capsys.readouterr().out
-    assert "K^5/2 d³: d^2.97 over" in told  # log((2·40 + 1) 40² / ((2·10 + 1) 10²)) / log 4 = 2.974
-    assert "K^5/2 d: d^1.00 over" in told
+    assert "K^(5/2) d³: d^2.97 over" in told  # log((2·40 + 1) 40² / ((2·10 + 1) 10²)) / log 4 = 2.974
+    assert "K^(5/2) d: d^1.00 over" in told
 
 
 def test_a_budget_ends_the_search_with_what_is_known(
@@ -194,7 +194,10 @@ def test_a_failed_run_ends_its_search(
         (["{replicates: 1}"], "replicates = 1: the interval is over replicates"),
         (["{data: {init_args: {replacement: false}}}"], "set data.init_args.steps_per_epoch, and data"),
         (["{data: {init_args: {steps_per_epoch: null}}}"], "set data.init_args.steps_per_epoch, and data"),
-        (["{model: {init_args: {teacher: {init_args: {widths: [4, 4]}}}}}", "--vary", "m=2"], "more than one hidden"),
+        (
+            ["{model: {init_args: {teacher: {init_args: {widths: [4, 4]}}}}}", "--vary", "m=2"],
+            "= [4, 4]: expected one hidden",
+        ),
         (["{model: {init_args: {student_widths: [9]}}}", "--vary", "m=2"], "student_widths fixes the student's nodes"),
     ],
 )

@@ -38,6 +38,11 @@ class TippingPoint(NamedTuple):
     high: float
     draws: NDArray[np.float64]
 
+    @property
+    def found(self) -> bool:
+        """Whether the sizes measured enclose it."""
+        return 0 < self.size < math.inf
+
 
 class Growth(NamedTuple):
     """The fit log N* = intercept + exponent · log(value) by least squares.
@@ -137,7 +142,7 @@ def growth(points: Mapping[float, TippingPoint]) -> Growth | None:
     Returns:
         The fit, or None with fewer than two tipping points.
     """
-    known = {value: point for value, point in points.items() if 0 < point.size < math.inf}
+    known = {value: point for value, point in points.items() if point.found}
     if len(known) < 2:
         return None
     log_values = np.log(list(known))

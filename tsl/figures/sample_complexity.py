@@ -47,7 +47,7 @@ def draw(
         error = by_size.std() / np.sqrt(by_size.count())
         name = f"{axis} = {value:g}" if axis else "mean over replicates"
         handles[name] = panels[0].errorbar(by_size.mean().index, by_size.mean(), error, label=name, **style)
-        if 0 < point.size < math.inf:
+        if point.found:
             low, high = _within(point, by_size.mean().index)
             panels[0].axvspan(low, high, color=style["color"], alpha=0.15, linewidth=0)
             panels[0].axvline(point.size, color=style["color"], linewidth=0.8, linestyle=":")
@@ -57,13 +57,13 @@ def draw(
         handles |= _draw_growth(panels[1], shares, points, axis, fit, bounds or {})
     legend_above(figure, handles)
     replicates = shares["replicate"].nunique()
-    footnotes(
-        figure,
-        [
-            f"recovered: best correlation above 0.95 on evaluation inputs, mean ± standard error of {replicates} "
-            f"replicates; N* where it crosses {level:.0%}, with 95 % bootstrap interval"
-        ],
-    )
+    notes = [
+        f"recovered: best correlation above 0.95 on evaluation inputs, mean ± standard error of {replicates} "
+        f"replicates; N* where it crosses {level:.0%}, with 95 % bootstrap interval"
+    ]
+    if fit is not None and bounds:
+        notes.append("theorem: how the samples grow that suffice, augmented ones counted; its constant is not known")
+    footnotes(figure, notes)
     return figure
 
 
@@ -77,7 +77,7 @@ def _draw_growth(
 ) -> dict[str, Artist]:
     """The tipping points with their intervals, the fit, and the growth of theory from the first of them on."""
     handles: dict[str, Artist] = {}
-    known = {value: point for value, point in points.items() if 0 < point.size < math.inf}
+    known = {value: point for value, point in points.items() if point.found}
     for index, (value, point) in enumerate(points.items()):
         if value in known:
             low, high = _within(point, shares.loc[shares["value"] == value, "train_size"])
