@@ -218,7 +218,7 @@ def test_samples_are_a_pure_function_of_the_generator(name: str, count: int, dim
 def test_more_inputs_than_a_block_are_all_different() -> None:
     for name, distribution in OF_STD.items():
         if name != "rademacher":
-            assert len(draw(distribution, 9000, 7)[:, 0].unique()) == 9000, name
+            assert len(draw(distribution, 160_000, 7)[:, 0].unique()) == 160_000, name
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {

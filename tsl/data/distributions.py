@@ -18,8 +18,8 @@ from tsl.errors import InputError
 HERE = "data.init_args.distribution.init_args"
 """Where a config says a distribution's arguments."""
 
-BLOCK = 16_384
-"""Numbers worked on at a time: their temporaries stay in the cache, and memory stays that of the inputs."""
+BLOCK = 2**20
+"""Numbers worked on at a time: temporaries stay small, and threads seldom have to wait for each other."""
 
 
 class InputDistribution(ABC):

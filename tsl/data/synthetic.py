@@ -84,6 +84,11 @@ class SyntheticDataModule(pl.LightningDataModule):
                 "data.init_args.evaluate_train is true and data.init_args.train_size differs between replicates, which "
                 "are evaluated together: set evaluate_train to false (the training loss is recorded all the same)"
             )
+        if distribution.finite and val_distribution is None:
+            raise InputError(
+                f"data.init_args.distribution = {type(distribution).__name__} holds finitely many inputs, and training and "
+                "evaluation would share them: set data.init_args.val_distribution to others (start and stop divide a file)"
+            )
         self._val_samples: Samples
         self._train_inputs: Tensor
         self._train_samples: Samples | None = None
