@@ -27,6 +27,7 @@ benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run me
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/inputs.py
+	$(BIN)/python benchmarks/augmentation.py
 
 clean:  ## remove the virtual environment
 	rm -rf .venv

@@ -1,11 +1,15 @@
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from tests.conftest import make_data, make_module
+from tsl.data import Rademacher, SyntheticDataModule, TensorFile
+from tsl.errors import InputError
 
 
 class Watch(pl.Callback):
@@ -68,3 +72,23 @@ def test_validating_alone_evaluates_the_training_inputs_too(fit: Any) -> None:
     module, data = make_module(), make_data(evaluate_train=True)
     trainer = fit(module, data)
     assert len(trainer.validate(module, datamodule=data, verbose=False)) == 2
+
+
+def test_evaluation_inputs_of_a_distribution_of_their_own(fit: Any) -> None:
+    watch = watched(fit, val_distribution=Rademacher(std=7.0), eval_batch_size=1000)
+    assert set(watch.evaluated["val"].flatten().tolist()) == {-7.0, 7.0}
+    assert len(watch.train[0].unique()) == 60 * 6
+
+
+def test_a_files_inputs_are_shared_out_between_training_and_evaluation(fit: Any, tmp_path: Path) -> None:
+    rows = np.arange(600.0).reshape(100, 6) / 1000
+    np.save(tmp_path / "inputs.npy", rows)
+    path = str(tmp_path / "inputs.npy")
+    settings = {"dim": 6, "train_size": 60, "val_size": 40, "batch_size": 5}
+    with pytest.raises(InputError, match=r"TensorFile holds .* set data.init_args.val_distribution"):
+        SyntheticDataModule(TensorFile(path), **settings)
+    data = SyntheticDataModule(TensorFile(path, stop=60), val_distribution=TensorFile(path, start=60), **settings)
+    watch = Watch()
+    fit(make_module(), data, callbacks=[watch])
+    assert sorted(watch.train[0][0].tolist()) == rows[:60].tolist()
+    assert sorted(watch.evaluated["val"][0].tolist()) == rows[60:].tolist()
