@@ -241,7 +241,7 @@ def test_each_is_chosen_by_a_config_and_its_run_can_be_repeated(name: str, tmp_p
     arguments = ARGUMENTS[name] | ({"path": str(table)} if name == "TensorFile" else {})
     config = tmp_path / "distribution.yaml"
     settings = {"class_path": f"tsl.data.{name}", "init_args": arguments}
-    config.write_text(f"data: {{init_args: {{distribution: {settings}}}}}")
+    config.write_text(f"data: {{init_args: {{distribution: {settings}, val_distribution: {settings}}}}}")
     root = ["--trainer.default_root_dir", str(tmp_path / "runs"), "--trainer.max_epochs", "1"]
     main([*TINY, "--config", str(config), *root, "--version", "first"])
     first = tmp_path / "runs/tiny/first"

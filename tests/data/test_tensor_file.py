@@ -157,9 +157,8 @@ def test_a_mistake_ends_a_run_with_one_message(
 ) -> None:
     path = save(tmp_path / "a.npy", np.full((99, columns), np.nan if columns == 6 else 0.0))
     config = tmp_path / "file.yaml"
-    config.write_text(
-        f"data: {{init_args: {{distribution: {{class_path: tsl.data.TensorFile, init_args: {{path: {path}}}}}}}}}"
-    )
+    file = f"{{class_path: tsl.data.TensorFile, init_args: {{path: {path}}}}}"
+    config.write_text(f"data: {{init_args: {{distribution: {file}, val_distribution: {file}}}}}")
     with pytest.raises(SystemExit) as stopped:
         main([*TINY, "--config", str(config), "--trainer.default_root_dir", str(tmp_path)])
     assert stopped.value.code == 2
