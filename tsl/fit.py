@@ -6,11 +6,12 @@ A LightningCLI without the subcommand word. A run is written to `<trainer.defaul
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -64,6 +65,12 @@ class TeacherStudentCLI(LightningCLI):
             default=1,
             help="independent experiments trained at once; replicate r has the seed seed_everything + r",
         )
+        parser.add_argument(
+            "--total_samples",
+            type=PositiveInt | None,
+            help="training samples that each student sees over the whole run, instead of trainer.max_epochs, which it "
+            "sets: a whole number of epochs",
+        )
         for group in ("model", "data"):
             parser.link_arguments("replicates", f"{group}.init_args.replicates")
             parser.link_arguments("seed_everything", f"{group}.init_args.seed", compute_fn=fixed_seed)
@@ -81,8 +88,10 @@ class TeacherStudentCLI(LightningCLI):
         """Take no settings from a checkpoint: the config says them all, and Lightning would let the checkpoint win."""
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run directory, and check that a run which goes on is the same run."""
+        """Settle the run directory and the number of epochs, and check that a run which goes on is the same run."""
         config = self.config[self.subcommand]
+        if config.total_samples is not None:
+            config.trainer.max_epochs = self._epochs_of_budget(config)
         root = Path(config.trainer.default_root_dir)
         run = None
         if config.ckpt_path is not None:
@@ -104,6 +113,16 @@ class TeacherStudentCLI(LightningCLI):
                 f"{root / config.experiment / config.version} already holds a run: choose another --version, leave it "
                 "out, or resume that run with --ckpt_path last"
             )
+
+    @staticmethod
+    def _epochs_of_budget(config: Namespace) -> int:
+        epochs = budget_epochs(config.total_samples, config.data.get("init_args") or {})
+        if config.trainer.max_epochs not in (None, epochs):
+            raise InputError(
+                f"total_samples = {config.total_samples} means {epochs} epochs, but trainer.max_epochs = "
+                f"{config.trainer.max_epochs}: set one of them to null"
+            )
+        return epochs
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off."""
@@ -139,6 +158,35 @@ def fixed_seed(seed_everything: bool | int) -> int:
             f"seed_everything = {seed_everything}: give a whole number from 0, so that the run can be repeated"
         )
     return seed_everything
+
+
+def budget_epochs(total_samples: int, data: Mapping[str, Any]) -> int:
+    """The epochs after which a student has seen so many training samples.
+
+    An epoch has steps_per_epoch × batch_size samples, or train_size where steps_per_epoch is not given.
+
+    Args:
+        total_samples: The budget.
+        data: The DataModule's settings.
+
+    Raises:
+        InputError: If the budget is no whole number of epochs, or an epoch has no fixed number of samples.
+    """
+    if data.get("steps_per_epoch") is not None:
+        key, samples = "steps_per_epoch × data.init_args.batch_size", data["steps_per_epoch"] * data["batch_size"]
+    else:
+        key, samples = "train_size", data.get("train_size")
+    if not isinstance(samples, int):
+        raise InputError(
+            f"total_samples = {total_samples} needs to know the samples of an epoch: set data.init_args.steps_per_epoch"
+        )
+    epochs, rest = divmod(total_samples, samples)
+    if rest:
+        raise InputError(
+            f"total_samples = {total_samples} is no multiple of the {samples} samples of an epoch (data.init_args.{key}"
+            f"): choose {max(epochs, 1) * samples} or {(epochs + 1) * samples}"
+        )
+    return epochs
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

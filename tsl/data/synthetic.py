@@ -102,6 +102,10 @@ class SyntheticDataModule(pl.LightningDataModule):
             self._train_inputs_epoch = epoch
         return self._train_inputs
 
+    def conditioning_inputs(self) -> Tensor:
+        """The inputs `[R, N, dim]` that teachers are conditioned on: the training inputs of the first epoch."""
+        return self.train_inputs(0)
+
     def _draw(self, purpose: Purpose, size: int, epoch: int = 0) -> Tensor:
         with self.trainer.precision_plugin.tensor_init_context():
             inputs = torch.empty(self.replicates, size, self.dim)

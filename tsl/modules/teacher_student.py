@@ -14,9 +14,22 @@ from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.losses import half_squared_error, mse
-from tsl.networks import MLP, Activations, Initialization
+from tsl.modules.student import StudentChanges, freeze_all_but, make_student
+from tsl.networks import (
+    MLP,
+    Activations,
+    Initialization,
+    active_fractions,
+    condition,
+    effective_layers,
+    normalize_weights_,
+)
 from tsl.randomness import replicate_generators
 from tsl.theory.gradient_rule import backpropagated_error, gate
+
+Loss = Callable[[Tensor, Tensor], Any]
+"""From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is said to be
+Any, because jsonargparse takes a class there for the base of those that may be named by class_path."""
 
 sgd = partial(torch.optim.SGD, lr=0.01)
 """The paper's optimizer for two-layer networks."""
@@ -41,12 +54,18 @@ class TeacherStudent(pl.LightningModule):
         student_initialization: How the students' weights start.
         multiplier: Student nodes for each teacher node, in every hidden layer.
         student_widths: The student's nodes in each hidden layer, instead of `multiplier`.
-        loss: Objective: from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`.
+        student: In what else the student's network differs from the teacher's.
+        loss: Objective, from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`: a
+            function by its import path, or a class with such a `__call__` by class_path.
         optimizer: Makes the optimizer of the students' trained parameters. It has to work elementwise (SGD, Adam, …),
             or replicates would influence each other.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         trained_layers: Layers of the student that are trained, counted from 1 at the input to L + 1 at the output;
             all where None. The others keep their initial weights.
+        condition_teacher: Before training, shift and scale the teacher to suit the training inputs: every hidden node
+            active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`).
+        normalize_weights: Scale the student's nodes to unit norm after every optimizer step
+            (`tsl.networks.normalize_weights_`).
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.
     """
@@ -58,10 +77,13 @@ class TeacherStudent(pl.LightningModule):
         student_initialization: Initialization,
         multiplier: PositiveFloat = 1.0,
         student_widths: list[PositiveInt] | None = None,
-        loss: Callable[[Tensor, Tensor], Tensor] = half_squared_error,
+        student: StudentChanges | None = None,
+        loss: Loss = half_squared_error,
         optimizer: OptimizerCallable = sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
         trained_layers: list[PositiveInt] | None = None,
+        condition_teacher: bool = False,
+        normalize_weights: bool = False,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
     ) -> None:
@@ -72,10 +94,14 @@ class TeacherStudent(pl.LightningModule):
         self.student_initialization = student_initialization
         self.multiplier = multiplier
         self.student_widths = student_widths
+        self.student_changes = student
         self.loss = loss
         self.make_optimizer = optimizer
         self.make_lr_scheduler = lr_scheduler
         self.trained_layers = trained_layers
+        self.condition_teacher = condition_teacher
+        self.normalize_weights = normalize_weights
+        self.teacher_activity: list[Tensor] = []
         self.replicates = replicates
         self.seed = seed
         self.train_loss = ReplicateMean(replicates)
@@ -92,35 +118,18 @@ class TeacherStudent(pl.LightningModule):
         if hasattr(self, "student"):
             return
         self.teacher = self.make_teacher(self.replicates)
-        self.student = self._make_student()
+        self.student = make_student(self.teacher, self.multiplier, self.student_widths, self.student_changes)
         teacher_generators = replicate_generators("teacher", self.seed, self.replicates)
         student_generators = replicate_generators("student", self.seed, self.replicates)
         self.teacher_initialization(self.teacher, teacher_generators)
+        if self.condition_teacher and self.trainer.state.fn == "fit":  # else its weights come from a checkpoint
+            inputs = self.trainer.datamodule.conditioning_inputs()
+            condition(self.teacher, inputs)
+            self.teacher_activity = active_fractions(self.teacher, inputs)
         self.student_initialization(self.student, student_generators, self.teacher)
         self.teacher.eval().requires_grad_(False)
         if self.trained_layers is not None:
-            self._freeze_all_but(self.trained_layers)
-
-    def _make_student(self) -> MLP:
-        widths = self.student_widths
-        if widths is None:
-            return self.teacher.widened(self.multiplier)
-        if len(widths) != len(self.teacher.widths):
-            raise InputError(
-                f"model.init_args.student_widths = {widths} has {len(widths)} hidden layers, the teacher "
-                f"{len(self.teacher.widths)}: give the student as many"
-            )
-        return self.teacher.with_widths(widths)
-
-    def _freeze_all_but(self, trained_layers: list[int]) -> None:
-        layers = self.student.layers
-        if not trained_layers or max(trained_layers) > len(layers):
-            raise InputError(
-                f"model.init_args.trained_layers = {trained_layers}: name layers from 1 to {len(layers)} "
-                "(the output layer), at least one"
-            )
-        for number, layer in enumerate(layers, start=1):
-            layer.requires_grad_(number in trained_layers)
+            freeze_all_but(self.student, self.trained_layers)
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained parameters and, where asked for, its schedule."""
@@ -176,6 +185,8 @@ class TeacherStudent(pl.LightningModule):
             optimizer.zero_grad()
             self.manual_backward(loss.sum())
             optimizer.step()
+            if self.normalize_weights:
+                normalize_weights_(self.student)
             losses.append(loss.detach())
         self._record_train_losses(torch.stack(losses))
 
@@ -190,8 +201,11 @@ class TeacherStudent(pl.LightningModule):
         self.train_loss.update(losses)
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean training loss anew."""
+        """Start the epoch's mean training loss and its dropout anew."""
         self.train_loss.reset()
+        if self.student.dropout:
+            epoch = self.trainer.current_epoch
+            self.student.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, epoch))
 
     def on_train_epoch_end(self) -> None:
         """Log the mean training loss of the epoch and step the learning-rate schedule."""
@@ -211,7 +225,7 @@ class TeacherStudent(pl.LightningModule):
             self.val_loss.update(self.loss(student_output, teacher_output), samples)
             self.val_mse.update(mse(student_output, teacher_output), samples)
             gates = [gate(pre, self.student.negative_slope) for pre in observed.student.pre]
-            weights = [layer.weight for layer in self.student.layers]
+            weights = [weight for weight, _ in effective_layers(self.student)]
             error = backpropagated_error(weights, gates, teacher_output - student_output)
             self.gradient_sup_norm.update(error.abs().amax(dim=(1, 2)))
         return observed
