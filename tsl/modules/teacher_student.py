@@ -102,6 +102,7 @@ class TeacherStudent(pl.LightningModule):
         self.condition_teacher = condition_teacher
         self.normalize_weights = normalize_weights
         self.teacher_activity: list[Tensor] = []
+        self.weight_gradients: dict[int, Tensor] = {}
         self.replicates = replicates
         self.seed = seed
         self.train_loss = ReplicateMean(replicates)
@@ -181,6 +182,8 @@ class TeacherStudent(pl.LightningModule):
         optimizer = self.optimizers()
         losses = []
         for step_inputs, step_targets in zip(inputs, targets, strict=True):
+            if self.student.dropout:
+                self._seed_dropout()
             loss = self.loss(self.student(step_inputs), step_targets)
             optimizer.zero_grad()
             self.manual_backward(loss.sum())
@@ -189,6 +192,11 @@ class TeacherStudent(pl.LightningModule):
                 normalize_weights_(self.student)
             losses.append(loss.detach())
         self._record_train_losses(torch.stack(losses))
+
+    def _seed_dropout(self) -> None:
+        """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""
+        step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
+        self.student.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
 
     def _record_train_losses(self, losses: Tensor) -> None:
         if not losses.isfinite().all():
@@ -201,11 +209,8 @@ class TeacherStudent(pl.LightningModule):
         self.train_loss.update(losses)
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean training loss and its dropout anew."""
+        """Start the epoch's mean training loss anew."""
         self.train_loss.reset()
-        if self.student.dropout:
-            epoch = self.trainer.current_epoch
-            self.student.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, epoch))
 
     def on_train_epoch_end(self) -> None:
         """Log the mean training loss of the epoch and step the learning-rate schedule."""
@@ -229,6 +234,15 @@ class TeacherStudent(pl.LightningModule):
             error = backpropagated_error(weights, gates, teacher_output - student_output)
             self.gradient_sup_norm.update(error.abs().amax(dim=(1, 2)))
         return observed
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Keep the last minibatch's ∂J/∂W_l, by layer, until it is recorded: Lightning frees it for the evaluation."""
+        self.weight_gradients = {
+            number: layer.weight.grad
+            for number, layer in enumerate(self.student.layers, start=1)
+            if layer.weight.grad is not None
+        }
+        super().on_validation_model_zero_grad()
 
     def on_validation_epoch_start(self) -> None:
         """Start the validation losses anew."""
