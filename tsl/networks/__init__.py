@@ -1,5 +1,9 @@
 """Teacher and student networks as plain torch modules, and how their weights start."""
 
+from tsl.networks.batch_norm import ReplicatedBatchNorm
+from tsl.networks.conditioning import active_fractions, condition
+from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
+from tsl.networks.effective import effective_layers, squared_strengths
 from tsl.networks.initialization import (
     AdversarialInitialization,
     FromFile,
@@ -8,14 +12,25 @@ from tsl.networks.initialization import (
     SeparableInitialization,
 )
 from tsl.networks.mlp import MLP, Activations, ReplicatedLinear
+from tsl.networks.perturbed_teacher import PerturbedTeacher
+from tsl.networks.rows import normalize_weights_
 
 __all__ = [
     "MLP",
     "Activations",
     "AdversarialInitialization",
+    "DeepSeparableInitialization",
+    "DefaultInitialization",
     "FromFile",
     "GaussianInitialization",
     "Initialization",
+    "PerturbedTeacher",
+    "ReplicatedBatchNorm",
     "ReplicatedLinear",
     "SeparableInitialization",
+    "active_fractions",
+    "condition",
+    "effective_layers",
+    "normalize_weights_",
+    "squared_strengths",
 ]

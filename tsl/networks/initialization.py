@@ -20,7 +20,7 @@ SEPARABLE_VALUES = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Initialization(ABC):
-    """Fills the parameters of a network in place."""
+    """Fills the parameters of a network in place; BatchNorm starts with scale 1, shift 0 and no statistics."""
 
     @abstractmethod
     def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
@@ -65,6 +65,7 @@ class SeparableInitialization(Initialization):
                 layer.weight.copy_(rows / rows.norm(dim=-1, keepdim=True))
             if layer.bias is not None:
                 layer.bias.fill_(self.bias)
+        reset_norms(network)
 
 
 class GaussianInitialization(Initialization):
@@ -87,6 +88,7 @@ class GaussianInitialization(Initialization):
             layer.weight.copy_(torch.stack(normal) * std[:, None, None])
             if layer.bias is not None:
                 layer.bias.zero_()
+        reset_norms(network)
 
 
 class AdversarialInitialization(Initialization):
@@ -182,6 +184,12 @@ def separable_rows(rows: int, dim: int, generator: Generator) -> Tensor:
     raise InputError(
         f"no {rows} separable weight vectors found in {dim} dimensions: use fewer nodes or a larger input_dim"
     )
+
+
+def reset_norms(network: MLP) -> None:
+    """Bring every BatchNorm of a network back to its start."""
+    for norm in network.norms:
+        norm.reset()
 
 
 def per_replicate(value: float | Sequence[float], replicates: int, key: str) -> Tensor:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tsl.errors import InputError
 from tsl.metrics import NodeCorrelation
+from tsl.networks.effective import squared_strengths
 from tsl.networks.mlp import MLP
-from tsl.theory.gradient_rule import gate, mean_beta_diagonals
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # student and teacher outputs [R, B, outputs] to [R]
 Score = Literal["correlation", "strength"]
@@ -47,7 +47,7 @@ def prune(
     that a relative error of 16 machine epsilons in the outputs would cause is rounding and costs nothing.
 
     Args:
-        student: The trained student; it is not changed.
+        student: The trained student in evaluation mode; it is not changed.
         teacher: Its teacher, of as many layers.
         batches: Inputs `[R, B, d]`, gone through several times (so no iterator).
         loss: Its mean over all inputs is compared.
@@ -61,8 +61,11 @@ def prune(
         The smaller student, and what was done to each hidden layer.
 
     Raises:
-        InputError: If a correlation cannot reach the threshold, or the student's loss is not finite.
+        InputError: If the student is in training mode where that matters, a correlation cannot reach the threshold, or
+            the student's loss is not finite.
     """
+    if student.training and (student.batch_norm or student.dropout):
+        raise InputError("a student with BatchNorm or dropout is pruned in evaluation mode: call student.eval() before")
     if threshold is not None and by == "correlation" and not -1 <= threshold <= 1:
         raise InputError(f"threshold = {threshold:g}: a correlation lies between -1 and 1")
     loss_before = mean_loss(student, teacher, batches, loss)
@@ -96,18 +99,18 @@ def prune(
 def node_scores(student: MLP, teacher: MLP, hidden: int, batches: Iterable[Tensor], by: Score) -> tuple[Tensor, Tensor]:
     """What the nodes of hidden layer `hidden` (from 0) are ranked by, and their mean outputs, each `[R, n]` float64."""
     nodes = teacher.widths[hidden], student.widths[hidden]
-    weights = [layer.weight for layer in student.layers]
-    correlation = NodeCorrelation(*nodes, student.replicates).to(weights[0].device)
-    means, strengths = torch.zeros(2, student.replicates, nodes[1], dtype=torch.float64, device=weights[0].device)
+    device = student.layers[0].weight.device
+    correlation = NodeCorrelation(*nodes, student.replicates).to(device)
+    means, strengths = torch.zeros(2, student.replicates, nodes[1], dtype=torch.float64, device=device)
     samples = 0
     for inputs in batches:
-        pre, post, _ = student.activations(inputs)
-        means += post[hidden].sum(dim=1, dtype=torch.float64)
-        gates = [gate(values, student.negative_slope) for values in pre]
+        activations = student.activations(inputs)
+        post = activations.post[hidden]
+        means += post.sum(dim=1, dtype=torch.float64)
         if by == "correlation":
-            correlation.update(teacher.activations(inputs).post[hidden], post[hidden])
+            correlation.update(teacher.activations(inputs).post[hidden], post)
         else:
-            strengths += mean_beta_diagonals(weights, gates)[hidden] * inputs.shape[1]
+            strengths += squared_strengths(student, activations)[hidden] * inputs.shape[1]
         samples += inputs.shape[1]
     if by == "strength":
         return (strengths / samples).sqrt(), means / samples
@@ -122,7 +125,7 @@ def without_nodes(network: MLP, hidden: int, keep: Tensor, means: Tensor) -> MLP
     The `means` `[R, n]` of the nodes removed move into the biases above, if there are any: constant nodes go unnoticed.
     """
     widths = [*network.widths[:hidden], keep.shape[1], *network.widths[hidden + 1 :]]
-    smaller = network.with_widths(widths).to(network.layers[0].weight)
+    smaller = network.with_widths(widths).to(network.layers[0].weight).train(network.training)
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     lower, upper = f"layers.{hidden}", f"layers.{hidden + 1}"
     if network.bias:
@@ -131,6 +134,9 @@ def without_nodes(network: MLP, hidden: int, keep: Tensor, means: Tensor) -> MLP
         state[f"{lower}.bias"] = state[f"{lower}.bias"].gather(1, keep)
     for name, index, dim in ((f"{lower}.weight", keep.unsqueeze(-1), 1), (f"{upper}.weight", keep.unsqueeze(1), 2)):
         state[name] = state[name].take_along_dim(index, dim)
+    for name in state:
+        if name.startswith(f"norms.{hidden}."):
+            state[name] = state[name].gather(1, keep)
     smaller.load_state_dict(state)
     return smaller
 

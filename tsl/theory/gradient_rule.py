@@ -8,6 +8,9 @@ V_{l-1}(x) = V_l(x) D_l(x) W_l, with the output weights at the top. R replicates
 
 Biases enter as weights of a constant-1 unit, which `network_pass` appends to every layer as its last node; then
 V_l(x) f_l(x) is the whole output f(x), and Lemma 1 holds as it stands.
+
+With BatchNorm, give the weights and biases of `tsl.networks.effective_layers`: in evaluation mode BatchNorm is an
+affine map, its running statistics taken for constants, and the lemma is that of the plain network it amounts to.
 """
 
 from collections.abc import Iterator, Sequence
@@ -113,7 +116,7 @@ def output_jacobians(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> Iter
 
     Args:
         weights: The network's weights from layer 1 to the output, each `[R, out, in]`.
-        gates: D_l(x) of every hidden layer, each `[R, B, nodes]`.
+        gates: D_l(x) of hidden layers 2 to L, each `[R, B, nodes]`; that of layer 1 may stand before them, unread.
 
     Yields:
         `[R, B, outputs, nodes]`; B is 1 at layer L, where it is the same for every input. Each costs one batched
@@ -121,7 +124,7 @@ def output_jacobians(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> Iter
     """
     jacobian = weights[-1].unsqueeze(1)
     yield jacobian
-    for weight, layer_gate in zip(reversed(weights[1:-1]), reversed(gates[1:]), strict=True):
+    for weight, layer_gate in zip(reversed(weights[1:-1]), reversed(gates), strict=False):
         gated = jacobian * layer_gate.unsqueeze(2)
         jacobian = torch.bmm(gated.flatten(1, 2), weight).unflatten(1, gated.shape[1:3])
         yield jacobian
@@ -154,19 +157,29 @@ def backpropagated_error(weights: Sequence[Tensor], gates: Sequence[Tensor], err
 def mean_beta_diagonals(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> list[Tensor]:
     """E_x β_kk of every hidden layer, where β_kk(x) = Σ_outputs V_l(x)²: how strongly node k drives the output.
 
-    At the top hidden layer it is the squared norm of the node's fan-out weights. Costs one backward pass of V_l for
-    every output; no nodes × nodes matrix is formed.
+    At the top hidden layer it is the squared norm of the node's fan-out weights, the same for every input. Costs one
+    backward pass of V_l for every output, taken a few inputs at a time; no nodes × nodes matrix is formed.
 
     Args:
         weights: The network's weights from layer 1 to the output, each `[R, out, in]`.
-        gates: D_l(x) of every hidden layer, each `[R, B, nodes]`.
+        gates: D_l(x) of hidden layers 2 to L, each `[R, B, nodes]`; that of layer 1 may stand before them, unread.
 
     Returns:
         For layers 1 to L, the mean over the B inputs, `[R, nodes]`.
     """
-    top, *lower = output_jacobians(weights, gates)
-    same_for_all_inputs = top[:, 0].square().sum(dim=1)
-    return [*(jacobian.square().sum(dim=2).mean(dim=1) for jacobian in lower[::-1]), same_for_all_inputs]
+    top = weights[-1].square().sum(dim=1)
+    if len(weights) == 2:
+        return [top]
+    samples = gates[-1].shape[1]
+    # A core's cache holds V_l of few inputs; a GPU is idle with so few.
+    numbers_at_once = 2**18 if top.device.type == "cpu" else 2**24
+    block = max(1, numbers_at_once // (weights[-1].shape[:2].numel() * max(w.shape[2] for w in weights[1:])))
+    sums = [top.new_zeros(weight.shape[::2]) for weight in weights[1:-1]]
+    for start in range(0, samples, block):
+        _, *lower = output_jacobians(weights, [layer_gate[:, start : start + block] for layer_gate in gates])
+        for total, jacobian in zip(reversed(sums), lower, strict=True):
+            total += jacobian.square().sum(dim=(1, 2))
+    return [*(total / samples for total in sums), top]
 
 
 def _mean_product(left: Tensor, right: Tensor) -> Tensor:

@@ -1,0 +1,82 @@
+"""Batch normalization with a leading replicate axis."""
+
+import torch
+from torch import Tensor, nn
+
+from tsl.errors import InputError
+
+MOMENTUM = 0.1
+EPSILON = 1e-5
+
+
+class ReplicatedBatchNorm(nn.Module):
+    """What `torch.nn.BatchNorm1d` does, for each replicate by itself.
+
+    In training mode every node of every replicate is normalized by its mean and variance over the batch, and the
+    running statistics follow these by a momentum of 0.1 (the variance by its unbiased estimate); in evaluation mode
+    it is normalized by the running statistics. The ε under the root is 1e-5.
+
+    Args:
+        replicates: Number R of independent networks.
+        nodes: Nodes n of the layer.
+        affine: Whether each node has a trained scale and shift after that, 1 and 0 at the start.
+
+    Attributes:
+        weight: Scales, `[R, n]`, or None.
+        bias: Shifts, `[R, n]`, or None.
+        running_mean: `[R, n]`, 0 at the start.
+        running_var: `[R, n]`, 1 at the start.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, replicates: int, nodes: int, affine: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(replicates, nodes)) if affine else None
+        self.bias = nn.Parameter(torch.empty(replicates, nodes)) if affine else None
+        self.register_buffer("running_mean", torch.empty(replicates, nodes))
+        self.register_buffer("running_var", torch.empty(replicates, nodes))
+        self.reset()
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Forget all statistics, and all that was learned."""
+        for zero, one in ((self.running_mean, self.running_var), (self.bias, self.weight)):
+            if zero is not None and one is not None:
+                zero.zero_()
+                one.fill_(1)
+
+    def affine_map(self) -> tuple[Tensor, Tensor]:
+        """The scale and the shift, each `[R, n]`, that the layer amounts to in evaluation mode."""
+        scale = (self.running_var + EPSILON).rsqrt()
+        if self.weight is None or self.bias is None:
+            return scale, -self.running_mean * scale
+        scale = scale * self.weight
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalize `[R, B, n]`.
+
+        Raises:
+            InputError: If a training batch is of one sample, which has no variance.
+        """
+        if not self.training:
+            scale, shift = self.affine_map()
+            return torch.addcmul(shift.unsqueeze(1), inputs, scale.unsqueeze(1))
+        replicates, samples, nodes = inputs.shape
+        if samples == 1:
+            raise InputError(
+                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
+            )
+        normalized = nn.functional.batch_norm(
+            inputs.transpose(0, 1).reshape(samples, replicates * nodes),
+            self.running_mean.view(-1),
+            self.running_var.view(-1),
+            None if self.weight is None else self.weight.view(-1),
+            None if self.bias is None else self.bias.view(-1),
+            training=True,
+            momentum=MOMENTUM,
+            eps=EPSILON,
+        )
+        return normalized.view(samples, replicates, nodes).transpose(0, 1)

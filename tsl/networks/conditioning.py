@@ -1,0 +1,111 @@
+"""Make a deep teacher's nodes active on half of the inputs, and its outputs of mean 0 and variance 1.
+
+Letters: R replicates, N inputs, d input dimension. Within this file signals have nodes first, `[nodes, N]`, so that
+statistics over the inputs go along memory.
+"""
+
+import torch
+from torch import Tensor
+
+from tsl.errors import InputError
+from tsl.networks.batch_norm import ReplicatedBatchNorm
+from tsl.networks.mlp import MLP
+
+
+@torch.no_grad()
+def condition(network: MLP, inputs: Tensor, chunk: int = 16) -> None:
+    """Shift hidden biases and the output layer, in place, by what the network computes for `inputs`.
+
+    Layer by layer from the input, the median pre-activation of each hidden node over the inputs is taken off by its
+    bias, so that it is active (above 0) on half of them, within 1/N unless several inputs share the median. Then the
+    output layer is scaled and shifted until every output has mean 0 and variance 1 (over N, without Bessel's
+    correction). (REFERENCE: the deeper experiments of the paper's released code.)
+
+    All this is meant of evaluation mode. The running statistics of BatchNorm become mean and unbiased variance over the
+    inputs, on the way up: before the activation, those of the layer's affine map as it came; after the activation,
+    those of the post-activations of nodes that are active on half of the inputs.
+
+    Replicates are taken one by one. Beside `inputs`, memory holds three times N × the nodes of the widest layer, and
+    four times N × `chunk`, in numbers.
+
+    Args:
+        network: Of R replicates, initialized.
+        inputs: `[R, N, d]`.
+        chunk: Nodes whose medians are found at once, a matter of memory alone.
+
+    Raises:
+        InputError: If the network has no biases, or a node or an output is the same for every input.
+    """
+    biases = [layer.bias for layer in network.layers if layer.bias is not None]
+    if not biases:
+        raise InputError("conditioning shifts biases: set model.init_args.teacher.init_args.bias: true")
+    for replicate, signal in zip(range(network.replicates), inputs.mT, strict=True):
+        for number, bias in enumerate(biases[:-1]):
+            scale = torch.ones_like(bias)
+            if network.batch_norm == "before":
+                fit_statistics(network.norms[number], replicate, affine(network, number, replicate, signal))
+                scale, _ = network.norms[number].affine_map()
+            pre = pre_activations(network, number, replicate, signal)
+            check_varies(pre, f"a node of hidden layer {number + 1}", replicate)
+            bias[replicate] -= torch.cat([medians(nodes) for nodes in pre.split(chunk)]) / scale[replicate]
+            del pre  # or memory would hold it beside the next
+            signal = network.activation(pre_activations(network, number, replicate, signal))
+            if network.batch_norm == "after":
+                fit_statistics(network.norms[number], replicate, signal)
+                signal = normalized(network, number, replicate, signal)
+        outputs = affine(network, -1, replicate, signal)
+        check_varies(outputs, "an output", replicate)
+        var, mean = torch.var_mean(outputs, dim=1, correction=0)
+        biases[-1][replicate].sub_(mean).div_(var.sqrt())
+        network.layers[-1].weight[replicate].div_(var.sqrt().unsqueeze(1))
+
+
+@torch.no_grad()
+def active_fractions(network: MLP, inputs: Tensor) -> list[Tensor]:
+    """The fraction of inputs `[R, N, d]` on which each hidden node is active (pre-activation above 0).
+
+    The network is to be in evaluation mode. All of its activations are held at once.
+
+    Returns:
+        For layers 1 to L, `[R, nodes]` float64.
+    """
+    return [(pre > 0).mean(dim=1, dtype=torch.float64) for pre in network.activations(inputs).pre]
+
+
+def affine(network: MLP, number: int, replicate: int, signal: Tensor) -> Tensor:
+    """Layer `number` (from 0) of one replicate, without BatchNorm: `[out, N]` from `[in, N]`."""
+    layer = network.layers[number]
+    return torch.addmm(layer.bias[replicate].unsqueeze(1), layer.weight[replicate], signal)  # type: ignore[index]
+
+
+def normalized(network: MLP, number: int, replicate: int, values: Tensor) -> Tensor:
+    """BatchNorm `number` (from 0) of one replicate by its running statistics, in place of its `values` `[n, N]`."""
+    scale, shift = (part[replicate].unsqueeze(1) for part in network.norms[number].affine_map())
+    return values.mul_(scale).add_(shift)
+
+
+def pre_activations(network: MLP, number: int, replicate: int, signal: Tensor) -> Tensor:
+    """What the activation of hidden layer `number` (from 0) of one replicate is applied to, `[n, N]` from `[in, N]`."""
+    values = affine(network, number, replicate, signal)
+    return normalized(network, number, replicate, values) if network.batch_norm == "before" else values
+
+
+def fit_statistics(norm: ReplicatedBatchNorm, replicate: int, values: Tensor) -> None:
+    """Make the running statistics of one replicate those of `values`, `[n, N]`."""
+    norm.running_var[replicate], norm.running_mean[replicate] = torch.var_mean(values, dim=1)
+
+
+def medians(rows: Tensor) -> Tensor:
+    """The median of every row, the mean of the middle two where their number is even."""
+    # torch gives the lower of the two; that of the negated rows is the upper.
+    return (rows.median(dim=1).values - rows.neg().median(dim=1).values) / 2
+
+
+def check_varies(rows: Tensor, what: str, replicate: int) -> None:
+    """Raise an InputError if a row is the same for every input."""
+    least, most = rows.aminmax(dim=1)
+    if not (least < most).all():  # NaN too
+        raise InputError(
+            f"{what} of replicate {replicate} does not vary over the inputs, so it cannot be conditioned: "
+            "choose another model.init_args.teacher_initialization, or more inputs"
+        )

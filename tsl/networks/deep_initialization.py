@@ -1,0 +1,62 @@
+"""How deep networks start: the paper's deep teacher, and the framework's default for its student."""
+
+from collections.abc import Sequence
+
+import torch
+from jsonargparse.typing import NonNegativeFloat
+from torch import Generator, Tensor
+
+from tsl.networks.initialization import Initialization, per_replicate, reset_norms, separable_rows
+from tsl.networks.mlp import MLP
+from tsl.networks.rows import set_rows
+
+
+class DeepSeparableInitialization(Initialization):
+    """The paper's deep teacher: separable weights in every layer, the output's too, and nodes of unit norm.
+
+    A layer's weight vectors are drawn uniformly from {−1, −.75, …, .75, 1}^in, no two in the same direction and none
+    zero, and its biases from U(−½, ½). Polarity p holds in every hidden layer: the fan-out of its node j, a column of
+    the weights above it, is divided by jᵖ. After that every row of weights is divided, together with its bias, by its
+    norm. (REFERENCE: the deeper experiments of the paper's released code, which go on to `tsl.networks.condition`.)
+
+    Args:
+        polarity: The exponent p, or one for each replicate.
+    """
+
+    def __init__(self, polarity: NonNegativeFloat | list[NonNegativeFloat] = 0.0) -> None:
+        self.polarity = polarity
+
+    @torch.no_grad()
+    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+        """Initialize `network`; see the class."""
+        polarity = per_replicate(self.polarity, len(generators), "teacher_initialization.init_args.polarity")
+        for number, layer in enumerate(network.layers):
+            _, nodes, below = layer.weight.shape
+            rows = torch.stack([separable_rows(nodes, below, g) for g in generators])
+            if number > 0:  # the inputs are no nodes
+                node = torch.arange(1, below + 1, dtype=torch.float64, device="cpu")
+                rows = rows * node ** -polarity[:, None, None]
+            if layer.bias is not None:
+                bias = [torch.rand(nodes, 1, generator=g, dtype=torch.float64, device="cpu") - 0.5 for g in generators]
+                rows = torch.cat([rows, torch.stack(bias)], dim=-1)
+            set_rows(layer, rows / rows.norm(dim=-1, keepdim=True))
+        reset_norms(network)
+
+
+class DefaultInitialization(Initialization):
+    """How `torch.nn.Linear` starts: weights and biases of every layer from U(±1/√in). The paper's deep student."""
+
+    @torch.no_grad()
+    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+        """Initialize `network`; see the class."""
+        for layer in network.layers:
+            _, nodes, below = layer.weight.shape
+            set_rows(layer, default_rows(nodes, below, generators))
+        reset_norms(network)
+
+
+def default_rows(nodes: int, below: int, generators: Sequence[Generator]) -> Tensor:
+    """Weights and, as last column, biases from U(±1/√below), `[R, nodes, below + 1]` float64."""
+    shape = nodes, below + 1
+    uniform = [torch.rand(shape, generator=g, dtype=torch.float64, device="cpu") for g in generators]
+    return (2 * torch.stack(uniform) - 1) / below**0.5

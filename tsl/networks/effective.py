@@ -1,0 +1,48 @@
+"""The plain network that a network with BatchNorm amounts to in evaluation mode, and its nodes' strengths."""
+
+import torch
+from torch import Tensor
+
+from tsl.networks.mlp import MLP, Activations
+from tsl.theory.gradient_rule import gate, mean_beta_diagonals
+
+
+def effective_layers(network: MLP) -> list[tuple[Tensor, Tensor]]:
+    """Weights and biases of the plain (leaky) ReLU network that computes what `network` does in evaluation mode.
+
+    There BatchNorm is an affine map of each node: the running statistics are taken for constants, and no gradient goes
+    through them. BatchNorm before the activation goes into its own layer. BatchNorm after it goes into the layer above,
+    so that f_l, and with it β_kk, then means the activation's output before normalization. Either way, pre-activations
+    and gates are those of `network.activations`.
+
+    Args:
+        network: The network; its mode does not matter, but activations used with the result are to come from
+            evaluation mode.
+
+    Returns:
+        From layer 1 to the output, weight `[R, out, in]` and bias `[R, out]`; the bias is 0 where there is none, and
+        layers that no BatchNorm touches are the network's own parameters.
+    """
+    layers: list[tuple[Tensor, Tensor]] = []
+    for layer in network.layers:
+        no_bias = layer.weight.new_zeros(layer.weight.shape[:2])
+        layers.append((layer.weight, no_bias if layer.bias is None else layer.bias))
+    for number, norm in enumerate(network.norms):
+        scale, shift = norm.affine_map()
+        if network.batch_norm == "before":
+            weight, bias = layers[number]
+            layers[number] = weight * scale.unsqueeze(-1), bias * scale + shift
+        else:
+            weight, bias = layers[number + 1]
+            layers[number + 1] = weight * scale.unsqueeze(1), bias + (weight @ shift.unsqueeze(-1)).squeeze(-1)
+    return layers
+
+
+@torch.no_grad()
+def squared_strengths(network: MLP, activations: Activations) -> list[Tensor]:
+    """E_x β_kk of every hidden layer, from the network's activations in evaluation mode, each `[R, nodes]`.
+
+    β is that of `effective_layers`: how strongly the output reacts to a node's output before any BatchNorm after it.
+    """
+    gates = [gate(pre, network.negative_slope) for pre in activations.pre[1:]]
+    return mean_beta_diagonals([weight for weight, _ in effective_layers(network)], gates)
