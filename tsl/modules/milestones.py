@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -34,7 +35,7 @@ class Milestones(LRScheduler):
         self.milestones = {int(epoch): float(rate) for epoch, rate in milestones.items()}
         super().__init__(optimizer)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group after `last_epoch` epochs."""
         passed = [rate for epoch, rate in self.milestones.items() if epoch <= self.last_epoch]
         return [passed[-1]] * len(self.optimizer.param_groups)

@@ -119,6 +119,7 @@ class TeacherStudent(pl.LightningModule):
         if hasattr(self, "student"):
             return
         self.teacher = self.make_teacher(self.replicates)
+        self.teacher.eval().requires_grad_(False)
         self.student = make_student(self.teacher, self.multiplier, self.student_widths, self.student_changes)
         teacher_generators = replicate_generators("teacher", self.seed, self.replicates)
         student_generators = replicate_generators("student", self.seed, self.replicates)
@@ -128,7 +129,6 @@ class TeacherStudent(pl.LightningModule):
             condition(self.teacher, inputs)
             self.teacher_activity = active_fractions(self.teacher, inputs)
         self.student_initialization(self.student, student_generators, self.teacher)
-        self.teacher.eval().requires_grad_(False)
         if self.trained_layers is not None:
             freeze_all_but(self.student, self.trained_layers)
 
