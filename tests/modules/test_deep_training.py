@@ -105,15 +105,21 @@ def test_weights_are_normalized_after_every_step(fit: Any) -> None:
     forward, norms = module.loss, []
 
     def watched(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        norms.append(module.student.layers[1].weight.detach().norm(dim=-1))
+        norms.append(row_norms(module))
         return forward(student, teacher)
 
     module.loss = watched
     fit(module, make_data(steps_per_epoch=3), limit_val_batches=0)
     before, *after = norms
     assert not torch.allclose(before, torch.ones_like(before))
-    for norm in [*after, module.student.layers[1].weight.detach().norm(dim=-1)]:
+    for norm in [*after, row_norms(module)]:
         torch.testing.assert_close(norm, torch.ones_like(norm))
+
+
+def row_norms(module: TeacherStudent) -> torch.Tensor:
+    """Of the nodes of hidden layer 2, each by its weights and bias, `[R, nodes]`."""
+    layer = module.student.layers[1]
+    return torch.cat([layer.weight, layer.bias.unsqueeze(-1)], dim=-1).detach().norm(dim=-1)
 
 
 def test_resuming_is_exact(deep_fit: Callable[..., Path]) -> None:
