@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from tsl.callbacks import SpecializationRecords
-from tsl.data import Gaussian, SyntheticDataModule
+from tsl.data import ChunkLoader, Gaussian, Samples, SyntheticDataModule
 from tsl.modules import TeacherStudent
 from tsl.networks import MLP, GaussianInitialization, SeparableInitialization
 
@@ -112,10 +112,8 @@ class Bare:
 
     def measure(self) -> float:
         """Seconds for one optimizer step."""
-        from tsl.data.loaders import ChunkLoader
-
         start = time.perf_counter()
-        for chunk in ChunkLoader(lambda epoch: self.inputs, self.data.sampler):
+        for chunk in ChunkLoader(lambda epoch: Samples(self.inputs), self.data.sampler):
             answers = self.module.teacher(chunk.transpose(0, 1).flatten(1, 2))
             answers = answers.unflatten(1, (len(chunk), -1)).transpose(0, 1)
             for inputs, targets in zip(chunk, answers, strict=True):

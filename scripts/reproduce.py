@@ -6,17 +6,11 @@ is always right. Runs lie in `<root>/<scale>/<experiment>/<cell>`, each with its
 """
 
 import argparse
-import contextlib
-import fcntl
-import io
 import itertools
 import shlex
-import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,29 +19,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tsl.budget import budget_epochs
 from tsl.errors import InputError
-from tsl.figures import convergence, l_shape, success_rate, trajectories
+from tsl.figures import alignment, convergence, l_shape, sample_size, success_rate, trajectories
 from tsl.figures.__main__ import save
-from tsl.figures.runs import MULTIPLIER, POLARITY, flatten, load_run
-from tsl.records import read_config, read_table
+from tsl.figures.runs import MULTIPLIER, POLARITY, load_run
+from tsl.records import read_table
 from tsl.summary import last_epoch
+from tsl.sweep import CellRun, cell_name, check_settings, in_words, resolved_settings, train
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-AXES = {"multiplier": MULTIPLIER, "polarity": POLARITY}
-"""The setting that each axis stands for."""
+AXES: dict[str, tuple[str, ...]] = {
+    "multiplier": (MULTIPLIER,),
+    "polarity": (POLARITY,),
+    "train_size": ("data.init_args.train_size",),
+    "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
+}
+"""The settings that each axis stands for; the values of any other name configs, `configs/<runs>/<value>.yaml`."""
 
-EITHER_WAY = (
-    *("version", "ckpt_path", "checkpoint.", "trainer.default_root_dir", "trainer.logger"),
-    *("trainer.enable_", "trainer.accelerator", "trainer.devices", "trainer.strategy"),
-)
-"""Settings, or beginnings of them, that do not change what a run records."""
-
-Axes = Mapping[str, Sequence[float]]
+Axes = Mapping[str, Sequence[float | str]]
 
 
 def recovery(run: Path) -> dict[str, str]:
@@ -72,6 +66,12 @@ def final_loss(run: Path) -> dict[str, str]:
 def mean_correlation(run: Path) -> dict[str, str]:
     """E1 and E4: the mean over teacher nodes of their best correlation."""
     return {"rho_mean at the end": _mean_and_std(last_epoch(read_table(run, "layers"))["rho_mean"])}
+
+
+def layer_correlations(run: Path) -> dict[str, str]:
+    """E6, E7 and E10: the evaluation loss at the end, and ρ_mean of each layer."""
+    by_layer = last_epoch(read_table(run, "layers")).groupby("layer")["rho_mean"].mean()
+    return final_loss(run) | {"rho_mean of layers 1, 2, … at the end": " ".join(f"{rho:.3f}" for rho in by_layer)}
 
 
 def _mean_and_std(over_replicates: pd.Series) -> str:
@@ -105,66 +105,21 @@ FEWER: Axes = {"polarity": (1, 2), "multiplier": (1, 2, 5)}
 E1_AXES: Axes = {"polarity": (0, 1, 2), "multiplier": WIDTHS}
 E2_AXES: Axes = {"polarity": (0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
 E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
+E6_AXES: Axes = {"train_size": (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000), "multiplier": (2, 5)}
+E6_QUICK: Axes = {"train_size": (500, 2_000, 10_000, 100_000), "multiplier": (2,)}
+VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
 EXPERIMENTS = {
     "E1": Experiment("E1", l_shape, mean_correlation, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
     "E2": Experiment("E2", success_rate, recovery, E2_AXES, FEWER),
     "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
     "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
+    "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
+    "E7": Experiment("E7", l_shape, layer_correlations, {"multiplier": (10,)}, {"multiplier": (5,)}, "multilayer"),
+    "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
 }
 
 
-@dataclass(frozen=True)
-class CellRun:
-    """One run: its cell, its directory, tsl.fit's arguments, and all its settings by their dotted names."""
-
-    cell: dict[str, float]
-    path: Path
-    arguments: list[str]
-    settings: dict[str, Any]
-
-    @property
-    def epochs(self) -> int:
-        """Epochs in all."""
-        return self.settings["trainer.max_epochs"]
-
-    @property
-    def epochs_done(self) -> int:
-        """Epochs whose losses are recorded, a file for each."""
-        files = self.path.glob("records/losses/epoch_*.parquet")
-        return min(max((int(file.stem.split("_")[1]) for file in files), default=0), self.epochs)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last epoch is recorded."""
-        return self.epochs_done == self.epochs
-
-    @property
-    def student_steps(self) -> int:
-        """Optimizer steps × replicates in an epoch."""
-        data = {key.removeprefix("data.init_args."): value for key, value in self.settings.items()}
-        return self.settings["replicates"] * (data["steps_per_epoch"] or -(-data["train_size"] // data["batch_size"]))
-
-    @property
-    def epoch_cost(self) -> float:
-        """Time of an epoch, in a unit that all runs share: measured, a step takes about 1 + 2 × multiplier."""
-        return self.student_steps * (1 + 2 * self.settings[MULTIPLIER])
-
-    def command(self) -> list[str]:
-        """What trains it, from the start or from its checkpoint."""
-        resume = ["--ckpt_path", "last"] if (self.path / "checkpoints/last.ckpt").exists() else []
-        return [sys.executable, "-m", "tsl.fit", *self.arguments, *resume]
-
-    def differences(self, given: set[str]) -> list[str]:
-        """The settings in which the run that is there differs: of those it knows, and those `given` in the configs."""
-        before, now, nothing = flatten(read_config(self.path)), self.settings, "nothing"
-        return [
-            f"  {key}: {before.get(key, nothing)} in the run, {now.get(key, nothing)} now"
-            for key in sorted(before.keys() | given)
-            if before.get(key, nothing) != now.get(key, nothing) and not key.startswith(EITHER_WAY)
-        ]
-
-
-def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float]]:
+def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float | str]]:
     """The values of each axis that are run.
 
     Args:
@@ -181,20 +136,20 @@ def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dic
         axis, _, listed = restriction.partition("=")
         if axis not in axes:
             raise InputError(f"--where {restriction}: there is no axis {axis!r}; the axes are {', '.join(axes)}")
-        there_is = {f"{value:g}": value for value in axes[axis]}
-        try:
-            asked = [f"{float(value):g}" for value in listed.split(",")]
-        except ValueError:
-            raise InputError(f"--where {restriction}: expected {axis}=NUMBER[,NUMBER…]") from None
+        there_is = {in_words(value): value for value in axes[axis]}
+        asked = [in_words(number(word)) for word in listed.split(",")]
         if absent := [value for value in asked if value not in there_is]:
             raise InputError(f"--where {restriction}: {axis} has no {', '.join(absent)}; it has {', '.join(there_is)}")
         chosen[axis] = [value for name, value in there_is.items() if name in asked]
     return chosen
 
 
-def cell_name(cell: Mapping[str, float]) -> str:
-    """The name of a cell and its run: `multiplier=2,polarity=1`."""
-    return ",".join(f"{axis}={value:g}" for axis, value in sorted(cell.items()))
+def number(word: str) -> float | str:
+    """The number that a word is, or else the word."""
+    try:
+        return float(word)
+    except ValueError:
+        return word
 
 
 def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: Sequence[Path]) -> list[CellRun]:
@@ -203,92 +158,30 @@ def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: S
     Raises:
         InputError: If a run is there that was made with other settings.
     """
-    names = [experiment.base, experiment.runs, *([f"quick/{experiment.runs}"] if scale == "quick" else [])]
-    configs = [*(CONFIGS / f"{name}.yaml" for name in names), *overlays]
-    common = [word for config in configs for word in ("--config", str(config))]
-    common += ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
-    settings = _resolved(common)
+    names = [experiment.base, experiment.runs]
+    last = [CONFIGS / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
+    last += overlays
+    where = ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
+    settings: dict[tuple[Path, ...], dict[str, Any]] = {}
     runs = []
     for values in itertools.product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
+        named = [f"{experiment.runs}/{value}" for axis, value in cell.items() if axis not in AXES]
+        configs = (*(CONFIGS / f"{name}.yaml" for name in (*names, *named)), *last)
+        common = [*(word for config in configs for word in ("--config", str(config))), *where]
+        if configs not in settings:
+            settings[configs] = resolved_settings(common)
+        varied = {key: value for axis, value in cell.items() if axis in AXES for key in AXES[axis]}
         arguments = [*common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
-        arguments += [word for axis, value in cell.items() for word in (f"--{AXES[axis]}", f"{value:g}")]
-        of_cell = settings | {AXES[axis]: value for axis, value in cell.items()}
-        runs.append(CellRun(cell, root / scale / experiment.runs / cell_name(cell), arguments, of_cell))
-    given = {key for config in configs for key in flatten(yaml.safe_load(config.read_text()))}
-    mixed = [
-        f"{run.path} was run with other settings:\n" + "\n".join(differences)
-        for run in runs
-        if (run.path / "config.yaml").exists() and (differences := run.differences(given))
-    ]
-    if mixed:
-        raise InputError("\n".join([*mixed, "Move what is there away, or keep the new runs elsewhere with --root"]))
+        arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
+        path = root / scale / experiment.runs / cell_name(cell)
+        of_cell = settings[configs] | varied
+        if of_cell["total_samples"] is not None:
+            data = {key.removeprefix("data.init_args."): value for key, value in of_cell.items()}
+            of_cell["trainer.max_epochs"] = budget_epochs(of_cell["total_samples"], data)
+        runs.append(CellRun(cell, path, arguments, of_cell))
+    check_settings(runs, {config for configs in settings for config in configs})
     return runs
-
-
-def _resolved(arguments: Sequence[str]) -> dict[str, Any]:
-    """All settings that tsl.fit would run with, its defaults included; ends with its message if they are wrong."""
-    from tsl.fit import main as fit  # imports torch, which takes seconds that --help need not wait for
-
-    text = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(text):
-            fit([*arguments, "--print_config"])
-    except SystemExit as end:
-        if end.code:
-            raise
-    return flatten(yaml.safe_load(text.getvalue()))
-
-
-def train(run: CellRun, report: Callable[[], None]) -> str | None:
-    """Run what is missing of a run, in a process of its own that writes to `<run>.log`.
-
-    Args:
-        run: The run.
-        report: Called twice a second, and at the end.
-
-    Returns:
-        What went wrong, or None.
-    """
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    log_path = run.path.with_name(f"{run.path.name}.log")
-    with log_path.open("a") as log:
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the child too, even if it outlives this process
-        except BlockingIOError:
-            return f"{run.path} is at work in another process; give the same command again when that has ended"
-        if run.complete:
-            return None
-        _clear(run)
-        print(f"$ {shlex.join(run.command())}", file=log, flush=True)
-        child = subprocess.Popen(run.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            while child.poll() is None:
-                report()
-                time.sleep(0.5)
-        finally:
-            child.terminate()
-            try:
-                child.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                child.kill()  # loses nothing: checkpoints and records are written whole
-                child.wait()
-            _clear(run)
-    report()
-    if child.returncode == 0 and run.complete:
-        return None
-    with log_path.open(errors="replace") as log:
-        lines = "".join(f"  {line.rstrip()}\n" for line in deque(log, maxlen=15))
-    return (
-        f"{run.path} ended with status {child.returncode} after {run.epochs_done} of {run.epochs} epochs. "
-        f"The end of {log_path}:\n{lines}Repeat this run alone:\n  {shlex.join(run.command())}"
-    )
-
-
-def _clear(run: CellRun) -> None:
-    """Remove an unfinished run that has no checkpoint to go on from: tsl.fit refuses to start where one is."""
-    if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
-        shutil.rmtree(run.path)
 
 
 def train_all(runs: Sequence[CellRun], console: Console) -> list[CellRun]:
@@ -336,7 +229,7 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
         for suffix in ("pdf", "png"):
             save(figure, out / f"{asked.experiment}.{suffix}")
         rows = [
-            {axis: f"{value:g}" for axis, value in run.cell.items()} | experiment.outcome(run.path) for run in drawn
+            {axis: in_words(value) for axis, value in run.cell.items()} | experiment.outcome(run.path) for run in drawn
         ]
         table = Table(*rows[0], title=f"{asked.experiment}, {asked.scale} scale")
         for row in rows:

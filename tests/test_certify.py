@@ -129,8 +129,8 @@ def test_fresh_inputs_are_those_of_the_last_epoch(tmp_path: Path) -> None:
     fit([*TINY, *where, "--data.init_args.fresh_inputs", "true"])
     loaded = load_run(tmp_path / "tiny" / "run")
     [inputs] = loaded.train_batches()
-    assert torch.equal(inputs, loaded.data.train_inputs(1))
-    assert not torch.equal(inputs, loaded.data.train_inputs(0))
+    assert torch.equal(inputs, loaded.data.train_samples(1).inputs)
+    assert not torch.equal(inputs, loaded.data.train_samples(0).inputs)
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:

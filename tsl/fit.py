@@ -6,7 +6,7 @@ A LightningCLI without the subcommand word. A run is written to `<trainer.defaul
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from tsl.budget import budget_epochs
 from tsl.callbacks import SpecializationRecords
 from tsl.errors import InputError
 from tsl.run_directory import (
@@ -158,35 +159,6 @@ def fixed_seed(seed_everything: bool | int) -> int:
             f"seed_everything = {seed_everything}: give a whole number from 0, so that the run can be repeated"
         )
     return seed_everything
-
-
-def budget_epochs(total_samples: int, data: Mapping[str, Any]) -> int:
-    """The epochs after which a student has seen so many training samples.
-
-    An epoch has steps_per_epoch × batch_size samples, or train_size where steps_per_epoch is not given.
-
-    Args:
-        total_samples: The budget.
-        data: The DataModule's settings.
-
-    Raises:
-        InputError: If the budget is no whole number of epochs, or an epoch has no fixed number of samples.
-    """
-    if data.get("steps_per_epoch") is not None:
-        key, samples = "steps_per_epoch × data.init_args.batch_size", data["steps_per_epoch"] * data["batch_size"]
-    else:
-        key, samples = "train_size", data.get("train_size")
-    if not isinstance(samples, int):
-        raise InputError(
-            f"total_samples = {total_samples} needs to know the samples of an epoch: set data.init_args.steps_per_epoch"
-        )
-    epochs, rest = divmod(total_samples, samples)
-    if rest:
-        raise InputError(
-            f"total_samples = {total_samples} is no multiple of the {samples} samples of an epoch (data.init_args.{key}"
-            f"): choose {max(epochs, 1) * samples} or {(epochs + 1) * samples}"
-        )
-    return epochs
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -37,7 +37,7 @@ class LoadedRun(NamedTuple):
         data: Any = self.data
         data.evaluate_train = True
         if getattr(data, "fresh_inputs", False):
-            data.train_inputs(self.epoch - 1)
+            data.train_samples(self.epoch - 1)
         for loader in data.val_dataloader():
             if loader.split == "train":
                 return loader
@@ -72,6 +72,7 @@ def load_run(run: Path | str) -> LoadedRun:
     except RuntimeError as error:
         raise InputError(f"{path} does not fit config.yaml: {' '.join(str(error).split())}") from error
     data.trainer = _trainer(config.get("trainer", {}).get("precision"))
+    data.trainer.strategy.connect(module)  # through which augmentation finds the teacher
     data.setup("fit")
     return LoadedRun(module.eval(), data, epoch)
 

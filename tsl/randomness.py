@@ -9,7 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-Purpose = Literal["teacher", "student", "train_inputs", "val_inputs", "minibatches", "null_level", "dropout"]
+Purpose = Literal[
+    "teacher", "student", "train_inputs", "val_inputs", "minibatches", "null_level", "augmentation", "dropout"
+]
 
 
 def generator(purpose: Purpose, seed: int, epoch: int = 0) -> torch.Generator:

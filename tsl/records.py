@@ -43,8 +43,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """The columns that every file of a table has, in this order."""
 
-MORE_COLUMNS = {"teacher_nodes": r"(recovered|matches)_0\.\d+", "layers": r".+"}
-"""Names a table's further columns may have: other thresholds, and measures of a whole layer (cka, rho_mean_null)."""
+MORE_COLUMNS = {
+    "teacher_nodes": r"(recovered|matches)_0\.\d+",
+    "layers": r".+",
+    "losses": r"train_size|augmented_size",
+}
+"""Names a table's further columns may have: other thresholds, measures of a whole layer (cka, rho_mean_null), and the
+training inputs of a replicate before and after augmentation."""
 
 KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node", "matrix", "row", "column")
 """The columns that say which row it is; a table is sorted by those it has."""

@@ -33,7 +33,7 @@ def test_records_are_the_certificate_over_all_training_inputs(fit: Fit, tmp_path
 
     class KeepInputs(pl.Callback):
         def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-            seen.append(data.train_inputs(0))
+            seen.append(data.train_samples(0).inputs)
 
     callbacks = [CertificateRecords(c=2.0, bias_scale=3.0), KeepInputs()]
     fit(module, data, callbacks=callbacks, num_sanity_val_steps=-1)

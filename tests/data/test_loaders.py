@@ -1,15 +1,15 @@
 import pytest
 import torch
 
-from tsl.data import ChunkLoader, EvaluationLoader, MinibatchSampler
-from tsl.data.loaders import gather
+from tsl.data import ChunkLoader, EvaluationLoader, MinibatchSampler, Samples
+from tsl.data.samples import gather
 from tsl.errors import InputError
 
 INPUTS = torch.arange(3 * 20 * 2).reshape(3, 20, 2).float()  # every number tells its replicate and row
 
 
 def sampler(**settings: object) -> MinibatchSampler:
-    return MinibatchSampler(20, 4, **({"replicates": 3, "chunk_size": 2} | settings))  # type: ignore[arg-type]
+    return MinibatchSampler(**({"sizes": [20, 20, 20], "batch_size": 4, "chunk_size": 2} | settings))  # type: ignore[arg-type]
 
 
 def test_gather_equals_a_loop() -> None:
@@ -23,7 +23,7 @@ def test_gather_equals_a_loop() -> None:
 
 
 def test_without_replacement_every_input_comes_once_in_an_epoch_in_another_order_each() -> None:
-    loader = ChunkLoader(lambda epoch: INPUTS, sampler())
+    loader = ChunkLoader(lambda epoch: Samples(INPUTS), sampler())
     orders = []
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
@@ -49,7 +49,7 @@ def test_with_replacement_draws_uniformly() -> None:
 def test_replicate_r_among_many_has_the_minibatches_of_the_replicate_alone() -> None:
     many = torch.cat(list(sampler(seed=5)), dim=1)
     for r in range(3):
-        alone = torch.cat(list(sampler(seed=5 + r, replicates=1)), dim=1)
+        alone = torch.cat(list(sampler(seed=5 + r, sizes=[20])), dim=1)
         assert torch.equal(many[r], alone[0])
 
 
@@ -59,18 +59,18 @@ def test_chunk_size_does_not_change_the_minibatches(chunk_size: int) -> None:
 
 
 def test_processes_share_each_minibatch() -> None:
-    whole = torch.cat(list(ChunkLoader(lambda epoch: INPUTS, sampler())))
-    parts = [torch.cat(list(ChunkLoader(lambda epoch: INPUTS, sampler(), rank, 2))) for rank in range(2)]
+    whole = torch.cat(list(ChunkLoader(lambda epoch: Samples(INPUTS), sampler())))
+    parts = [torch.cat(list(ChunkLoader(lambda epoch: Samples(INPUTS), sampler(), rank, 2))) for rank in range(2)]
     assert torch.equal(torch.stack(parts, dim=3).flatten(2, 3), whole)
 
 
 def test_resumes_within_an_epoch_and_only_in_that_epoch() -> None:
-    loader = ChunkLoader(lambda epoch: INPUTS, sampler())
+    loader = ChunkLoader(lambda epoch: Samples(INPUTS), sampler())
     loader.sampler.set_epoch(3)
     whole = list(loader)
     iterator = iter(loader)
     next(iterator)
-    resumed = ChunkLoader(lambda epoch: INPUTS, sampler())
+    resumed = ChunkLoader(lambda epoch: Samples(INPUTS), sampler())
     resumed.load_state_dict(loader.state_dict())
     resumed.sampler.set_epoch(3)
     assert torch.equal(torch.cat(list(resumed)), torch.cat(whole[1:]))
@@ -79,20 +79,46 @@ def test_resumes_within_an_epoch_and_only_in_that_epoch() -> None:
 
 
 def test_evaluation_goes_once_through_the_inputs_in_order_shared_by_processes() -> None:
-    loader = EvaluationLoader("val", lambda: INPUTS, batch_size=6)
+    loader = EvaluationLoader("val", lambda: Samples(INPUTS), batch_size=6)
     assert [batch.shape[1] for batch in loader] == [6, 6, 6, 2]
     assert len(loader) == 4
     assert torch.equal(torch.cat(list(loader), dim=1), INPUTS)
-    parts = [torch.cat(list(EvaluationLoader("val", lambda: INPUTS, 6, rank, 3)), dim=1) for rank in range(3)]
+    parts = [torch.cat(list(EvaluationLoader("val", lambda: Samples(INPUTS), 6, rank, 3)), dim=1) for rank in range(3)]
     assert torch.equal(torch.cat(parts, dim=1).sort(dim=1).values, INPUTS)
 
 
-@pytest.mark.parametrize("settings", [{"steps_per_epoch": 6}, {"size": 3}])
-def test_more_inputs_than_there_are(settings: dict[str, int]) -> None:
+@pytest.mark.parametrize("settings", [{"steps_per_epoch": 6}, {"sizes": [30, 3]}])
+def test_more_inputs_than_there_are(settings: dict[str, object]) -> None:
     with pytest.raises(InputError, match=r"data.init_args.batch_size = 4 .* set data.init_args.replacement to true"):
-        MinibatchSampler(settings.get("size", 20), 4, steps_per_epoch=settings.get("steps_per_epoch"))
+        sampler(**settings)
+
+
+def test_every_variant_comes_once_in_an_epoch_and_every_input_before_any_comes_again() -> None:
+    index = torch.cat(list(sampler(variants=5)), dim=1).flatten(1)
+    for row in index:
+        assert sorted(row.tolist()) == list(range(100))
+        passes = (row // 5).unflatten(0, (5, 20))
+        assert all(sorted(once.tolist()) == list(range(20)) for once in passes)
+        assert len(set((row % 5)[:20].tolist())) > 1
+
+
+def test_replicates_of_different_sizes_draw_from_their_own_inputs() -> None:
+    sizes = [20, 7, 12]
+    index = torch.cat(list(sampler(sizes=sizes, replacement=True, steps_per_epoch=200, variants=2)), dim=1)
+    for r, size in enumerate(sizes):
+        assert sorted(index[r].unique().tolist()) == list(range(2 * size))
+        alone = torch.cat(
+            list(sampler(sizes=[size], seed=r, replacement=True, steps_per_epoch=200, variants=2, chunk_size=9)), dim=1
+        )
+        assert torch.equal(index[r], alone[0])
+
+
+def test_an_epoch_lasts_as_long_as_the_fewest_inputs() -> None:
+    index = torch.cat(list(sampler(sizes=[20, 9, 12])), dim=1)
+    assert index.shape == (3, 2, 4)
+    assert all(len(row.unique()) == 8 for row in index)
 
 
 def test_minibatch_that_processes_cannot_share() -> None:
     with pytest.raises(InputError, match="batch_size = 4 cannot be shared evenly by 3 processes"):
-        ChunkLoader(lambda epoch: INPUTS, sampler(), rank=0, world_size=3)
+        ChunkLoader(lambda epoch: Samples(INPUTS), sampler(), rank=0, world_size=3)

@@ -21,7 +21,7 @@ class Watch(pl.Callback):
         self.evaluated[trainer.val_dataloaders[dataloader_idx].split] = batch
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.train.append(trainer.datamodule.train_inputs(trainer.current_epoch).clone())
+        self.train.append(trainer.datamodule.train_samples(trainer.current_epoch).inputs.clone())
 
 
 def watched(fit: Any, **settings: Any) -> Watch:

@@ -48,10 +48,24 @@ def test_a_list_of_polarities_splits_replicates(make_run: MakeRun):
     assert seeds_in_words(frame) == "1 to 2 seeds"
 
 
-def test_a_list_of_polarities_of_the_wrong_length(make_run: MakeRun):
-    run = load_run(make_run(polarity=[0.0, 2.0]), "losses")
-    with pytest.raises(InputError, match=r"polarity in config\.yaml has 2 values, the records have replicates 0 to 2"):
-        collect([run])
+def test_a_list_of_polarities_repeats_along_the_replicates(make_run: MakeRun):
+    frame = collect([load_run(make_run(polarity=[0.0, 2.0], replicates=4), "losses")])
+    assert (frame["polarity"] == 2.0 * (frame["replicate"] % 2)).all()
+
+
+def test_classes_that_differ_name_the_curves_without_their_arguments(make_run: MakeRun):
+    kinds = {"class_path": "tsl.Some", "init_args": {"step": 1}}, {"class_path": "tsl.Other", "init_args": {"low": 2}}
+    runs = [make_run("none"), *(make_run(f"run{i}", augmentation=kind) for i, kind in enumerate(kinds))]
+    frame = collect([load_run(run, "losses") for run in runs])
+    assert set(frame["curve"].cat.categories) == {"2×, no augmentation", "2×, Some", "2×, Other"}
+
+
+def test_settings_that_the_figure_arranges_tell_no_curves_apart(make_run: MakeRun):
+    runs = [load_run(make_run(f"m{m}w{w}", multiplier=m, width=w), "losses") for m in (1, 2) for w in (5, 6)]
+    frame = collect(runs, arranged=("model.init_args.multiplier", "model.init_args.width"))
+    assert len(frame["curve"].cat.categories) == 1
+    with pytest.raises(InputError, match="hold the same replicate"):
+        collect([*runs, runs[0]], arranged=("model.init_args.multiplier", "model.init_args.width"))
 
 
 def test_runs_of_other_seeds_are_more_replicates(make_run: MakeRun):

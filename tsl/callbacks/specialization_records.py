@@ -1,5 +1,7 @@
 """Measures how far student nodes have specialized, and writes it as records and logged scalars."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
@@ -107,7 +109,8 @@ class SpecializationRecords(pl.Callback):
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)
-        tables: dict[str, list[pd.DataFrame]] = {"losses": [self._losses(pl_module, trained=epoch > 0)]}
+        losses = self._losses(pl_module, trained=epoch > 0).assign(**data_sizes(trainer.datamodule))
+        tables: dict[str, list[pd.DataFrame]] = {"losses": [losses]}
         if pl_module.weight_gradients:
             tables["gradients"] = [gradient_frame(pl_module.weight_gradients)]
             pl_module.weight_gradients = {}
@@ -163,3 +166,9 @@ def gradient_frame(gradients: dict[int, Tensor]) -> pd.DataFrame:
         columns = {name: values.numpy(force=True) for name, values in size.items()}
         frames.append(tidy(columns, ("replicate",)).assign(layer=layer))
     return pd.concat(frames)
+
+
+def data_sizes(data: Any) -> dict[str, list[int]]:
+    """Training inputs of each replicate before and after augmentation, from a DataModule that tells them."""
+    named = {"train_size": "train_sizes", "augmented_size": "augmented_sizes"}
+    return {column: getattr(data, name) for column, name in named.items() if hasattr(data, name)}

@@ -1,14 +1,32 @@
 """LightningDataModules and the inputs they draw."""
 
-from tsl.data.distributions import Gaussian, InputDistribution
+from tsl.data.augmentation import Augmentation, TeacherAgnostic, TeacherAware
+from tsl.data.distributions import Gaussian, InputDistribution, Laplace, LogNormal, Rademacher, StudentT, Uniform
 from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
+from tsl.data.samples import Samples
+from tsl.data.structured_distributions import CorrelatedGaussian, GaussianMixture, LowDimensionalGaussian, Sphere
 from tsl.data.synthetic import SyntheticDataModule
+from tsl.data.tensor_file import TensorFile
 
 __all__ = [
+    "Augmentation",
     "ChunkLoader",
+    "CorrelatedGaussian",
     "EvaluationLoader",
     "Gaussian",
+    "GaussianMixture",
     "InputDistribution",
+    "Laplace",
+    "LogNormal",
+    "LowDimensionalGaussian",
     "MinibatchSampler",
+    "Rademacher",
+    "Samples",
+    "Sphere",
+    "StudentT",
     "SyntheticDataModule",
+    "TeacherAgnostic",
+    "TeacherAware",
+    "TensorFile",
+    "Uniform",
 ]

@@ -1,20 +1,42 @@
-"""Input distributions: one class for each, chosen by `class_path` in a config."""
+"""Input distributions: one class for each, chosen by `class_path` in a config.
 
+Here those of independent coordinates; `tsl.data.structured_distributions` has those whose coordinates depend on one
+another, `tsl.data.tensor_file` inputs of one's own. `std` is always the standard deviation of a coordinate.
+"""
+
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from jsonargparse.typing import PositiveFloat
 from torch import Generator, Tensor
 
+from tsl.errors import InputError
+
+HERE = "data.init_args.distribution.init_args"
+"""Where a config says a distribution's arguments."""
+
+BLOCK = 16_384
+"""Numbers worked on at a time: their temporaries stay in the cache, and memory stays that of the inputs."""
+
 
 class InputDistribution(ABC):
-    """Where synthetic inputs come from."""
+    """Where synthetic inputs come from.
+
+    Attributes:
+        finite: Whether there is only a given number of inputs, so that another draw may hold the same ones again.
+    """
+
+    finite: ClassVar[bool] = False
 
     @abstractmethod
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `count` independent inputs, `[count, dim]`, from a CPU generator.
 
         In float64, whatever the Trainer's precision they are then rounded to: a seed means the same inputs in each.
+        All that is random must come from the generator, except for what training and evaluation inputs share.
         """
 
 
@@ -31,3 +53,135 @@ class Gaussian(InputDistribution):
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `[count, dim]`; see the base class."""
         return torch.randn(count, dim, generator=generator, dtype=torch.float64).mul_(self.std)
+
+
+class Uniform(InputDistribution):
+    """Uniform on [−√3 std, √3 std) in every coordinate, independently.
+
+    Args:
+        std: Standard deviation of a coordinate.
+    """
+
+    def __init__(self, std: PositiveFloat = 1.0) -> None:
+        self.std = std
+
+    def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
+        """Draw `[count, dim]`; see the base class."""
+        edge = math.sqrt(3) * self.std
+        return torch.empty(count, dim, dtype=torch.float64).uniform_(-edge, edge, generator=generator)
+
+
+class Laplace(InputDistribution):
+    """Density exp(−|x| / b) / 2b in every coordinate, independently, with b = std / √2.
+
+    Args:
+        std: Standard deviation of a coordinate.
+    """
+
+    def __init__(self, std: PositiveFloat = 1.0) -> None:
+        self.std = std
+
+    def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
+        """Draw `[count, dim]`, by the inverse of the distribution function; see the base class."""
+        inputs = torch.empty(count, dim, dtype=torch.float64)
+        for block in row_blocks(inputs):
+            block.uniform_(-1, 1, generator=generator)
+            size = block.abs().clamp_(max=1 - 2**-53).neg_().log1p_()  # −1 itself may be drawn: its logarithm is −∞
+            torch.copysign(size, block, out=block).mul_(self.std / math.sqrt(2))
+        return inputs
+
+
+class StudentT(InputDistribution):
+    """Student's t in every coordinate, independently: heavy tails, the heavier the fewer degrees of freedom.
+
+    Args:
+        degrees_of_freedom: ν, at least 0.5: with fewer a draw may overflow float32. 1 is Cauchy's distribution.
+        std: Standard deviation of a coordinate; there is none for ν ≤ 2.
+        scale: Factor on the standard t, instead of `std`; for ν > 2 the standard deviation is scale √(ν / (ν − 2)).
+
+    Raises:
+        InputError: Unless exactly one of `std` and `scale` is given, or if there is no standard deviation.
+    """
+
+    def __init__(
+        self, degrees_of_freedom: PositiveFloat, std: PositiveFloat | None = None, scale: PositiveFloat | None = None
+    ) -> None:
+        if degrees_of_freedom < 0.5:
+            raise InputError(f"{HERE}.degrees_of_freedom = {degrees_of_freedom:g}: expected at least 0.5")
+        if std is not None and degrees_of_freedom <= 2:
+            raise InputError(
+                f"{HERE}.std = {std:g}: with degrees_of_freedom = {degrees_of_freedom:g} ≤ 2 there is no standard "
+                f"deviation; give {HERE}.scale instead"
+            )
+        if std is not None and scale is None:
+            self.scale = std * math.sqrt(1 - 2 / degrees_of_freedom)
+        elif scale is not None and std is None:
+            self.scale = scale
+        else:
+            raise InputError(f"{HERE}.std or {HERE}.scale: give one of them, not both")
+        self.degrees_of_freedom = degrees_of_freedom
+
+    def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
+        """Draw `[count, dim]`, by √ν √(U^{−2/ν} − 1) cos 2πV of uniform U, V (Bailey 1994); see the base class."""
+        inputs, nu = torch.empty(count, dim, dtype=torch.float64), self.degrees_of_freedom
+        for block in row_blocks(inputs):
+            block.uniform_(generator=generator).neg_().log1p_().mul_(-2 / nu).expm1_().mul_(nu).sqrt_()
+            angle = torch.empty_like(block).uniform_(0, 2 * math.pi, generator=generator)
+            block.mul_(angle.cos_()).mul_(self.scale)
+        return inputs
+
+
+class Rademacher(InputDistribution):
+    """−std or std with probability ½ each in every coordinate, independently.
+
+    Args:
+        std: Standard deviation of a coordinate.
+    """
+
+    def __init__(self, std: PositiveFloat = 1.0) -> None:
+        self.std = std
+
+    def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
+        """Draw `[count, dim]`, one random bit for each number; see the base class."""
+        words = torch.empty(-(-count * dim // 64), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+        signs = (torch.arange(256)[:, None] >> torch.arange(8) & 1).double().mul_(2).sub_(1)  # of each byte
+        inputs = torch.empty(64 * len(words), dtype=torch.float64)
+        octets = words.view(torch.uint8)
+        for rows, block in zip(octets.split(BLOCK), inputs.view(-1, 8).split(BLOCK), strict=True):
+            torch.index_select(signs * self.std, 0, rows.int(), out=block)
+        return inputs[: count * dim].view(count, dim)
+
+
+class LogNormal(InputDistribution):
+    """exp(σ z) of standard normal z, times a factor, in every coordinate, independently.
+
+    All inputs are positive and their mean lies far from 0, at std / √(exp(σ²) − 1): 1.9 std for σ = 0.5, 0.76 std for
+    σ = 1. Correlations have to survive that.
+
+    Args:
+        sigma: σ, the standard deviation of a coordinate's logarithm, at most 5: beyond, float32 loses the smallest.
+        std: Standard deviation of a coordinate.
+
+    Raises:
+        InputError: If `sigma` is above 5.
+    """
+
+    def __init__(self, sigma: PositiveFloat = 0.5, std: PositiveFloat = 1.0) -> None:
+        if sigma > 5:
+            raise InputError(f"{HERE}.sigma = {sigma:g}: expected at most 5")
+        self.sigma = sigma
+        self.std = std
+
+    def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
+        """Draw `[count, dim]`; see the base class."""
+        variance = self.sigma**2
+        factor = self.std / math.sqrt(math.expm1(variance) * math.exp(variance))
+        inputs = torch.empty(count, dim, dtype=torch.float64)
+        for block in row_blocks(inputs):
+            block.normal_(0, self.sigma, generator=generator).exp_().mul_(factor)
+        return inputs
+
+
+def row_blocks(inputs: Tensor) -> Iterator[Tensor]:
+    """Views of some rows of `[count, dim]` at a time, to be filled in place."""
+    yield from inputs.split(max(1, BLOCK // inputs.shape[1]))

@@ -3,11 +3,16 @@
 import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
+from tsl.data.augmentation import Augmentation
 from tsl.data.distributions import InputDistribution
 from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
+from tsl.data.samples import Samples
+from tsl.errors import InputError
 from tsl.randomness import Purpose, replicate_generators
+from tsl.replicates import per_replicate
 
 
 class SyntheticDataModule(pl.LightningDataModule):
@@ -18,13 +23,16 @@ class SyntheticDataModule(pl.LightningDataModule):
     Args:
         distribution: Where the inputs come from.
         dim: Input dimension d.
-        train_size: Training inputs N of every replicate.
+        train_size: Training inputs N of every replicate, before augmentation; or a list that repeats along the
+            replicates.
         val_size: Evaluation inputs of every replicate.
-        batch_size: Inputs in a minibatch.
-        steps_per_epoch: Minibatches in an epoch; as many as the training inputs fill where not given.
-        replacement: Draw each minibatch from all training inputs, rather than going through a permutation of them.
+        val_distribution: Where the evaluation inputs come from; from `distribution` where not given.
+        augmentation: Makes a larger training set of the training inputs. Evaluation inputs are never augmented.
+        batch_size: Training samples in a minibatch.
+        steps_per_epoch: Minibatches in an epoch; as many as the training samples fill where not given.
+        replacement: Draw each minibatch from all training samples, rather than going through all of them in turn.
         fresh_inputs: Draw new training inputs in every epoch.
-        evaluate_train: Evaluate on the training inputs as well.
+        evaluate_train: Evaluate on the training samples as well.
         chunk_size: Minibatches handed to the module at a time, a matter of speed alone.
         eval_batch_size: Inputs in an evaluation batch, a matter of speed and memory alone.
         replicates: Number R of independent experiments.
@@ -35,8 +43,10 @@ class SyntheticDataModule(pl.LightningDataModule):
         self,
         distribution: InputDistribution,
         dim: PositiveInt,
-        train_size: PositiveInt,
+        train_size: PositiveInt | list[PositiveInt],
         val_size: PositiveInt,
+        val_distribution: InputDistribution | None = None,
+        augmentation: Augmentation | None = None,
         batch_size: PositiveInt = 16,
         steps_per_epoch: PositiveInt | None = None,
         replacement: bool = False,
@@ -50,68 +60,106 @@ class SyntheticDataModule(pl.LightningDataModule):
         super().__init__()
         self.distribution = distribution
         self.dim = dim
-        self.train_size = train_size
+        self.train_sizes = per_replicate(train_size, replicates, "data.init_args.train_size")
         self.val_size = val_size
+        self.val_distribution = val_distribution or distribution
+        self.augmentation = augmentation
         self.fresh_inputs = fresh_inputs
         self.evaluate_train = evaluate_train
         self.eval_batch_size = eval_batch_size
         self.replicates = replicates
         self.seed = seed
+        self.variants = 1 if augmentation is None else augmentation.variants((dim,))
         self.sampler = MinibatchSampler(
-            train_size,
+            self.train_sizes,
             batch_size,
+            variants=self.variants,
             steps_per_epoch=steps_per_epoch,
             chunk_size=chunk_size,
             replacement=replacement,
-            replicates=replicates,
             seed=seed,
         )
-        self._val_inputs: Tensor
+        if evaluate_train and len(set(self.train_sizes)) > 1:
+            raise InputError(
+                "data.init_args.evaluate_train is true and data.init_args.train_size differs between replicates, which "
+                "are evaluated together: set evaluate_train to false (the training loss is recorded all the same)"
+            )
+        self._val_samples: Samples
         self._train_inputs: Tensor
-        self._train_inputs_epoch = 0
+        self._train_samples: Samples | None = None
+        self._train_epoch = 0
+
+    @property
+    def augmented_sizes(self) -> list[int]:
+        """Training samples of every replicate, augmentation counted."""
+        return [size * self.variants for size in self.train_sizes]
 
     def setup(self, stage: str) -> None:
         """Draw the inputs, in the Trainer's precision and on its device."""
-        self._val_inputs = self._draw("val_inputs", self.val_size)
+        val_sizes = [self.val_size] * self.replicates
+        self._val_samples = Samples(self._draw(self.val_distribution, "val_inputs", val_sizes))
         if stage == "fit" or self.evaluate_train:
-            self._train_inputs = self._draw("train_inputs", self.train_size)
-            self._train_inputs_epoch = 0
+            self._draw_train_inputs(epoch=0)
 
     def teardown(self, stage: str) -> None:
         """Free the inputs."""
-        del self._val_inputs
+        del self._val_samples
         if stage == "fit" or self.evaluate_train:
             del self._train_inputs
+            self._train_samples = None
 
     def train_dataloader(self) -> ChunkLoader:
-        """Chunks of minibatches of the training inputs."""
-        return ChunkLoader(self.train_inputs, self.sampler, self.trainer.global_rank, self.trainer.world_size)
+        """Chunks of minibatches of the training samples."""
+        if self.augmentation is not None:
+            inputs, samples = (_least_to_most(sizes) for sizes in (self.train_sizes, self.augmented_sizes))
+            rank_zero_info(f"training data of a replicate: {inputs} inputs, {samples} samples with augmentation")
+        return ChunkLoader(self.train_samples, self.sampler, self.trainer.global_rank, self.trainer.world_size)
 
     def val_dataloader(self) -> list[EvaluationLoader]:
-        """The evaluation inputs and, where asked for, the training inputs."""
+        """The evaluation inputs and, where asked for, the training samples."""
         share = self.trainer.global_rank, self.trainer.world_size
-        loaders = [EvaluationLoader("val", lambda: self._val_inputs, self.eval_batch_size, *share)]
+        loaders = [EvaluationLoader("val", lambda: self._val_samples, self.eval_batch_size, *share)]
         if self.evaluate_train:
-            loaders.append(EvaluationLoader("train", lambda: self._train_inputs, self.eval_batch_size, *share))
+            train = lambda: self.train_samples(self._train_epoch)  # noqa: E731
+            loaders.append(EvaluationLoader("train", train, self.eval_batch_size, *share))
         return loaders
 
-    def train_inputs(self, epoch: int) -> Tensor:
-        """The training inputs `[R, N, dim]` of an epoch counted from 0."""
-        if self.fresh_inputs and epoch != self._train_inputs_epoch:
-            self._train_inputs = self._draw("train_inputs", self.train_size, epoch)
-            self._train_inputs_epoch = epoch
-        return self._train_inputs
+    def train_samples(self, epoch: int) -> Samples:
+        """The training samples of an epoch counted from 0; a replicate with fewer inputs than others ends in zeros."""
+        if self.fresh_inputs and epoch != self._train_epoch:
+            self._draw_train_inputs(epoch)
+        if self._train_samples is None:
+            self._train_samples = self._augmented(self._train_inputs)
+        return self._train_samples
 
     def conditioning_inputs(self) -> Tensor:
-        """The inputs that teachers are conditioned on, `[R, at most 100,000, dim]`: training inputs of the first epoch.
+        """The inputs that teachers are conditioned on, `[R, N, dim]`: training inputs, before any augmentation.
 
-        So many tell a node's median to within 0.2 % of the inputs; more would only take memory.
+        As many as the replicate with the fewest has, and at most 100,000: these tell a node's median to within 0.2 % of
+        the inputs, and more would only take memory.
         """
-        return self.train_inputs(0)[:, :100_000]
+        return self._train_inputs[:, : min(*self.train_sizes, 100_000)]
 
-    def _draw(self, purpose: Purpose, size: int, epoch: int = 0) -> Tensor:
+    def _draw_train_inputs(self, epoch: int) -> None:
+        self._train_inputs = self._draw(self.distribution, "train_inputs", self.train_sizes, epoch)
+        self._train_samples = None
+        self._train_epoch = epoch
+
+    def _augmented(self, inputs: Tensor) -> Samples:
+        """Only once training begins: the teacher is made, conditioned and restored after `setup`."""
+        if self.augmentation is None:
+            return Samples(inputs)
+        generators = replicate_generators("augmentation", self.seed, self.replicates, self._train_epoch)
+        return self.augmentation(inputs, generators, self.trainer.lightning_module.teacher)
+
+    def _draw(self, distribution: InputDistribution, purpose: Purpose, sizes: list[int], epoch: int = 0) -> Tensor:
         with self.trainer.precision_plugin.tensor_init_context():
-            inputs = torch.empty(self.replicates, size, self.dim)
-            for replicate, generator in enumerate(replicate_generators(purpose, self.seed, self.replicates, epoch)):
-                inputs[replicate] = self.distribution.sample(size, self.dim, generator)
+            inputs = torch.zeros(self.replicates, max(sizes), self.dim)
+            generators = replicate_generators(purpose, self.seed, self.replicates, epoch)
+            for replicate, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
+                inputs[replicate, :size] = distribution.sample(size, self.dim, generator)
         return inputs.to(self.trainer.strategy.root_device)
+
+
+def _least_to_most(sizes: list[int]) -> str:
+    return f"{sizes[0]:,}" if len(set(sizes)) == 1 else f"{min(sizes):,} to {max(sizes):,}"

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures import alignment, certificate, convergence, l_shape, success_rate, trajectories
+from tsl.figures import alignment, certificate, convergence, l_shape, sample_size, success_rate, trajectories
 from tsl.figures.runs import Run, load_run, other_differences
 from tsl.figures.style import PRINT
 from tsl.records import DamagedRecordsError, written_whole
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     two = add("success-rate", "how often each teacher node is recovered (E2)", " [--early-epoch N]")
     two.add_argument("--early-epoch", type=int, default=5, metavar="N", help="epoch drawn dotted (default: 5)")
     add("certificate", "ε granted by the theorem against ε reached, over training (tsl.callbacks.CertificateRecords)")
+    add("sample-size", "losses and correlation of each layer against the number of training samples (E5, E6)")
     add("convergence", "evaluation loss per epoch (E3)")
     add("alignment", "alignment of whole layers per epoch, beside its null levels")
     four = add("trajectories", "correlation of node pairs per epoch (E4)", " [--replicates R [R ...]]")
@@ -78,6 +79,8 @@ def _draw(asked: argparse.Namespace) -> Figure:
         return success_rate.draw(_load(asked.runs, success_rate.TABLE), asked.early_epoch)
     if asked.figure == "certificate":
         return certificate.draw(_load(asked.runs, certificate.TABLE))
+    if asked.figure == "sample-size":
+        return sample_size.draw(_load(asked.runs, sample_size.TABLE))
     if asked.figure == "convergence":
         return convergence.draw(_load(asked.runs, convergence.TABLE))
     if asked.figure == "alignment":

@@ -13,6 +13,7 @@ from tsl.records import read_config, read_table
 
 MULTIPLIER = "model.init_args.multiplier"
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
+TRAIN_SIZE = "data.init_args.train_size"
 
 OTHER_GROUPS = ("trainer.logger", "trainer.enable_", "records.", "checkpoint.")
 OTHER_WORDS = {
@@ -79,25 +80,28 @@ def other_differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
     return differences
 
 
-def collect(runs: Sequence[Run]) -> pd.DataFrame:
+def collect(runs: Sequence[Run], arranged: Sequence[str] = ()) -> pd.DataFrame:
     """The tables of several runs as one, with the columns by which figures arrange them.
 
     Args:
         runs: The runs, all with the same table.
+        arranged: Further settings that the figure arranges by itself, by their dotted names; curves pool over them.
 
     Returns:
-        All rows, and the columns `run` (index into `runs`), `seed`, `polarity` (NaN where the settings have none) and
-        `curve`: an ordered category such as "2×" that runs share if their multiplier and all other settings agree.
+        All rows, and the columns `run` (index into `runs`), `seed`, `polarity` (NaN where the settings have none),
+        `place` (the values of the settings `arranged`) and `curve`: an ordered category such as "2×" that runs share
+        if their multiplier and all other settings agree.
 
     Raises:
-        InputError: If there are no runs, two runs hold the same replicate, or a list of polarities is too short.
+        InputError: If there are no runs, or two runs hold the same replicate.
     """
     if not runs:
         raise InputError("there are no runs to draw")
-    curves = _curves(runs)
+    curves = _curves(runs, arranged)
     frames = []
     for index, run in enumerate(runs):
-        columns = {"run": index, "seed": run.seed + run.table["replicate"], "polarity": _polarity(run)}
+        place = str([flatten(run.config).get(key) for key in arranged])
+        columns = {"run": index, "seed": run.seed + run.table["replicate"], "polarity": _polarity(run), "place": place}
         frames.append(run.table.assign(**columns, curve=curves[index][1]))
     frame = pd.concat(frames, ignore_index=True)
     names = list(dict.fromkeys(name for _, name in sorted(curves)))
@@ -134,23 +138,32 @@ def run_name(run: Run) -> str:
     return "/".join(run.path.absolute().parts[-2:])
 
 
-def _curves(runs: Sequence[Run]) -> list[tuple[tuple[Any, ...], str]]:
+def _curves(runs: Sequence[Run], arranged: Sequence[str]) -> list[tuple[tuple[Any, ...], str]]:
     """For each run what to sort its curve by, and the curve's name."""
-    differences = other_differences(runs)
-    settings = [".".join([word for word in key.split(".") if word != "init_args"][-2:]) for key in differences]
+    differences = {key: values for key, values in other_differences(runs).items() if key not in arranged}
+    classes = tuple(key.removesuffix("class_path") + "init_args." for key in differences if key.endswith("class_path"))
+    # Classes that differ have other arguments: the class says it.
+    differences = {key: values for key, values in differences.items() if not key.startswith(classes or "\0")}
     first_run: dict[tuple[Any, ...], Run] = {}
     curves: list[tuple[tuple[Any, ...], str]] = []
     for index, run in enumerate(runs):
         multiplier = flatten(run.config).get(MULTIPLIER)
-        others = [str(values[index]) for values in differences.values()]
-        order = (0.0 if multiplier is None else _number(run, MULTIPLIER, multiplier), *others)
-        words = ["student" if multiplier is None else f"{multiplier:g}×"]
-        if len(settings) <= 2:
-            words += [f"{setting} = {value}" for setting, value in zip(settings, others, strict=True)]
-        else:  # too many to spell out in a legend
-            words += [run_name(first_run.setdefault(order, run))]
+        others = [_setting(key, values[index]) for key, values in differences.items()]
+        named = multiplier is not None and MULTIPLIER not in arranged
+        order = (_number(run, MULTIPLIER, multiplier) if named else 0.0, *others)
+        words = ["student" if multiplier is None else f"{multiplier:g}×"] if MULTIPLIER not in arranged else []
+        # More than two are too many to spell out in a legend.
+        words += others if len(others) <= 2 else [run_name(first_run.setdefault(order, run))]
         curves.append((order, ", ".join(words)))
     return curves
+
+
+def _setting(key: str, value: Any) -> str:
+    """A setting in a legend: `optimizer.lr = 0.1`, `TeacherAware` for a class, `no augmentation` for none."""
+    words = [word for word in key.split(".") if word not in ("init_args", "class_path")]
+    if not key.endswith(".class_path"):
+        return f"{'.'.join(words[-2:])} = {value}"
+    return f"no {words[-1]}" if value is None else str(value).rsplit(".", 1)[-1]
 
 
 def _polarity(run: Run) -> Any:
@@ -158,13 +171,8 @@ def _polarity(run: Run) -> Any:
     polarity = flatten(run.config).get(POLARITY)
     if not isinstance(polarity, list):
         return np.nan if polarity is None else _number(run, POLARITY, polarity)
-    replicates = run.table["replicate"].to_numpy()
-    if replicates.max() >= len(polarity):
-        raise InputError(
-            f"{run.path}: {POLARITY} in config.yaml has {len(polarity)} values, "
-            f"the records have replicates 0 to {replicates.max()}; expected one value for each"
-        )
-    return np.array([_number(run, POLARITY, value) for value in polarity])[replicates]
+    values = np.array([_number(run, POLARITY, value) for value in polarity])
+    return values[run.table["replicate"].to_numpy() % len(values)]
 
 
 def _number(run: Run, key: str, value: Any) -> float:
@@ -174,10 +182,11 @@ def _number(run: Run, key: str, value: Any) -> float:
 
 
 def _check_replicates_differ(runs: Sequence[Run], frame: pd.DataFrame) -> None:
-    first = frame.drop_duplicates(["curve", "polarity", "seed", "run"])
-    twice = first[first.duplicated(["curve", "polarity", "seed"], keep=False)]
+    replicate = ["curve", "polarity", "place", "seed"]
+    first = frame.drop_duplicates([*replicate, "run"])
+    twice = first[first.duplicated(replicate, keep=False)]
     if len(twice):
         row = twice.iloc[0]
-        same = twice[(twice["curve"] == row["curve"]) & (twice["seed"] == row["seed"])]
+        same = twice[(twice[["curve", "place", "seed"]] == row[["curve", "place", "seed"]]).all(axis=1)]
         paths = " and ".join(str(runs[index].path) for index in same["run"].iloc[:2])
         raise InputError(f"{paths} hold the same replicate ({row['curve']}, seed {row['seed']}): leave one of them out")

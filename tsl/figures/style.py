@@ -43,7 +43,9 @@ PRINT: dict[Any, Any] = {
 """Matplotlib settings under which figures are drawn and saved; 42 embeds fonts that a PDF reader can search."""
 
 
-def grid(rows: int, columns: int, height: float, share_y: Literal["all", "col"]) -> tuple[Figure, list[list[Axes]]]:
+def grid(
+    rows: int, columns: int, height: float, share_y: Literal["all", "col", "row"]
+) -> tuple[Figure, list[list[Axes]]]:
     """An empty figure of panels that share their x axis.
 
     Args:

@@ -1,0 +1,155 @@
+"""The augmentations that the theorem asks for (REFERENCE, section 4), made of inputs of any shape, by index.
+
+Letters: R replicates, N inputs, d numbers in an input.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Generator, Tensor, nn
+
+from tsl.data.samples import Samples, gather
+from tsl.errors import InputError
+from tsl.networks.hyperplanes import hyperplanes
+
+
+class Augmentation(ABC):
+    """Makes a larger data set D' of a data set D: one class for each way, chosen by `class_path` in a config."""
+
+    @abstractmethod
+    def variants(self, shape: Sequence[int]) -> int:
+        """Samples of D' for each input of D, |D'| / |D|, where an input has this shape.
+
+        Raises:
+            InputError: If inputs of this shape cannot be augmented so.
+        """
+
+    @abstractmethod
+    def __call__(self, inputs: Tensor, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+        """D' of the inputs `[R, N, *shape]`.
+
+        Args:
+            inputs: The data set D of every replicate.
+            generators: One CPU generator for each replicate.
+            teacher: The R teachers that will answer D'.
+        """
+
+
+class TeacherAgnostic(Augmentation):
+    """D' = D ∪ {x ± η u_i : x ∈ D, i = 1..d}, where {u_i} are orthonormal: nothing of the teacher is needed.
+
+    Variant 0 of an input is the input itself, variants 2i − 1 and 2i are x + η u_i and x − η u_i.
+
+    Args:
+        step: The step size η.
+        rotate: Take {u_i} from a random rotation, one for each replicate, rather than the standard basis.
+        directions: Take only so many of the d directions for each input, drawn anew for each: |D'| = (2k + 1)|D|. This
+            is affordable where d is large, as for images, and less than the theorem asks for.
+    """
+
+    def __init__(self, step: PositiveFloat, rotate: bool = False, directions: PositiveInt | None = None) -> None:
+        self.step = step
+        self.rotate = rotate
+        self.directions = directions
+
+    def variants(self, shape: Sequence[int]) -> int:
+        """2d + 1, or 2k + 1; see the base class."""
+        if self.directions is not None and self.directions > prod(shape):
+            raise InputError(
+                f"data.init_args.augmentation.init_args.directions = {self.directions}, but inputs have only "
+                f"{prod(shape)} directions: lower it, or leave it out for all of them"
+            )
+        return 2 * (self.directions or prod(shape)) + 1
+
+    def __call__(self, inputs: Tensor, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+        """D'; see the base class."""
+        count, dim = inputs.shape[1], prod(inputs.shape[2:])
+        basis = torch.stack([rotation(dim, g) for g in generators]).to(inputs) if self.rotate else None
+        chosen = None
+        if self.directions is not None:
+            chosen = torch.stack([subsets(count, dim, self.directions, g) for g in generators]).to(inputs.device)
+
+        def augment(index: Tensor, variant: Tensor) -> Tensor:
+            samples = gather(inputs, index)
+            flat = samples.flatten(index.ndim)
+            direction = (variant - 1).clamp(min=0) // 2
+            if chosen is not None:
+                direction = gather(chosen, index).gather(-1, direction.unsqueeze(-1)).squeeze(-1)
+            sign = (variant % 2 * 2 - 1) * (variant > 0)
+            step = (self.step * sign.to(inputs.dtype)).unsqueeze(-1)
+            if basis is None:
+                flat.scatter_add_(-1, direction.unsqueeze(-1), step)
+            else:
+                flat.addcmul_(gather(basis, direction), step)
+            return samples
+
+        return Samples(inputs, augment, self.variants(inputs.shape[2:]))
+
+
+class TeacherAware(Augmentation):
+    """D' = {x, x + α ŵ_j, x − α ŵ_j} for every input, where x is its projection on a hyperplane w_jᵀx + b_j = 0.
+
+    The nodes j are those of the teacher's lowest layer, ŵ_j = w_j / ‖w_j‖. Inputs are shared out to them evenly, in
+    random order, and each has its own α, uniform in [low, low + width]. Variant 0 lies on the hyperplane, 1 on its
+    positive side and 2 on its negative side. The node of a convolution is a channel at a position.
+
+    Args:
+        low: Least distance α.
+        width: Range of distances.
+        rescale: Scale every sample to the norm of rescale · √d in the end, as the paper's experiments did at the
+            standard deviation of their inputs. This moves samples off the hyperplane again where the bias is not 0.
+    """
+
+    def __init__(
+        self, low: PositiveFloat = 2.0, width: NonNegativeFloat = 2.0, rescale: PositiveFloat | None = None
+    ) -> None:
+        self.low = low
+        self.width = width
+        self.rescale = rescale
+
+    def variants(self, shape: Sequence[int]) -> int:
+        """3; see the base class."""
+        return 3
+
+    def __call__(self, inputs: Tensor, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+        """D'; see the base class."""
+        count, shape = inputs.shape[1], inputs.shape[2:]
+        planes = hyperplanes(teacher, shape)
+        turn = torch.arange(count) % planes.nodes
+        nodes, distances = [], []
+        for generator in generators:
+            nodes.append(torch.randperm(planes.nodes, generator=generator)[turn])
+            uniform = torch.rand(count, generator=generator, dtype=torch.float64, device="cpu")
+            distances.append(self.low + self.width * uniform)
+        node, distance = torch.stack(nodes).to(inputs.device), torch.stack(distances).to(inputs)
+
+        def augment(index: Tensor, variant: Tensor) -> Tensor:
+            samples = gather(inputs, index)
+            flat = samples.flatten(index.ndim)
+            normal, offset = planes.of(gather(node, index))
+            length = normal.norm(dim=-1)
+            height = ((flat * normal).sum(dim=-1) + offset) / length
+            side = (variant + 1) % 3 - 1
+            flat.addcmul_(normal, ((side * gather(distance, index) - height) / length).unsqueeze(-1))
+            if self.rescale is not None:
+                flat.mul_(self.rescale * prod(shape) ** 0.5 / flat.norm(dim=-1, keepdim=True))
+            return samples
+
+        return Samples(inputs, augment, self.variants(shape))
+
+
+def rotation(dim: int, generator: Generator) -> Tensor:
+    """Orthonormal rows in random directions (Haar), `[dim, dim]` float64."""
+    normal = torch.randn(dim, dim, generator=generator, dtype=torch.float64, device="cpu")
+    orthonormal, triangular = torch.linalg.qr(normal)
+    return orthonormal * triangular.diagonal().sign()
+
+
+def subsets(count: int, dim: int, size: int, generator: Generator) -> Tensor:
+    """`count` random subsets of {0, …, dim − 1} without repetition, `[count, size]`."""
+    rows = max(1, 2**24 // dim)  # at a time: keys of 64 MiB
+    keys = (torch.rand(min(rows, count - start), dim, generator=generator) for start in range(0, count, rows))
+    return torch.cat([key.topk(size, dim=-1).indices for key in keys])

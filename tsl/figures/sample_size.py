@@ -1,0 +1,125 @@
+"""E5 and E6: losses and correlation of each layer against the number of training samples."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tsl.errors import InputError
+from tsl.figures.runs import MULTIPLIER, TRAIN_SIZE, Run, collect, flatten, run_name, unfinished
+from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
+from tsl.records import read_table
+
+TABLE = "layers"
+
+LOSSES = {"val_mse": "$\\log_{10}$ evaluation\nloss", "train_loss": "$\\log_{10}$ training\nloss"}
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run]) -> Figure:
+    """Least loss over epochs, and mean best correlation at the last epoch, mean ± standard deviation over seeds.
+
+    A column for each multiplier, a curve for each other setting. Samples are counted with augmentation.
+
+    Args:
+        runs: Runs with the tables `layers` and `losses`.
+
+    Returns:
+        The figure. Dotted is the least correlation over epochs, grey the null level: the teacher on shuffled inputs.
+
+    Raises:
+        InputError: If a run does not record its number of training samples.
+    """
+    frame = outcomes(runs)
+    layers = sorted(frame["layer"].unique())
+    multipliers = sorted(frame["multiplier"].unique())
+    figure, panels = grid(len(LOSSES) + len(layers), len(multipliers), 1.2, share_y="row")
+    handles: dict[str, Artist] = {}
+    for column, multiplier in enumerate(multipliers):
+        panels[0][column].set_title(f"{multiplier:g}×")
+        in_column = frame[frame["multiplier"] == multiplier]
+        for index, name in enumerate(dict.fromkeys(frame["setting"])):
+            of_curve = in_column[in_column["setting"] == name]
+            if of_curve.empty:
+                continue
+            first_layer = of_curve[of_curve["layer"] == layers[0]]
+            for row, loss in enumerate(LOSSES):
+                handles[name] = _band(panels[row][column], first_layer, loss, index)
+            for row, layer in enumerate(layers, start=len(LOSSES)):
+                of_layer = of_curve[of_curve["layer"] == layer]
+                _band(panels[row][column], of_layer, "rho_mean", index)
+                by_size = of_layer.groupby("augmented_size")
+                least = by_size["least_rho_mean"].mean()
+                panels[row][column].plot(least.index, least, ":", color=curve_style(index)["color"], linewidth=0.9)
+                if "rho_mean_null" in of_layer:
+                    null = by_size["rho_mean_null"].mean()
+                    panels[row][column].plot(null.index, null, color="0.55", linewidth=0.9, zorder=1)
+    labels = [*LOSSES.values(), *(_rho(layer, len(layers)) for layer in layers)]
+    for row_of_panels, label in zip(panels, labels, strict=True):
+        row_of_panels[0].set_ylabel(label)
+        row_of_panels[0].set_xscale("log")
+    for row_of_panels in panels[len(LOSSES) :]:
+        row_of_panels[0].set_ylim(-0.03, 1.03)
+    for panel in panels[-1]:
+        panel.set_xlabel("training samples")
+    legend_above(figure, handles if len(handles) > 1 else {})
+    footnotes(figure, [*_notes(frame), *unfinished(runs)])
+    return figure
+
+
+def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row for each run, replicate and layer, with what came out on evaluation inputs.
+
+    Returns:
+        Columns `multiplier`, `setting` (what else tells curves apart), `seed`, `layer`, `augmented_size`, `val_mse` and
+        `train_loss` (log10 of the least over epochs of training), `rho_mean` (at the last epoch), `least_rho_mean`
+        (over epochs of training) and `rho_mean_null` (at the last epoch).
+
+    Raises:
+        InputError: If a run does not record its number of training samples.
+    """
+    frame = collect(runs, arranged=(MULTIPLIER, TRAIN_SIZE))
+    frame = frame[(frame["split"] == "val") & (frame["epoch"] > 0)].sort_values("epoch")
+    keys = ["run", "replicate", "layer"]
+    rows = frame.groupby(keys, as_index=False).last()
+    rows["least_rho_mean"] = frame.groupby(keys)["rho_mean"].min().to_numpy()
+    of_losses = []
+    for index, run in enumerate(runs):
+        losses = read_table(run.path, "losses")
+        if "augmented_size" not in losses:
+            raise InputError(f"{run_name(run)} does not record its number of training samples: run it again")
+        with np.errstate(divide="ignore"):
+            least = np.log10(losses[losses["epoch"] > 0].groupby("replicate")[list(LOSSES)].min())
+        sizes = losses.groupby("replicate")["augmented_size"].first()
+        multiplier = flatten(run.config).get(MULTIPLIER, np.nan)
+        of_losses.append(least.join(sizes).reset_index().assign(run=index, multiplier=multiplier))
+    rows = rows.merge(pd.concat(of_losses), on=["run", "replicate"])
+    return rows.assign(setting=rows["curve"].astype(str)).sort_values("run", kind="stable")
+
+
+def _band(panel: Axes, rows: pd.DataFrame, column: str, index: int) -> Artist:
+    """Draw mean ± standard deviation against the number of samples; gives the line."""
+    by_size = rows.replace(-np.inf, np.nan).groupby("augmented_size")[column]
+    mean, std = by_size.mean(), by_size.std().fillna(0.0)
+    style = curve_style(index)
+    panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
+    (line,) = panel.plot(mean.index, mean, **style)
+    return line
+
+
+def _rho(layer: int, layers: int) -> str:
+    return r"$\rho_{\mathrm{mean}}$" + (f"\nlayer {layer}" if layers > 1 else "")
+
+
+def _notes(frame: pd.DataFrame) -> list[str]:
+    seeds = frame.groupby(["setting", "multiplier", "augmented_size", "layer"]).size()
+    many = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    return [
+        f"mean ± standard deviation over {many} seed{'s' if seeds.max() > 1 else ''}; losses: least over epochs; "
+        "correlation: at the last epoch, dotted the least over epochs, grey the null level (teacher on shuffled "
+        "inputs); samples are counted with augmentation"
+    ]

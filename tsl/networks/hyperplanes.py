@@ -1,0 +1,106 @@
+"""The hyperplanes wᵀx + b = 0 on which the nodes of a network's lowest layer switch between active and inactive.
+
+Letters: R replicates, d numbers in an input.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from tsl.errors import InputError
+from tsl.networks.mlp import MLP
+
+
+class Hyperplanes(ABC):
+    """The hyperplanes of all nodes.
+
+    Attributes:
+        nodes: Number of nodes.
+    """
+
+    nodes: int
+
+    @abstractmethod
+    def of(self, node: Tensor) -> tuple[Tensor, Tensor]:
+        """Normals w `[R, ..., d]` over the flattened input, and offsets b `[R, ...]`, of nodes `[R, ...]` from 0."""
+
+
+class LinearHyperplanes(Hyperplanes):
+    """Of the nodes of an affine layer.
+
+    Args:
+        weight: `[R, nodes, d]`.
+        bias: `[R, nodes]`.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight = weight
+        self.bias = bias
+        self.nodes = weight.shape[1]
+
+    def of(self, node: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the weight and bias; see the base class."""
+        replicate = torch.arange(len(node), device=node.device).reshape(-1, *[1] * (node.ndim - 1))
+        return self.weight[replicate, node], self.bias[replicate, node]
+
+
+class ConvolutionHyperplanes(Hyperplanes):
+    """Of the nodes of a convolution: node (channel · rows + row) · columns + column is a channel at an output position.
+
+    Its normal is the channel's kernel, placed at that position on the input; what lies on the padding is cut off.
+
+    Args:
+        weight: Kernels `[R, channels, input channels, height, width]`.
+        bias: `[R, channels]`.
+        shape: Input channels, rows and columns of an image.
+        stride: The convolution's stride.
+        padding: Its zero padding on every side.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, shape: Sequence[int], stride: int = 1, padding: int = 0) -> None:
+        self.weight = weight
+        self.bias = bias
+        self.shape = tuple(shape)
+        self.stride = stride
+        self.padding = padding
+        sizes = zip(self.shape[1:], weight.shape[-2:], strict=True)
+        self.rows, self.columns = ((size + 2 * padding - kernel) // stride + 1 for size, kernel in sizes)
+        self.nodes = weight.shape[1] * self.rows * self.columns
+
+    def of(self, node: Tensor) -> tuple[Tensor, Tensor]:
+        """Placed kernels and their biases; see the base class."""
+        channels, height, width = self.shape
+        kernel_height, kernel_width = self.weight.shape[-2:]
+        replicate = torch.arange(len(node), device=node.device).reshape(-1, *[1] * (node.ndim - 1)).expand_as(node)
+        channel, position = node // (self.rows * self.columns), node % (self.rows * self.columns)
+        canvas = self.weight.new_zeros(node.numel(), channels, height + 2 * self.padding, width + 2 * self.padding)
+        top = (position // self.columns * self.stride).reshape(-1, 1, 1)
+        left = (position % self.columns * self.stride).reshape(-1, 1, 1)
+        down = top + torch.arange(kernel_height, device=node.device)[:, None]
+        right = left + torch.arange(kernel_width, device=node.device)
+        image = torch.arange(node.numel(), device=node.device).reshape(-1, 1, 1)
+        # Indices on both sides of a slice put the indexed axes first: [images, kernel rows, kernel columns, channels].
+        canvas[image, :, down, right] = self.weight[replicate, channel].flatten(end_dim=-4).movedim(1, -1)
+        inner = canvas[..., self.padding : self.padding + height, self.padding : self.padding + width]
+        return inner.flatten(1).unflatten(0, node.shape), self.bias[replicate, channel]
+
+
+def hyperplanes(network: nn.Module, shape: Sequence[int]) -> Hyperplanes:
+    """The hyperplanes of a network's lowest layer, for inputs of a shape.
+
+    Raises:
+        InputError: If the network's lowest layer is not known to be affine.
+    """
+    if not isinstance(network, MLP):
+        raise InputError(
+            f"teacher-aware augmentation needs the hyperplanes of the teacher's lowest layer, which "
+            f"{type(network).__name__} does not tell: choose tsl.data.TeacherAgnostic, or tsl.networks.MLP"
+        )
+    if prod(shape) != network.input_dim:
+        raise InputError(f"inputs have {prod(shape)} numbers, the teacher takes {network.input_dim}")
+    layer = network.layers[0]
+    bias = torch.zeros_like(layer.weight[..., 0]) if layer.bias is None else layer.bias
+    return LinearHyperplanes(layer.weight.detach(), bias.detach())

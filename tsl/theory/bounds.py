@@ -1,0 +1,43 @@
+"""How many samples suffice, and how small the gradient must be, for two-layer students to specialize.
+
+The paper states orders; a `constant` stands for what they leave out, 1 unless told otherwise, so only how a bound
+grows means something. Letters: m teacher and n student nodes of the hidden layer, K = m + n, d the input dimension, ε
+the sine up to which a student node is to be aligned. (Tian, ICML 2020, abstract; REFERENCE, section 3.)
+
+The theorem as remembered has one more condition constant, κ, that the abstract does not name and REFERENCE does not
+define. As its power is not known to us it is no argument of its own: it is part of `constant`.
+"""
+
+from tsl.theory.certificate import gradient_factor
+
+
+def base_samples(m: int, n: int, d: int, epsilon: float, constant: float = 1.0) -> float:
+    """Samples before teacher-agnostic augmentation: constant · K^{5/2} d² ε⁻¹."""
+    return constant * (m + n) ** 2.5 * d**2 / epsilon
+
+
+def augmented_samples(m: int, n: int, d: int, epsilon: float, constant: float = 1.0) -> float:
+    """Samples after teacher-agnostic augmentation, of order K^{5/2} d³ ε⁻¹.
+
+    Each of the base samples, constant · K^{5/2} d² ε⁻¹, comes with 2d more: a step forth and back in every direction.
+    """
+    return (2 * d + 1) * base_samples(m, n, d, epsilon, constant)
+
+
+def teacher_aware_samples(m: int, n: int, d: int, epsilon: float, constant: float = 1.0) -> float:
+    """Samples in all with teacher-aware augmentation: constant · K^{5/2} d ε⁻¹."""
+    return constant * (m + n) ** 2.5 * d / epsilon
+
+
+def gradient_bound(m: int, n: int, d: int, epsilon: float, alpha: float = 1.0, c: float = 5.0) -> float:
+    """The ‖g_1(x)‖∞ that may remain at every sample: α ε / (c K^{3/2} √d).
+
+    Args:
+        m: Teacher nodes.
+        n: Student nodes.
+        d: Input dimension.
+        epsilon: ε.
+        alpha: α_kj = |v_kᵀ v°_j| of the teacher node and the student node that observes it.
+        c: The constant of the condition.
+    """
+    return alpha * epsilon / gradient_factor(m, d, n, c)
