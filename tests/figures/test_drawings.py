@@ -170,6 +170,9 @@ def test_l_shape_of_several_epochs_has_a_row_per_layer_and_a_column_per_epoch(ma
             points = table.query(f"epoch == {epoch} and layer == {layer}")
             offsets = figure.axes[3 * (layer - 1) + column].collections[0].get_offsets()
             np.testing.assert_array_equal(offsets, points[["best_correlation", "strength"]])
+            low, high = figure.axes[3 * (layer - 1) + column].get_ylim()
+            assert low == 0
+            assert high > points["strength"].max()
 
 
 def test_best_correlation_draws_mean_least_and_largest_over_nodes_and_seeds(make_run: MakeRun):

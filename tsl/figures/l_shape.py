@@ -69,11 +69,13 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
     for row, (label, in_row) in zip(panels, rows.items(), strict=True):
         for panel, in_column in zip(row, columns.values(), strict=True):
             _scatter(panel, frame[in_row & in_column])
-            panel.set_ylim(bottom=0)
         row[0].set_ylabel(label)
     for panel, title in zip(panels[0], columns, strict=True):
         panel.set_title(title)
+        panel.set_ylim(bottom=0)
         panel.set_xlim(min(-0.02, frame["best_correlation"].min()), 1.02)
+    for row in panels:  # only now: a limit that is set stops the panels that share it from growing
+        row[0].set_ylim(bottom=0)
     inputs = "training" if on_training_inputs else "evaluation"
     for panel in panels[-1]:
         panel.set_xlabel(f"$\\mathrm{{max}}_j\\;\\rho_{{jk}}$\n({inputs} inputs)")
