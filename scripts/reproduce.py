@@ -74,6 +74,18 @@ def layer_correlations(run: Path) -> dict[str, str]:
     return final_loss(run) | {"rho_mean of layers 1, 2, … at the end": " ".join(f"{rho:.3f}" for rho in by_layer)}
 
 
+def few_and_many_samples(run: Path) -> dict[str, str]:
+    """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
+    of_layers = sample_size.outcomes([load_run(run, sample_size.TABLE)])
+    rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
+    enough = rho.index[rho >= 0.98]
+    return {
+        "rho_mean with the fewest samples": f"{rho.iloc[0]:.3f} (N = {rho.index[0]:,})",
+        "with the most": f"{rho.iloc[-1]:.3f} (N = {rho.index[-1]:,})",
+        "samples for 0.98": f"{enough[0]:,}" if len(enough) else f"more than {rho.index[-1]:,}",
+    }
+
+
 def _mean_and_std(over_replicates: pd.Series) -> str:
     std = over_replicates.std() if len(over_replicates) > 1 else 0.0
     return f"{over_replicates.mean():.3f} ± {std:.3f}"
@@ -90,6 +102,7 @@ class Experiment:
         axes: The values of each axis; the cells are all their combinations.
         quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
         base: The config that the experiment's is laid over.
+        options: What the figure is drawn with besides the runs.
     """
 
     runs: str
@@ -98,6 +111,7 @@ class Experiment:
     axes: Axes
     quick: Axes = field(default_factory=dict)
     base: str = "two_layer"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 WIDTHS = (1, 2, 5, 10)
@@ -107,14 +121,30 @@ E2_AXES: Axes = {"polarity": (0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
 E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
 E6_AXES: Axes = {"train_size": (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000), "multiplier": (2, 5)}
 E6_QUICK: Axes = {"train_size": (500, 2_000, 10_000, 100_000), "multiplier": (2,)}
+E7_AXES: tuple[Axes, Axes] = ({"multiplier": (10,)}, {"multiplier": (5,)})
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
+
+
+def on_inputs(distribution: str) -> Experiment:
+    """E5 on one input distribution."""
+    axes: Axes = {
+        "augmentation": ("plain", "aware", "agnostic"),
+        "distribution": (distribution,),
+        "multiplier": WIDTHS,
+    }
+    return Experiment("E5", sample_size, few_and_many_samples, axes, {"multiplier": (1, 5)})
+
+
 EXPERIMENTS = {
     "E1": Experiment("E1", l_shape, mean_correlation, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
     "E2": Experiment("E2", success_rate, recovery, E2_AXES, FEWER),
     "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
     "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
+    "E5": on_inputs("gaussian"),
+    "E5-student_t": on_inputs("student_t"),
+    "E5-low_dimensional": on_inputs("low_dimensional"),
     "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
-    "E7": Experiment("E7", l_shape, layer_correlations, {"multiplier": (10,)}, {"multiplier": (5,)}, "multilayer"),
+    "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
 }
 
@@ -133,7 +163,9 @@ def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dic
     axes = {axis: list(values) for axis, values in experiment.axes.items()}
     chosen = axes | ({axis: list(values) for axis, values in experiment.quick.items()} if scale == "quick" else {})
     for restriction in where:
-        axis, _, listed = restriction.partition("=")
+        axis, given, listed = restriction.partition("=")
+        if not given:
+            raise InputError(f"--where {restriction}: expected AXIS=VALUE[,VALUE…]")
         if axis not in axes:
             raise InputError(f"--where {restriction}: there is no axis {axis!r}; the axes are {', '.join(axes)}")
         there_is = {in_words(value): value for value in axes[axis]}
@@ -224,7 +256,9 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
     failed = train_all(runs, console)
     drawn = [run for run in runs if run.complete]
     if drawn:
-        figure = experiment.figure.draw([load_run(run.path, experiment.figure.TABLE) for run in drawn])
+        figure = experiment.figure.draw(
+            [load_run(run.path, experiment.figure.TABLE) for run in drawn], **experiment.options
+        )
         out = asked.out or asked.root / asked.scale
         for suffix in ("pdf", "png"):
             save(figure, out / f"{asked.experiment}.{suffix}")

@@ -69,7 +69,8 @@ def test_the_cells_are_the_combinations_of_the_axes(script: ModuleType) -> None:
         name: np.prod([len(values) for values in script.chosen_axes(experiment, "paper", []).values()])
         for name, experiment in script.EXPERIMENTS.items()
     }
-    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, "E6": 14, "E7": 1, "E10": 9}
+    e5 = {"E5": 12, "E5-student_t": 12, "E5-low_dimensional": 12}
+    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, **e5, "E6": 14, "E7": 1, "E10": 9}
 
 
 def test_a_budget_in_samples_gives_every_cell_its_epochs(script: ModuleType, tmp_path: Path) -> None:
@@ -96,8 +97,8 @@ def test_where_restricts_the_axes(script: ModuleType) -> None:
         ("width=3", "--where width=3: there is no axis 'width'; the axes are polarity, multiplier"),
         ("polarity=3", "polarity has no 3; it has 0.5, 1, 1.5, 2, 2.5"),
         ("polarity=1,1.25,7", "polarity has no 1.25, 7; it has"),
-        ("polarity=strong", "expected polarity=NUMBER"),
-        ("polarity", "expected polarity=NUMBER"),
+        ("polarity=strong", "polarity has no strong; it has 0.5, 1, 1.5, 2, 2.5"),
+        ("polarity", "--where polarity: expected AXIS=VALUE"),
     ],
 )
 def test_where_names_what_there_is(
@@ -107,6 +108,19 @@ def test_where_names_what_there_is(
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1
+
+
+def test_values_that_are_names_lay_configs_over_the_experiments(script: ModuleType, tmp_path: Path) -> None:
+    e5 = script.EXPERIMENTS["E5-student_t"]
+    axes = script.chosen_axes(e5, "quick", ["augmentation=aware,plain", "multiplier=2"])
+    plain, aware = script.plan(e5, "quick", axes, tmp_path, [])
+    assert aware.path == tmp_path / "quick/E5/augmentation=aware,distribution=student_t,multiplier=2"
+    assert aware.settings["data.init_args.augmentation.class_path"] == "tsl.data.TeacherAware"
+    assert plain.settings["data.init_args.augmentation"] is None
+    for run in (plain, aware):
+        assert run.settings["data.init_args.distribution.class_path"] == "tsl.data.StudentT"
+        assert run.settings["replicates"] == 18  # of the quick overlay, which comes last
+        assert run.student_steps == 18 * 2500
 
 
 def test_runs_lie_by_scale_experiment_and_cell(planned: Callable[..., Any], tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ import numpy as np
 import torch
 
 Purpose = Literal[
-    "teacher", "student", "train_inputs", "val_inputs", "minibatches", "null_level", "augmentation", "dropout"
+    "teacher",
+    "student",
+    "train_inputs",
+    "val_inputs",
+    "minibatches",
+    "null_level",
+    "augmentation",
+    "dropout",
 ]
 
 

@@ -175,6 +175,11 @@ def test_l_shape_of_several_epochs_has_a_row_per_layer_and_a_column_per_epoch(ma
             assert high > points["strength"].max()
 
 
+def test_l_shape_of_all_recorded_epochs(make_run: MakeRun):
+    figure = l_shape.draw(loaded([make_run(epochs=[0, 2, 6])], "student_nodes"), epochs=[])
+    assert titles(figure) == ["epoch 0", "epoch 2", "epoch 6"]
+
+
 def test_best_correlation_draws_mean_least_and_largest_over_nodes_and_seeds(make_run: MakeRun):
     paths = [make_run("one", multiplier=1, splits=("val", "train")), make_run("two", splits=("val", "train"))]
     figure = best_correlation.draw(loaded(paths, "teacher_nodes"))

@@ -67,6 +67,18 @@ def test_widened_multiplies_hidden_layers_only_and_keeps_the_kind() -> None:
     assert (wide.bias, wide.negative_slope, wide.replicates) == (False, 0.2, 3)
 
 
+def test_a_student_has_all_options_of_its_teacher_but_those_changed() -> None:
+    options = {"bias": False, "negative_slope": 0.2, "batch_norm": "after", "batch_norm_affine": False, "dropout": 0.3}
+    teacher = network(**options)
+    changes = {"bias": True, "negative_slope": 0.0, "batch_norm": "before", "batch_norm_affine": True, "dropout": 0.1}
+    for student in (teacher.widened(2), teacher.with_widths([8, 14])):
+        assert {name: getattr(student, name) for name in options} == options
+    for name, value in changes.items():
+        for student in (teacher.widened(2, **{name: value}), teacher.with_widths([8, 14], **{name: value})):
+            assert {other: getattr(student, other) for other in options} == options | {name: value}
+            assert (student.input_dim, student.widths, student.output_dim, student.replicates) == (5, [8, 14], 2, 3)
+
+
 @pytest.mark.parametrize("multiplier", [1.3, 0.1])
 def test_multiplier_without_whole_nodes(multiplier: float) -> None:
     with pytest.raises(

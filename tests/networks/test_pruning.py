@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,39 @@ def test_dead_and_constant_nodes_go_unnoticed() -> None:
     assert smaller.widths == [4, 5]
     for batch in batches:
         torch.testing.assert_close(smaller(batch), whole(batch), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("hidden", [0, 1])
+def test_with_batch_norm_a_removed_node_is_as_good_as_its_mean(
+    make_network: Callable[..., MLP], place: str, hidden: int
+) -> None:
+    """The network without nodes 1 and 2 computes what the whole one does with their outputs held at given means."""
+    whole = make_network(batch_norm=place, widths=[5, 6]).eval()
+    kept = [k for k in range(whole.widths[hidden]) if k not in (1, 2)]
+    means = torch.randn(2, whole.widths[hidden], dtype=torch.float64)
+    pruned = without_nodes(whole, hidden, torch.tensor([kept, kept]), means)
+    assert not pruned.training
+    batch = inputs()[0]
+    held = whole.activations(batch).post[hidden]
+    held[:, :, 1:3] = means[:, 1:3].unsqueeze(1)
+    for number, layer in enumerate(whole.layers):
+        if number > hidden:
+            held = layer(held)
+            if number < 2:
+                norm = whole.norms[number]
+                held = norm(held).relu() if place == "before" else norm(held.relu())
+    torch.testing.assert_close(pruned(batch), held, rtol=1e-11, atol=1e-11)
+
+
+def test_a_student_with_batch_norm_is_pruned_in_evaluation_mode(make_network: Callable[..., MLP]) -> None:
+    student, batches = make_network(batch_norm="after", dropout=0.1), inputs()
+    with pytest.raises(InputError, match=r"call student.eval\(\) before"):
+        prune(student, student, batches, half_squared_error)
+    student.eval()
+    pruned, _ = prune(student, student, batches, half_squared_error, by="strength", max_loss_increase=0.0)
+    assert pruned.dropout == 0.1
+    torch.testing.assert_close(pruned(batches[0]), student(batches[0]), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("limits", [{"max_loss_increase": 0.01}, {"threshold": 1 - 1e-9}, {"by": "strength"}])

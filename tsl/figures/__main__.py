@@ -66,8 +66,10 @@ def _parser() -> argparse.ArgumentParser:
         usage = f"%(prog)s RUN [RUN ...] --out FILE{options}"
         return figures.add_parser(name, parents=[common], help=help_line, description=help_line, usage=usage)
 
-    one = add("l-shape", "strength of student nodes against their best correlation (E1, E7)", " [--epochs N [N ...]]")
-    one.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs to draw (default: each run's last)")
+    one = add("l-shape", "strength of student nodes against their best correlation (E1, E7)", " [--epochs [N ...]]")
+    one.add_argument(
+        "--epochs", type=int, nargs="*", metavar="N", help="epochs to draw, all if none is named (default: the last)"
+    )
     two = add("success-rate", "how often each teacher node is recovered (E2)", " [--early-epoch N]")
     two.add_argument("--early-epoch", type=int, default=5, metavar="N", help="epoch drawn dotted (default: 5)")
     add("certificate", "ε granted by the theorem against ε reached, over training (tsl.callbacks.CertificateRecords)")

@@ -24,7 +24,7 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
 
     Args:
         runs: Runs with the table `student_nodes`. Correlations on training inputs are drawn if all runs have them.
-        epochs: The epochs drawn; each run's last one if None.
+        epochs: The epochs drawn; each run's last one if None, all that are recorded if empty.
 
     Returns:
         The figure. A note names the runs whose records lack an epoch.
@@ -38,6 +38,7 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
     frame = in_training if on_training_inputs else frame[frame["split"] == "val"]
     notes = [f"a colour for each of {seeds_in_words(frame)}", *unfinished(runs)]
     recorded = sorted(frame["epoch"].unique().tolist())
+    epochs = recorded if epochs is not None and not epochs else epochs
     for epoch in epochs or []:
         notes += missing_epoch(runs, epoch)
         if epoch not in recorded:

@@ -6,9 +6,10 @@ import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Generator, Tensor
 
-from tsl.networks.initialization import Initialization, per_replicate, reset_norms, separable_rows
+from tsl.networks.initialization import POLARITY, Initialization, reset_norms, separable_rows
 from tsl.networks.mlp import MLP
 from tsl.networks.rows import set_rows
+from tsl.replicates import per_replicate
 
 
 class DeepSeparableInitialization(Initialization):
@@ -20,7 +21,7 @@ class DeepSeparableInitialization(Initialization):
     norm. (REFERENCE: the deeper experiments of the paper's released code, which go on to `tsl.networks.condition`.)
 
     Args:
-        polarity: The exponent p, or one for each replicate.
+        polarity: The exponent p, or a list of them that repeats along the replicates.
     """
 
     def __init__(self, polarity: NonNegativeFloat | list[NonNegativeFloat] = 0.0) -> None:
@@ -29,7 +30,7 @@ class DeepSeparableInitialization(Initialization):
     @torch.no_grad()
     def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
         """Initialize `network`; see the class."""
-        polarity = per_replicate(self.polarity, len(generators), "teacher_initialization.init_args.polarity")
+        polarity = torch.tensor(per_replicate(self.polarity, len(generators), POLARITY), dtype=torch.float64)
         for number, layer in enumerate(network.layers):
             _, nodes, below = layer.weight.shape
             rows = torch.stack([separable_rows(nodes, below, g) for g in generators])

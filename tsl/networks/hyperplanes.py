@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tsl.errors import InputError
+from tsl.networks.effective import effective_layers
 from tsl.networks.mlp import MLP
 
 
@@ -101,6 +102,5 @@ def hyperplanes(network: nn.Module, shape: Sequence[int]) -> Hyperplanes:
         )
     if prod(shape) != network.input_dim:
         raise InputError(f"inputs have {prod(shape)} numbers, the teacher takes {network.input_dim}")
-    layer = network.layers[0]
-    bias = torch.zeros_like(layer.weight[..., 0]) if layer.bias is None else layer.bias
-    return LinearHyperplanes(layer.weight.detach(), bias.detach())
+    weight, bias = effective_layers(network)[0]
+    return LinearHyperplanes(weight.detach(), bias.detach())

@@ -15,12 +15,18 @@ from torch import Generator, Tensor
 
 from tsl.errors import InputError
 from tsl.networks.mlp import MLP
+from tsl.replicates import per_replicate
 
+POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
+STD = "model.init_args.student_initialization.init_args.std"
 SEPARABLE_VALUES = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Initialization(ABC):
-    """Fills the parameters of a network in place; BatchNorm starts with scale 1, shift 0 and no statistics."""
+    """Fills the parameters of a network in place.
+
+    Those of tsl start BatchNorm with scale 1, shift 0 and no statistics, unless they say otherwise.
+    """
 
     @abstractmethod
     def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
@@ -42,7 +48,7 @@ class SeparableInitialization(Initialization):
     constant. (REFERENCE: two-layer experiments of the paper's released code.)
 
     Args:
-        polarity: The exponent p, or one for each replicate.
+        polarity: The exponent p, or a list of them that repeats along the replicates.
         bias: Value of every bias.
     """
 
@@ -53,7 +59,7 @@ class SeparableInitialization(Initialization):
     @torch.no_grad()
     def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
         """Initialize `network`; see the class."""
-        polarity = per_replicate(self.polarity, len(generators), "teacher_initialization.init_args.polarity")
+        polarity = torch.tensor(per_replicate(self.polarity, len(generators), POLARITY), dtype=torch.float64)
         for layer in network.layers:
             _, out_features, in_features = layer.weight.shape
             if layer is network.layers[-1]:
@@ -72,7 +78,7 @@ class GaussianInitialization(Initialization):
     """Independent N(0, std²) weights and zero biases: the paper's two-layer student at std 0.005.
 
     Args:
-        std: Standard deviation of every weight, or one for each replicate.
+        std: Standard deviation of every weight, or a list of them that repeats along the replicates.
     """
 
     def __init__(self, std: PositiveFloat | list[PositiveFloat] = 0.005) -> None:
@@ -81,7 +87,7 @@ class GaussianInitialization(Initialization):
     @torch.no_grad()
     def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
         """Initialize `network`; see the class."""
-        std = per_replicate(self.std, len(generators), "student_initialization.init_args.std")
+        std = torch.tensor(per_replicate(self.std, len(generators), STD), dtype=torch.float64)
         for layer in network.layers:
             shape = layer.weight.shape[1:]
             normal = [torch.randn(shape, generator=g, dtype=torch.float64, device="cpu") for g in generators]
@@ -190,18 +196,3 @@ def reset_norms(network: MLP) -> None:
     """Bring every BatchNorm of a network back to its start."""
     for norm in network.norms:
         norm.reset()
-
-
-def per_replicate(value: float | Sequence[float], replicates: int, key: str) -> Tensor:
-    """One number for each replicate, `[R]` float64, from one number for all or a list.
-
-    Raises:
-        InputError: If a list has another length than there are replicates.
-    """
-    if isinstance(value, Sequence) and len(value) != replicates:
-        raise InputError(
-            f"model.init_args.{key} lists {len(value)} values for {replicates} replicates: give one number, "
-            "or one for each replicate"
-        )
-    values = torch.as_tensor(value, dtype=torch.float64, device="cpu")
-    return values.expand(replicates)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import torch
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
@@ -65,7 +65,7 @@ class MLP(nn.Module):
         widths: Nodes of each hidden layer, from the input upward.
         output_dim: Number of outputs.
         bias: Whether every layer has a bias.
-        negative_slope: Slope of the activation below zero: 0 is ReLU, more is leaky ReLU.
+        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU.
         batch_norm: Whether every hidden layer has a BatchNorm, before or after its activation.
         batch_norm_affine: Whether each has a trained scale and shift.
         dropout: Probability, below 1, with which a hidden node's output is 0 for a training sample; the others are
@@ -85,7 +85,7 @@ class MLP(nn.Module):
         widths: list[PositiveInt],
         output_dim: PositiveInt,
         bias: bool = True,
-        negative_slope: NonNegativeFloat = 0.0,
+        negative_slope: ClosedUnitInterval = 0.0,
         batch_norm: Literal["before", "after"] | None = None,
         batch_norm_affine: bool = True,
         dropout: ClosedUnitInterval = 0.0,

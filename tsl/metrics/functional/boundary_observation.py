@@ -65,8 +65,8 @@ def _activity_counts(blocks: Sequence[Block]) -> list[Tensor]:
     """Both counts, one below the other, by one product of float32 masks, exact for a block."""
     counts: list[Tensor] = []
     for t, s in blocks:
-        active_t = torch.nn.functional.pad((t > 0).float(), (0, 1), value=1)
-        block = (active_t.mT @ (s > 0).float()).long()
+        active_t, active_s = (values.sign().clamp_(min=0).float() for values in (t, s))  # faster than comparing
+        block = (torch.nn.functional.pad(active_t, (0, 1), value=1).mT @ active_s).long()
         counts = [counts[0].add_(block)] if counts else [block]
     return counts
 
