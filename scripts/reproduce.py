@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tsl.budget import budget_epochs
 from tsl.errors import InputError
-from tsl.figures import convergence, l_shape, sample_size, success_rate, trajectories
+from tsl.figures import alignment, convergence, l_shape, sample_size, success_rate, trajectories
 from tsl.figures.__main__ import save
 from tsl.figures.runs import MULTIPLIER, POLARITY, load_run
 from tsl.records import read_table
@@ -35,6 +36,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 AXES: dict[str, tuple[str, ...]] = {
     "multiplier": (MULTIPLIER,),
     "polarity": (POLARITY,),
+    "train_size": ("data.init_args.train_size",),
     "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
 }
 """The settings that each axis stands for; the values of any other name configs, `configs/<runs>/<value>.yaml`."""
@@ -66,6 +68,12 @@ def mean_correlation(run: Path) -> dict[str, str]:
     return {"rho_mean at the end": _mean_and_std(last_epoch(read_table(run, "layers"))["rho_mean"])}
 
 
+def layer_correlations(run: Path) -> dict[str, str]:
+    """E6, E7 and E10: the evaluation loss at the end, and ρ_mean of each layer."""
+    by_layer = last_epoch(read_table(run, "layers")).groupby("layer")["rho_mean"].mean()
+    return final_loss(run) | {"rho_mean of layers 1, 2, … at the end": " ".join(f"{rho:.3f}" for rho in by_layer)}
+
+
 def few_and_many_samples(run: Path) -> dict[str, str]:
     """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
     of_layers = sample_size.outcomes([load_run(run, sample_size.TABLE)])
@@ -94,6 +102,7 @@ class Experiment:
         axes: The values of each axis; the cells are all their combinations.
         quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
         base: The config that the experiment's is laid over.
+        options: What the figure is drawn with besides the runs.
     """
 
     runs: str
@@ -102,6 +111,7 @@ class Experiment:
     axes: Axes
     quick: Axes = field(default_factory=dict)
     base: str = "two_layer"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 WIDTHS = (1, 2, 5, 10)
@@ -109,6 +119,10 @@ FEWER: Axes = {"polarity": (1, 2), "multiplier": (1, 2, 5)}
 E1_AXES: Axes = {"polarity": (0, 1, 2), "multiplier": WIDTHS}
 E2_AXES: Axes = {"polarity": (0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
 E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
+E6_AXES: Axes = {"train_size": (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000), "multiplier": (2, 5)}
+E6_QUICK: Axes = {"train_size": (500, 2_000, 10_000, 100_000), "multiplier": (2,)}
+E7_AXES: tuple[Axes, Axes] = ({"multiplier": (10,)}, {"multiplier": (5,)})
+VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
 
 
 def on_inputs(distribution: str) -> Experiment:
@@ -129,6 +143,9 @@ EXPERIMENTS = {
     "E5": on_inputs("gaussian"),
     "E5-student_t": on_inputs("student_t"),
     "E5-low_dimensional": on_inputs("low_dimensional"),
+    "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
+    "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
+    "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
 }
 
 
@@ -190,7 +207,11 @@ def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: S
         arguments = [*common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
         arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
         path = root / scale / experiment.runs / cell_name(cell)
-        runs.append(CellRun(cell, path, arguments, settings[configs] | varied))
+        of_cell = settings[configs] | varied
+        if of_cell["total_samples"] is not None:
+            data = {key.removeprefix("data.init_args."): value for key, value in of_cell.items()}
+            of_cell["trainer.max_epochs"] = budget_epochs(of_cell["total_samples"], data)
+        runs.append(CellRun(cell, path, arguments, of_cell))
     check_settings(runs, {config for configs in settings for config in configs})
     return runs
 
@@ -235,7 +256,9 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
     failed = train_all(runs, console)
     drawn = [run for run in runs if run.complete]
     if drawn:
-        figure = experiment.figure.draw([load_run(run.path, experiment.figure.TABLE) for run in drawn])
+        figure = experiment.figure.draw(
+            [load_run(run.path, experiment.figure.TABLE) for run in drawn], **experiment.options
+        )
         out = asked.out or asked.root / asked.scale
         for suffix in ("pdf", "png"):
             save(figure, out / f"{asked.experiment}.{suffix}")

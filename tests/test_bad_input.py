@@ -13,6 +13,8 @@ from tsl.records import read_table
 
 MODEL, DATA = "--model.init_args", "--data.init_args"
 
+NO_EPOCHS = ["--trainer.max_epochs", "null"]
+
 
 @pytest.fixture
 def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
@@ -47,6 +49,14 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         ([f"{MODEL}.teacher_initialization.init_args.polarity", "[1, 2, 3]"], ["polarity lists 3 values for 2"]),
         ([f"{MODEL}.trained_layers", "[3]"], ["model.init_args.trained_layers = [3]"]),
         (["--trainer.gradient_clip_val", "1"], ["gradient clipping"]),
+        (
+            [f"{MODEL}.lr_scheduler", "{class_path: tsl.modules.Milestones, init_args: {milestones: {5: .2, 0: .1}}}"],
+            ["lr_scheduler.init_args.milestones = {5: 0.2, 0: 0.1}", "ascending order from 0"],
+        ),
+        (["--total_samples", "90", *NO_EPOCHS], ["total_samples = 90 is no multiple of the 40 samples", "80 or 120"]),
+        (["--total_samples", "7", *NO_EPOCHS], ["choose 40"]),
+        (["--total_samples", "40"], ["total_samples = 40 means 1 epochs, but trainer.max_epochs = 2", "null"]),
+        ([f"{MODEL}.student_widths", "[8, 8]"], ["student_widths = [8, 8] has 2 hidden layers, the teacher 1"]),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(

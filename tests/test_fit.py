@@ -3,12 +3,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
 
 from tsl.fit import main
+from tsl.load_run import load_run
 from tsl.records import COLUMNS, read_table
 
 ROOT = Path(__file__).parents[1]
@@ -143,3 +145,76 @@ def test_the_command_works_as_a_module(tmp_path: Path) -> None:
 def test_training_without_evaluation(tsl_fit: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     root = tsl_fit("--trainer.limit_val_batches", "0")
     assert f"run written to {root / 'tiny/version_0'}" in capsys.readouterr().out.replace("\n", "")
+
+
+MILESTONES = "{class_path: tsl.modules.Milestones, init_args: {milestones: {0: 0.05, 3: 0.01}}}"
+MOMENTUM = "{class_path: torch.optim.SGD, init_args: {lr: 1, momentum: 0.9, weight_decay: 0.001}}"
+
+
+@pytest.mark.parametrize(
+    ("loss", "named"),
+    [
+        ("tsl.modules.mse", "tsl.modules.mse"),
+        ("tsl.modules.cross_entropy", "tsl.modules.cross_entropy"),
+        ("{class_path: tsl.modules.KL, init_args: {temperature: 4}}", {"temperature": 4}),
+    ],
+)
+def test_losses_are_named_by_function_or_by_class(tsl_fit: Callable[..., Path], loss: str, named: object) -> None:
+    run = tsl_fit("--model.init_args.loss", loss, "--trainer.max_epochs", "1") / "tiny/version_0"
+    saved = yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"]["loss"]
+    assert (saved["init_args"] if isinstance(saved, dict) else saved) == named
+    module, data, _ = load_run(run)
+    (inputs,) = data.val_dataloader()[0]
+    with torch.no_grad():
+        student, teacher = module.student(inputs), module.teacher(inputs)
+    expected = {
+        "tsl.modules.mse": lambda: (student - teacher).square().mean(dim=(1, 2)),
+        "tsl.modules.cross_entropy": lambda: torch.stack(
+            [torch.nn.functional.cross_entropy(student[r], teacher[r].argmax(dim=-1)) for r in range(2)]
+        ),
+    }.get(
+        str(named),
+        lambda: (
+            16
+            * torch.nn.functional.kl_div(
+                (student / 4).log_softmax(dim=-1), (teacher / 4).softmax(dim=-1), reduction="none"
+            )
+            .sum(dim=-1)
+            .mean(dim=-1)
+        ),
+    )()
+    recorded = read_table(run, "losses").query("epoch == 1")
+    np.testing.assert_allclose(recorded["val_loss"], expected, rtol=1e-9)
+    np.testing.assert_allclose(recorded["val_mse"], (student - teacher).square().mean(dim=(1, 2)), rtol=1e-9)
+
+
+def test_resuming_with_milestones_and_momentum_is_exact(tsl_fit: Callable[..., Path]) -> None:
+    settings = ("--model.init_args.lr_scheduler", MILESTONES, "--model.init_args.optimizer", MOMENTUM)
+    root = tsl_fit(*settings, "--trainer.max_epochs", "5", "--version", "whole")
+    tsl_fit(*settings, "--trainer.max_epochs", "2", "--version", "stopped")
+    main(["--config", str(root / "tiny/stopped/config.yaml"), "--trainer.max_epochs", "5", "--ckpt_path", "last"])
+    for name, tensor in weights(root / "tiny/whole").items():
+        assert torch.equal(tensor, weights(root / "tiny/stopped")[name])
+    assert_same_records(root / "tiny/whole", root / "tiny/stopped")
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs"),
+    [
+        (["--total_samples", "120"], 3),  # 8 steps of 5 inputs
+        (["--total_samples", "1_80", "--data.init_args.steps_per_epoch", "null"], 3),  # 60 inputs
+    ],
+)
+def test_a_budget_of_samples_sets_the_epochs(tsl_fit: Callable[..., Path], settings: list[str], epochs: int) -> None:
+    run = tsl_fit(*settings, "--trainer.max_epochs", "null") / "tiny/version_0"
+    assert read_table(run, "losses")["epoch"].max() == epochs
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == epochs
+    main(["--config", str(run / "config.yaml"), "--experiment", "again"])  # which says both, and they agree
+    assert_same_records(run, run.parents[1] / "again/version_0")
+
+
+def test_a_longer_budget_goes_on_with_the_same_run(tsl_fit: Callable[..., Path]) -> None:
+    root = tsl_fit("--total_samples", "80", "--trainer.max_epochs", "null")
+    tsl_fit("--total_samples", "160", "--trainer.max_epochs", "null", "--ckpt_path", "last")
+    assert list(read_table(root / "tiny/version_0", "losses")["epoch"].unique()) == [0, 1, 2, 3, 4]

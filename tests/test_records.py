@@ -29,6 +29,9 @@ def test_columns_are_those_of_the_design():
         "layers": [*where, "rho_mean", "recovered_fraction_0.95"],
         "losses": ["epoch", "replicate", "train_loss", "val_loss", "val_mse", "gradient_sup_norm"],
         "pairs": [*where, "teacher_node", "student_node", "correlation"],
+        "gradients": ["epoch", "replicate", "layer", "rms", "max"],
+        "activity": ["epoch", "replicate", "layer", "node", "active_fraction"],
+        "mean_matrices": [*where, "matrix", "row", "column", "value"],
         "certificate": [
             *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
             *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),

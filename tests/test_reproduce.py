@@ -69,7 +69,19 @@ def test_the_cells_are_the_combinations_of_the_axes(script: ModuleType) -> None:
         name: np.prod([len(values) for values in script.chosen_axes(experiment, "paper", []).values()])
         for name, experiment in script.EXPERIMENTS.items()
     }
-    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, "E5": 12, "E5-student_t": 12, "E5-low_dimensional": 12}
+    e5 = {"E5": 12, "E5-student_t": 12, "E5-low_dimensional": 12}
+    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, **e5, "E6": 14, "E7": 1, "E10": 9}
+
+
+def test_a_budget_in_samples_gives_every_cell_its_epochs(script: ModuleType, tmp_path: Path) -> None:
+    e6 = script.EXPERIMENTS["E6"]
+    axes = script.chosen_axes(e6, "paper", ["train_size=5000,2000000", "multiplier=2"])
+    runs = script.plan(e6, "paper", axes, tmp_path, [])
+    assert [run.epochs for run in runs] == [4000, 10]
+    assert [run.arguments[run.arguments.index("--data.init_args.train_size") + 1] for run in runs] == [
+        "5000",
+        "2000000",
+    ]
 
 
 def test_where_restricts_the_axes(script: ModuleType) -> None:

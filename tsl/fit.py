@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -18,6 +19,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from tsl.budget import budget_epochs
 from tsl.callbacks import SpecializationRecords
 from tsl.errors import InputError
 from tsl.run_directory import (
@@ -64,6 +66,12 @@ class TeacherStudentCLI(LightningCLI):
             default=1,
             help="independent experiments trained at once; replicate r has the seed seed_everything + r",
         )
+        parser.add_argument(
+            "--total_samples",
+            type=PositiveInt | None,
+            help="training samples that each student sees over the whole run, instead of trainer.max_epochs, which it "
+            "sets: a whole number of epochs",
+        )
         for group in ("model", "data"):
             parser.link_arguments("replicates", f"{group}.init_args.replicates")
             parser.link_arguments("seed_everything", f"{group}.init_args.seed", compute_fn=fixed_seed)
@@ -81,8 +89,10 @@ class TeacherStudentCLI(LightningCLI):
         """Take no settings from a checkpoint: the config says them all, and Lightning would let the checkpoint win."""
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run directory, and check that a run which goes on is the same run."""
+        """Settle the run directory and the number of epochs, and check that a run which goes on is the same run."""
         config = self.config[self.subcommand]
+        if config.total_samples is not None:
+            config.trainer.max_epochs = self._epochs_of_budget(config)
         root = Path(config.trainer.default_root_dir)
         run = None
         if config.ckpt_path is not None:
@@ -104,6 +114,16 @@ class TeacherStudentCLI(LightningCLI):
                 f"{root / config.experiment / config.version} already holds a run: choose another --version, leave it "
                 "out, or resume that run with --ckpt_path last"
             )
+
+    @staticmethod
+    def _epochs_of_budget(config: Namespace) -> int:
+        epochs = budget_epochs(config.total_samples, config.data.get("init_args") or {})
+        if config.trainer.max_epochs not in (None, epochs):
+            raise InputError(
+                f"total_samples = {config.total_samples} means {epochs} epochs, but trainer.max_epochs = "
+                f"{config.trainer.max_epochs}: set one of them to null"
+            )
+        return epochs
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off."""

@@ -64,6 +64,7 @@ def load_run(run: Path | str) -> LoadedRun:
     except Exception as error:  # torch names no classes of its own for a file it cannot read
         raise InputError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     module, data = _instantiate(Path(run), config)
+    module.condition_teacher = False  # the checkpoint's teacher is conditioned
     module.configure_model()
     module.to(dtype=next(iter(weights.values())).dtype)
     try:

@@ -2,7 +2,8 @@
 
 One file per table and evaluation epoch, so `pandas.read_parquet(run / "records" / "losses")` reads a whole table too.
 Epoch 0 is before training. Layers and nodes count from 1, replicates from 0 (replicate r has seed
-`seed_everything + r`), and `split` is "val" or "train".
+`seed_everything + r`), and `split` is "val" or "train". Pruned teacher nodes, without a weight to the layer above, have
+no rows.
 """
 
 import os
@@ -32,6 +33,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "layers": ("epoch", "split", "replicate", "layer", "rho_mean", "recovered_fraction_0.95"),
     "losses": ("epoch", "replicate", "train_loss", "val_loss", "val_mse", "gradient_sup_norm"),
     "pairs": ("epoch", "split", "replicate", "layer", "teacher_node", "student_node", "correlation"),
+    "gradients": ("epoch", "replicate", "layer", "rms", "max"),
+    "activity": ("epoch", "replicate", "layer", "node", "active_fraction"),
+    "mean_matrices": ("epoch", "split", "replicate", "layer", "matrix", "row", "column", "value"),
     "certificate": (
         *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
         *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),
@@ -47,10 +51,24 @@ MORE_COLUMNS = {
 """Names a table's further columns may have: other thresholds, measures of a whole layer (cka, rho_mean_null), and the
 training inputs of a replicate before and after augmentation."""
 
-KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node")
+KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node", "matrix", "row", "column")
 """The columns that say which row it is; a table is sorted by those it has."""
 
-FROM_ONE = ("layer", "node", "teacher_node", "student_node", "best_student", "best_teacher", "best_aligned_student")
+ALWAYS = "it stopped before its first evaluation, or ran without tsl.callbacks.SpecializationRecords: run it again"
+ON_REQUEST = {
+    "certificate": "run it again with tsl.callbacks.CertificateRecords under trainer.callbacks (see "
+    "configs/certificate.yaml)",
+    "pairs": "run it again with `--records.pairs true` (`pairs: true` of tsl.callbacks.SpecializationRecords)",
+    "mean_matrices": "run it again with `--records.mean_matrices true` (`mean_matrices: true` of "
+    "tsl.callbacks.SpecializationRecords)",
+    "activity": "its teacher was not conditioned (`--model.init_args.condition_teacher true`)",
+}
+"""Why a run may lack a table, and the remedy."""
+
+FROM_ONE = (
+    *("layer", "node", "teacher_node", "student_node", "best_student", "best_teacher", "best_aligned_student"),
+    *("row", "column"),
+)
 
 
 class DamagedRecordsError(InputError):
@@ -118,14 +136,7 @@ def read_table(run_dir: Path | str, table: str) -> pd.DataFrame:
     _check_run(run_dir)
     paths = sorted(directory.glob("epoch_*.parquet"))
     if not paths:
-        callback = "tsl.callbacks.SpecializationRecords"
-        cause = f"it stopped before its first evaluation, or ran without {callback}: run it again"
-        if table == "certificate":
-            callback = "tsl.callbacks.CertificateRecords"
-            cause = f"run it again with {callback} under trainer.callbacks (see configs/certificate.yaml)"
-        if table == "pairs":
-            cause = f"run it again with `--records.pairs true` (`pairs: true` of {callback})"
-        raise InputError(f"{run_dir} has no records of {table!r}; {cause}")
+        raise InputError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
     frame = pd.concat([_read_file(path, table) for path in paths], ignore_index=True)
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
 

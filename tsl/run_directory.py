@@ -15,7 +15,7 @@ from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from tsl.errors import InputError
 
 # What may differ when a run goes on: how long, where and how watched, but not what it computes.
-MAY_CHANGE = ("trainer", "checkpoint", "records", "ckpt_path", "weights_only", "version")
+MAY_CHANGE = ("trainer", "total_samples", "checkpoint", "records", "ckpt_path", "weights_only", "version")
 MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches")
 
 
@@ -151,5 +151,5 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value
+            flat[f"{prefix}{key}"] = value  # keys may be numbers, such as milestones
     return flat

@@ -85,7 +85,7 @@ class CellRun:
 
 def in_words(value: float | str) -> str:
     """A value of an axis as it stands in names, tables and arguments."""
-    return value if isinstance(value, str) else f"{value:g}"
+    return value if isinstance(value, str) else f"{value:.10g}"  # 2000000, not 2e+06, which is no number of inputs
 
 
 def cell_name(cell: Mapping[str, float | str]) -> str:

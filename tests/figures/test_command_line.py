@@ -19,7 +19,8 @@ def run(make_run: MakeRun) -> Path:
 @pytest.mark.parametrize(
     ("name", "options", "suffix", "start"),
     [
-        ("l-shape", ["--epoch", "2"], ".pdf", b"%PDF"),
+        ("l-shape", ["--epochs", "2", "5"], ".pdf", b"%PDF"),
+        ("best-correlation", [], ".pdf", b"%PDF"),
         ("success-rate", ["--early-epoch", "1"], ".png", b"\x89PNG"),
         ("convergence", [], ".SVG", b"<?xml"),
         ("trajectories", ["--replicates", "0", "2"], ".png", b"\x89PNG"),

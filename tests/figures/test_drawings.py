@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures import convergence, l_shape, success_rate, trajectories
+from tsl.figures import best_correlation, convergence, l_shape, success_rate, trajectories
 from tsl.figures.runs import Run, load_run
 from tsl.figures.style import LINE_STYLES, MARKERS, PALETTE, curve_style
 from tsl.records import read_table
@@ -135,7 +135,7 @@ def test_l_shape_has_a_point_for_each_student_node(grid_of_runs: list[Path]):
 
 def test_l_shape_of_evaluation_inputs_where_a_run_lacks_training_ones(make_run: MakeRun):
     paths = [make_run("both", splits=("val", "train")), make_run("val", multiplier=1)]
-    figure = l_shape.draw(loaded(paths, "student_nodes"), epoch=3)
+    figure = l_shape.draw(loaded(paths, "student_nodes"), epochs=[3])
     assert "evaluation inputs" in figure.axes[1].get_xlabel()
     points = read_table(paths[0], "student_nodes").query("split == 'val' and epoch == 3")
     offsets = figure.axes[1].collections[0].get_offsets()
@@ -152,9 +152,51 @@ def test_l_shape_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
 
 def test_l_shape_at_an_epoch_that_was_not_recorded(make_run: MakeRun):
     paths = [make_run("whole"), make_run("sparse", multiplier=1, epochs=[0, 6])]
-    assert "runs/sparse: epoch 3 is not in" in notes(l_shape.draw(loaded(paths, "student_nodes"), epoch=3))
+    assert "runs/sparse: epoch 3 is not in" in notes(l_shape.draw(loaded(paths, "student_nodes"), epochs=[3]))
     with pytest.raises(InputError, match=r"no run has records of epoch 9; recorded are \[0, 1, 2, 3, 4, 5, 6\]"):
-        l_shape.draw(loaded(paths, "student_nodes"), epoch=9)
+        l_shape.draw(loaded(paths, "student_nodes"), epochs=[9])
+
+
+def test_l_shape_of_several_epochs_has_a_row_per_layer_and_a_column_per_epoch(make_run: MakeRun):
+    path = make_run(layers=2)
+    figure = l_shape.draw(loaded([path], "student_nodes"), epochs=[5, 0, 6])
+    assert titles(figure) == ["epoch 5", "epoch 0", "epoch 6", "", "", ""]
+    assert [panel.get_ylabel().split("\n")[:2] for panel in figure.axes[::3]] == [
+        ["2×", f"$p = 1$, layer {layer}"] for layer in (1, 2)
+    ]
+    table = read_table(path, "student_nodes")
+    for layer in (1, 2):
+        for column, epoch in enumerate((5, 0, 6)):
+            points = table.query(f"epoch == {epoch} and layer == {layer}")
+            offsets = figure.axes[3 * (layer - 1) + column].collections[0].get_offsets()
+            np.testing.assert_array_equal(offsets, points[["best_correlation", "strength"]])
+            low, high = figure.axes[3 * (layer - 1) + column].get_ylim()
+            assert low == 0
+            assert high > points["strength"].max()
+
+
+def test_l_shape_of_all_recorded_epochs(make_run: MakeRun):
+    figure = l_shape.draw(loaded([make_run(epochs=[0, 2, 6])], "student_nodes"), epochs=[])
+    assert titles(figure) == ["epoch 0", "epoch 2", "epoch 6"]
+
+
+def test_best_correlation_draws_mean_least_and_largest_over_nodes_and_seeds(make_run: MakeRun):
+    paths = [make_run("one", multiplier=1, splits=("val", "train")), make_run("two", splits=("val", "train"))]
+    figure = best_correlation.draw(loaded(paths, "teacher_nodes"))
+    table = read_table(paths[1], "teacher_nodes").query("split == 'val'")
+    by_epoch = [rows["best_correlation"].to_numpy() for _, rows in table.groupby("epoch")]
+    ((x, y),) = lines(figure.axes[0], "2×")
+    assert x == list(range(7))
+    np.testing.assert_allclose(y, [values.mean() for values in by_epoch])
+    band = figure.axes[0].collections[1].get_paths()[0].vertices
+    at_four = band[band[:, 0] == 4][:, 1]
+    np.testing.assert_allclose([at_four.min(), at_four.max()], [by_epoch[4].min(), by_epoch[4].max()])
+    assert "3 seeds" in notes(figure)
+
+
+def test_best_correlation_has_a_panel_per_layer(make_run: MakeRun):
+    figure = best_correlation.draw(loaded([make_run(layers=3)], "teacher_nodes"))
+    assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3)]
 
 
 def test_l_shape_clips_no_point(make_run: MakeRun):

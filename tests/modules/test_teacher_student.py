@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.optim import SGD
+from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from tests.conftest import OUTPUTS, make_data, make_module
@@ -64,9 +64,19 @@ def test_one_step_of_sgd_equals_the_closed_form(fit: Any) -> None:
             np.testing.assert_allclose(after[r], before[r].numpy() - 0.01 * gradient, rtol=0, atol=1e-12)
 
 
-def test_replicate_r_among_many_trains_as_the_replicate_alone(fit: Any) -> None:
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(SGD, lr=0.01),
+        partial(SGD, lr=0.01, momentum=0.9, weight_decay=0.01),
+        partial(Adam, lr=0.003),
+        partial(AdamW, lr=0.003, weight_decay=0.1),
+    ],
+    ids=["SGD", "momentum", "Adam", "AdamW"],
+)
+def test_replicate_r_among_many_trains_as_the_replicate_alone(fit: Any, optimizer: Any) -> None:
     def trained(replicates: int, seed: int) -> list[torch.Tensor]:
-        module = make_module(replicates=replicates, seed=seed)
+        module = make_module(replicates=replicates, seed=seed, optimizer=optimizer)
         fit(module, make_data(replicates=replicates, seed=seed, steps_per_epoch=50))
         return weights(module)
 

@@ -2,7 +2,6 @@
 
 import pandas as pd
 import pytorch_lightning as pl
-import torch
 from jsonargparse.typing import PositiveFloat
 from torch import Tensor, nn
 
@@ -13,7 +12,7 @@ from tsl.metrics.replicates import ReplicateMaximum
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
-from tsl.networks import MLP
+from tsl.networks import MLP, effective_layers
 from tsl.records import write_table
 from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate
 from tsl.theory.gradient_rule import backpropagated_error, gate
@@ -42,7 +41,7 @@ class CertificateMeasures(nn.Module):
         self.observation.update(observed.teacher.post[0], observed.student.post[0])
         gates = [gate(pre, student.negative_slope) for pre in observed.student.pre]
         error = observed.teacher.output - observed.student.output
-        g = backpropagated_error([layer.weight for layer in student.layers], gates, error)
+        g = backpropagated_error([weight for weight, _ in effective_layers(student)], gates, error)
         self.gradient_sup_norm.update(g.abs().amax(dim=(1, 2)))
 
     def certificate(self, module: TeacherStudent, c: float, bias_scale: float) -> Certificate:
@@ -126,10 +125,9 @@ def certificate_frame(result: Certificate, epoch: int) -> pd.DataFrame:
 
 
 def two_layer_weights(network: MLP) -> TwoLayerWeights:
-    """The weights of a two-layer network that the certificate is about; biases are 0 where it has none."""
-    hidden, output = network.layers
-    bias = torch.zeros_like(hidden.weight[..., 0]) if hidden.bias is None else hidden.bias
-    return TwoLayerWeights(hidden.weight, bias, output.weight)
+    """The weights of a two-layer network that the certificate is about, BatchNorm folded in; no bias is one of 0."""
+    (weight, bias), (fan_out, _) = effective_layers(network)
+    return TwoLayerWeights(weight, bias, fan_out)
 
 
 def check_two_layers(teacher: MLP) -> None:

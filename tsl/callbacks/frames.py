@@ -10,6 +10,7 @@ import pandas as pd
 
 
 def layer_frames(
+    active: np.ndarray,
     correlation: np.ndarray,
     null_correlation: np.ndarray,
     observation: np.ndarray,
@@ -20,7 +21,10 @@ def layer_frames(
 ) -> dict[str, pd.DataFrame]:
     """The rows of the tables teacher_nodes, student_nodes and layers for one layer.
 
+    A pruned teacher node counts nowhere: it has no row, matches no student node and is no part of a mean.
+
     Args:
+        active: Which teacher nodes were not pruned, bool, `[R, m]`.
         correlation: ρ_jk, `[R, m, n]`.
         null_correlation: ρ_jk of the teacher on shuffled inputs, `[R, m, n]`.
         observation: O_jk, `[R, m, n]`.
@@ -30,6 +34,7 @@ def layer_frames(
         thresholds: Correlations above which a teacher node counts as recovered.
     """
     best = correlation.max(axis=-1)
+    of_active = np.where(active[..., None], correlation, -np.inf)
     teacher_nodes = {
         "best_correlation": best,
         "best_student": correlation.argmax(axis=-1) + 1,
@@ -39,18 +44,18 @@ def layer_frames(
         "strength": teacher_strength,
     }
     student_nodes = {
-        "best_correlation": correlation.max(axis=-2),
-        "best_teacher": correlation.argmax(axis=-2) + 1,
+        "best_correlation": of_active.max(axis=-2),
+        "best_teacher": of_active.argmax(axis=-2) + 1,
         "strength": student_strength,
     }
     layers = {
-        "rho_mean": best.mean(axis=-1),
-        "rho_mean_null": null_correlation.max(axis=-1).mean(axis=-1),
-        "recovered_fraction_0.95": (best > 0.95).mean(axis=-1),
+        "rho_mean": best.mean(axis=-1, where=active),
+        "rho_mean_null": null_correlation.max(axis=-1).mean(axis=-1, where=active),
+        "recovered_fraction_0.95": (best > 0.95).mean(axis=-1, where=active),
         **alignments,
     }
     return {
-        "teacher_nodes": tidy(teacher_nodes, ("replicate", "node")),
+        "teacher_nodes": tidy(teacher_nodes, ("replicate", "node"))[active.ravel()],
         "student_nodes": tidy(student_nodes, ("replicate", "node")),
         "layers": tidy(layers, ("replicate",)),
     }

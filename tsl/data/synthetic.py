@@ -138,6 +138,14 @@ class SyntheticDataModule(pl.LightningDataModule):
             self._train_samples = self._augmented(self._train_inputs)
         return self._train_samples
 
+    def conditioning_inputs(self) -> Tensor:
+        """The inputs that teachers are conditioned on, `[R, N, dim]`: training inputs, before any augmentation.
+
+        As many as the replicate with the fewest has, and at most 100,000: these tell a node's median to within 0.2 % of
+        the inputs, and more would only take memory.
+        """
+        return self._train_inputs[:, : min(*self.train_sizes, 100_000)]
+
     def _draw_train_inputs(self, epoch: int) -> None:
         self._train_inputs = self._draw(self.distribution, "train_inputs", self.train_sizes, epoch)
         self._train_samples = None

@@ -9,7 +9,16 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures import alignment, certificate, convergence, l_shape, sample_size, success_rate, trajectories
+from tsl.figures import (
+    alignment,
+    best_correlation,
+    certificate,
+    convergence,
+    l_shape,
+    sample_size,
+    success_rate,
+    trajectories,
+)
 from tsl.figures.runs import Run, load_run, other_differences
 from tsl.figures.style import PRINT
 from tsl.records import DamagedRecordsError, written_whole
@@ -57,12 +66,15 @@ def _parser() -> argparse.ArgumentParser:
         usage = f"%(prog)s RUN [RUN ...] --out FILE{options}"
         return figures.add_parser(name, parents=[common], help=help_line, description=help_line, usage=usage)
 
-    one = add("l-shape", "fan-out strength of student nodes against their best correlation (E1)", " [--epoch N]")
-    one.add_argument("--epoch", type=int, metavar="N", help="epoch to draw (default: each run's last)")
+    one = add("l-shape", "strength of student nodes against their best correlation (E1, E7)", " [--epochs [N ...]]")
+    one.add_argument(
+        "--epochs", type=int, nargs="*", metavar="N", help="epochs to draw, all if none is named (default: the last)"
+    )
     two = add("success-rate", "how often each teacher node is recovered (E2)", " [--early-epoch N]")
     two.add_argument("--early-epoch", type=int, default=5, metavar="N", help="epoch drawn dotted (default: 5)")
     add("certificate", "ε granted by the theorem against ε reached, over training (tsl.callbacks.CertificateRecords)")
     add("sample-size", "losses and correlation of each layer against the number of training samples (E5, E6)")
+    add("best-correlation", "best correlation of teacher nodes per epoch (E9)")
     add("convergence", "evaluation loss per epoch (E3)")
     add("alignment", "alignment of whole layers per epoch, beside its null levels")
     four = add("trajectories", "correlation of node pairs per epoch (E4)", " [--replicates R [R ...]]")
@@ -74,9 +86,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _draw(asked: argparse.Namespace) -> Figure:
     if asked.figure == "l-shape":
-        return l_shape.draw(_load(asked.runs, l_shape.TABLE), asked.epoch)
+        return l_shape.draw(_load(asked.runs, l_shape.TABLE), asked.epochs)
     if asked.figure == "success-rate":
         return success_rate.draw(_load(asked.runs, success_rate.TABLE), asked.early_epoch)
+    if asked.figure == "best-correlation":
+        return best_correlation.draw(_load(asked.runs, best_correlation.TABLE))
     if asked.figure == "certificate":
         return certificate.draw(_load(asked.runs, certificate.TABLE))
     if asked.figure == "sample-size":

@@ -1,8 +1,11 @@
-"""E1: fan-out strength of each student node against its best correlation; the "L" of over-realized students."""
+"""E1 and E7: strength of each student node against its best correlation; the "L" of over-realized students."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
@@ -13,54 +16,75 @@ TABLE = "student_nodes"
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], epoch: int | None = None) -> Figure:
-    """A point for every student node and seed; a row of panels per multiplier, a column per polarity and layer.
+def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
+    """A point for every student node and seed.
+
+    Of one epoch, a row of panels per multiplier and a column per polarity and layer; of several, a row per multiplier,
+    polarity and layer, and a column per epoch.
 
     Args:
         runs: Runs with the table `student_nodes`. Correlations on training inputs are drawn if all runs have them.
-        epoch: The epoch drawn; each run's last one if None.
+        epochs: The epochs drawn; each run's last one if None, all that are recorded if empty.
 
     Returns:
-        The figure. A note names the runs whose records lack the epoch.
+        The figure. A note names the runs whose records lack an epoch.
 
     Raises:
-        InputError: If no run has the epoch.
+        InputError: If no run has one of the epochs.
     """
     frame = collect(runs)
     in_training = frame[frame["split"] == "train"]
     on_training_inputs = in_training["run"].nunique() == len(runs)
     frame = in_training if on_training_inputs else frame[frame["split"] == "val"]
     notes = [f"a colour for each of {seeds_in_words(frame)}", *unfinished(runs)]
-    columns = [key for key, _ in frame.groupby(["polarity", "layer"], dropna=False)]
-    several_layers = frame["layer"].nunique() > 1
-    if epoch is None:
+    recorded = sorted(frame["epoch"].unique().tolist())
+    epochs = recorded if epochs is not None and not epochs else epochs
+    for epoch in epochs or []:
+        notes += missing_epoch(runs, epoch)
+        if epoch not in recorded:
+            raise InputError(f"no run has records of epoch {epoch}; recorded are {recorded}")
+    if epochs is None:
         frame = frame[frame["epoch"] == frame.groupby("run")["epoch"].transform("max")]
     else:
-        notes += missing_epoch(runs, epoch)
-        recorded = sorted(frame["epoch"].unique().tolist())
-        frame = frame[frame["epoch"] == epoch]
-        if frame.empty:
-            raise InputError(f"no run has records of epoch {epoch}; recorded are {recorded}")
+        frame = frame[frame["epoch"].isin(epochs)]
 
-    curves = frame["curve"].cat.categories
-    figure, panels = grid(len(curves), len(columns), 1.45, share_y="col" if several_layers else "all")
-    for row, name in zip(panels, curves, strict=True):
-        for panel, (polarity, layer) in zip(row, columns, strict=True):
-            points = frame[(frame["curve"] == name) & frame["polarity"].isin([polarity]) & (frame["layer"] == layer)]
-            seed_rank = points["seed"].rank(method="dense")
-            panel.scatter(
-                *(points["best_correlation"], points["strength"]),
-                **{"c": seed_rank, "cmap": SEQUENCE, "s": 8, "linewidths": 0, "alpha": 0.8, "clip_on": False},
-            )
-    for panel, (polarity, layer) in zip(panels[0], columns, strict=True):
-        panel.set_title(panel_title(polarity, layer if several_layers else None))
-        panel.set_xlim(min(-0.02, frame["best_correlation"].min()), 1.02)
-        panel.set_ylim(bottom=0)
+    several_layers = frame["layer"].nunique() > 1
     strength = r"$\sqrt{\mathrm{E}_x \beta_{kk}}$" if several_layers else r"$\|v_k\|$"
-    for row, name in zip(panels, curves, strict=True):
-        row[0].set_ylabel(f"{name}\n{strength}")
+    curves = {name: frame["curve"] == name for name in frame["curve"].cat.categories}
+    by_layer = {
+        panel_title(polarity, layer if several_layers else None): frame["polarity"].isin([polarity])
+        & (frame["layer"] == layer)
+        for (polarity, layer), _ in frame.groupby(["polarity", "layer"], dropna=False)
+    }
+    if epochs is None or len(epochs) == 1:
+        rows, columns = {f"{name}\n{strength}": chosen for name, chosen in curves.items()}, by_layer
+    else:
+        rows = {
+            "\n".join(filter(None, [name, title, strength])): of_curve & of_layer
+            for name, of_curve in curves.items()
+            for title, of_layer in by_layer.items()
+        }
+        columns = {f"epoch {epoch}": frame["epoch"] == epoch for epoch in epochs}
+    share_y: Any = "row" if epochs is not None and len(epochs) > 1 else "col" if several_layers else "all"
+    figure, panels = grid(len(rows), len(columns), 1.45, share_y)
+    for row, (label, in_row) in zip(panels, rows.items(), strict=True):
+        for panel, in_column in zip(row, columns.values(), strict=True):
+            _scatter(panel, frame[in_row & in_column])
+        row[0].set_ylabel(label)
+    for panel, title in zip(panels[0], columns, strict=True):
+        panel.set_title(title)
+        panel.set_ylim(bottom=0)
+        panel.set_xlim(min(-0.02, frame["best_correlation"].min()), 1.02)
+    for row in panels:  # only now: a limit that is set stops the panels that share it from growing
+        row[0].set_ylim(bottom=0)
     inputs = "training" if on_training_inputs else "evaluation"
     for panel in panels[-1]:
         panel.set_xlabel(f"$\\mathrm{{max}}_j\\;\\rho_{{jk}}$\n({inputs} inputs)")
     footnotes(figure, notes)
     return figure
+
+
+def _scatter(panel: Axes, points: pd.DataFrame) -> None:
+    seed_rank = points["seed"].rank(method="dense")
+    style: dict[str, Any] = {"cmap": SEQUENCE, "s": 8, "linewidths": 0, "alpha": 0.8, "clip_on": False}
+    panel.scatter(points["best_correlation"], points["strength"], c=seed_rank, **style)

@@ -1,6 +1,7 @@
 """LightningModules: training a student on a teacher's outputs."""
 
-from tsl.modules.losses import half_squared_error, mse
+from tsl.modules.losses import KL, cross_entropy, half_squared_error, mse
+from tsl.modules.milestones import Milestones
 from tsl.modules.teacher_student import TeacherStudent
 
-__all__ = ["TeacherStudent", "half_squared_error", "mse"]
+__all__ = ["KL", "Milestones", "TeacherStudent", "cross_entropy", "half_squared_error", "mse"]

@@ -1,8 +1,10 @@
-"""Objectives of a student: functions from its outputs and the teacher's to one loss for each replicate.
+"""Objectives of a student: from its outputs and the teacher's to one loss for each replicate.
 
-Any function of this form can be named in a config by its import path.
+Any function of this form can be named in a config by its import path, any class with such a `__call__` by class_path.
 """
 
+import torch
+from jsonargparse.typing import PositiveFloat
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
@@ -31,3 +33,38 @@ def mse(student: Tensor, teacher: Tensor) -> Tensor:
         One loss for each replicate, `[R]`.
     """
     return mse_loss(student, teacher, reduction="none").mean(dim=(-2, -1))
+
+
+def cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """−log of the probability that the student gives the teacher's most likely class, averaged over samples.
+
+    Args:
+        student: Student logits, `[R, B, classes]`.
+        teacher: Teacher logits, `[R, B, classes]`.
+
+    Returns:
+        One loss for each replicate, `[R]`, in nats.
+    """
+    label = teacher.argmax(dim=-1, keepdim=True)
+    return -student.log_softmax(dim=-1).gather(-1, label).mean(dim=(-2, -1))
+
+
+class KL:
+    """T² · KL(teacher ‖ student) of the class probabilities softmax(logits / T), averaged over samples: distillation.
+
+    The factor T² keeps the gradient's size as T grows: it would shrink as 1/T² (Hinton, Vinyals & Dean 2015,
+    arXiv 1503.02531, section 2).
+
+    Args:
+        temperature: T; 1 is the plain divergence, and towards infinity the loss becomes half the squared distance of
+            the centred logits over the number of classes.
+    """
+
+    def __init__(self, temperature: PositiveFloat = 1.0) -> None:
+        self.temperature = temperature
+
+    def __call__(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The divergence in nats, one for each replicate, `[R]`, of logits `[R, B, classes]`."""
+        log_p, log_q = ((logits / self.temperature).log_softmax(dim=-1) for logits in (teacher, student))
+        divergence = torch.sum(log_p.exp() * (log_p - log_q), dim=-1)  # [R, B]
+        return self.temperature**2 * divergence.mean(dim=-1)

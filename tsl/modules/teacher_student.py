@@ -14,9 +14,22 @@ from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.losses import half_squared_error, mse
-from tsl.networks import MLP, Activations, Initialization
+from tsl.modules.student import StudentChanges, freeze_all_but, make_student
+from tsl.networks import (
+    MLP,
+    Activations,
+    Initialization,
+    active_fractions,
+    condition,
+    effective_layers,
+    normalize_weights_,
+)
 from tsl.randomness import replicate_generators
 from tsl.theory.gradient_rule import backpropagated_error, gate
+
+Loss = Callable[[Tensor, Tensor], Any]
+"""From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is said to be
+Any, because jsonargparse takes a class there for the base of those that may be named by class_path."""
 
 sgd = partial(torch.optim.SGD, lr=0.01)
 """The paper's optimizer for two-layer networks."""
@@ -41,12 +54,18 @@ class TeacherStudent(pl.LightningModule):
         student_initialization: How the students' weights start.
         multiplier: Student nodes for each teacher node, in every hidden layer.
         student_widths: The student's nodes in each hidden layer, instead of `multiplier`.
-        loss: Objective: from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`.
+        student: In what else the student's network differs from the teacher's.
+        loss: Objective, from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`: a
+            function by its import path, or a class with such a `__call__` by class_path.
         optimizer: Makes the optimizer of the students' trained parameters. It has to work elementwise (SGD, Adam, …),
             or replicates would influence each other.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         trained_layers: Layers of the student that are trained, counted from 1 at the input to L + 1 at the output;
             all where None. The others keep their initial weights.
+        condition_teacher: Before training, shift and scale the teacher to suit the training inputs: every hidden node
+            active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`).
+        normalize_weights: Scale the student's nodes to unit norm after every optimizer step
+            (`tsl.networks.normalize_weights_`).
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.
     """
@@ -58,10 +77,13 @@ class TeacherStudent(pl.LightningModule):
         student_initialization: Initialization,
         multiplier: PositiveFloat = 1.0,
         student_widths: list[PositiveInt] | None = None,
-        loss: Callable[[Tensor, Tensor], Tensor] = half_squared_error,
+        student: StudentChanges | None = None,
+        loss: Loss = half_squared_error,
         optimizer: OptimizerCallable = sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
         trained_layers: list[PositiveInt] | None = None,
+        condition_teacher: bool = False,
+        normalize_weights: bool = False,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
     ) -> None:
@@ -72,10 +94,15 @@ class TeacherStudent(pl.LightningModule):
         self.student_initialization = student_initialization
         self.multiplier = multiplier
         self.student_widths = student_widths
+        self.student_changes = student
         self.loss = loss
         self.make_optimizer = optimizer
         self.make_lr_scheduler = lr_scheduler
         self.trained_layers = trained_layers
+        self.condition_teacher = condition_teacher
+        self.normalize_weights = normalize_weights
+        self.teacher_activity: list[Tensor] = []
+        self.weight_gradients: dict[int, Tensor] = {}
         self.replicates = replicates
         self.seed = seed
         self.train_loss = ReplicateMean(replicates)
@@ -92,35 +119,18 @@ class TeacherStudent(pl.LightningModule):
         if hasattr(self, "student"):
             return
         self.teacher = self.make_teacher(self.replicates)
-        self.student = self._make_student()
+        self.teacher.eval().requires_grad_(False)
+        self.student = make_student(self.teacher, self.multiplier, self.student_widths, self.student_changes)
         teacher_generators = replicate_generators("teacher", self.seed, self.replicates)
         student_generators = replicate_generators("student", self.seed, self.replicates)
         self.teacher_initialization(self.teacher, teacher_generators)
+        if self.condition_teacher and self.trainer.state.fn == "fit":  # else its weights come from a checkpoint
+            inputs = self.trainer.datamodule.conditioning_inputs()
+            condition(self.teacher, inputs)
+            self.teacher_activity = active_fractions(self.teacher, inputs)
         self.student_initialization(self.student, student_generators, self.teacher)
-        self.teacher.eval().requires_grad_(False)
         if self.trained_layers is not None:
-            self._freeze_all_but(self.trained_layers)
-
-    def _make_student(self) -> MLP:
-        widths = self.student_widths
-        if widths is None:
-            return self.teacher.widened(self.multiplier)
-        if len(widths) != len(self.teacher.widths):
-            raise InputError(
-                f"model.init_args.student_widths = {widths} has {len(widths)} hidden layers, the teacher "
-                f"{len(self.teacher.widths)}: give the student as many"
-            )
-        return self.teacher.with_widths(widths)
-
-    def _freeze_all_but(self, trained_layers: list[int]) -> None:
-        layers = self.student.layers
-        if not trained_layers or max(trained_layers) > len(layers):
-            raise InputError(
-                f"model.init_args.trained_layers = {trained_layers}: name layers from 1 to {len(layers)} "
-                "(the output layer), at least one"
-            )
-        for number, layer in enumerate(layers, start=1):
-            layer.requires_grad_(number in trained_layers)
+            freeze_all_but(self.student, self.trained_layers)
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained parameters and, where asked for, its schedule."""
@@ -170,14 +180,25 @@ class TeacherStudent(pl.LightningModule):
         targets = self.teacher(inputs.transpose(0, 1).flatten(1, 2))
         targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
         optimizer = self.optimizers()
+        trained = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
         losses = []
         for step_inputs, step_targets in zip(inputs, targets, strict=True):
+            if self.student.dropout:
+                self._seed_dropout()
             loss = self.loss(self.student(step_inputs), step_targets)
-            optimizer.zero_grad()
+            for parameter in trained:
+                parameter.grad = None  # what optimizer.zero_grad does in five times the time
             self.manual_backward(loss.sum())
             optimizer.step()
+            if self.normalize_weights:
+                normalize_weights_(self.student)
             losses.append(loss.detach())
         self._record_train_losses(torch.stack(losses))
+
+    def _seed_dropout(self) -> None:
+        """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""
+        step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
+        self.student.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
 
     def _record_train_losses(self, losses: Tensor) -> None:
         if not losses.isfinite().all():
@@ -211,10 +232,19 @@ class TeacherStudent(pl.LightningModule):
             self.val_loss.update(self.loss(student_output, teacher_output), samples)
             self.val_mse.update(mse(student_output, teacher_output), samples)
             gates = [gate(pre, self.student.negative_slope) for pre in observed.student.pre]
-            weights = [layer.weight for layer in self.student.layers]
+            weights = [weight for weight, _ in effective_layers(self.student)]
             error = backpropagated_error(weights, gates, teacher_output - student_output)
             self.gradient_sup_norm.update(error.abs().amax(dim=(1, 2)))
         return observed
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Keep the last minibatch's ∂J/∂W_l, by layer, until it is recorded: Lightning frees it for the evaluation."""
+        self.weight_gradients = {
+            number: layer.weight.grad
+            for number, layer in enumerate(self.student.layers, start=1)
+            if layer.weight.grad is not None
+        }
+        super().on_validation_model_zero_grad()
 
     def on_validation_epoch_start(self) -> None:
         """Start the validation losses anew."""

@@ -1,0 +1,35 @@
+"""How long to train, said in training samples: runs of different training sizes then cost the same."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tsl.errors import InputError
+
+
+def budget_epochs(total_samples: int, data: Mapping[str, Any]) -> int:
+    """The epochs after which a student has seen so many training samples.
+
+    An epoch has steps_per_epoch × batch_size samples, or train_size where steps_per_epoch is not given.
+
+    Args:
+        total_samples: The budget.
+        data: The DataModule's settings.
+
+    Raises:
+        InputError: If the budget is no whole number of epochs, or an epoch has no fixed number of samples.
+    """
+    if data.get("steps_per_epoch") is not None:
+        key, samples = "steps_per_epoch × data.init_args.batch_size", data["steps_per_epoch"] * data["batch_size"]
+    else:
+        key, samples = "train_size", data.get("train_size")
+    if not isinstance(samples, int) or (key == "train_size" and data.get("augmentation") is not None):
+        raise InputError(
+            f"total_samples = {total_samples} needs to know the samples of an epoch: set data.init_args.steps_per_epoch"
+        )
+    epochs, rest = divmod(total_samples, samples)
+    if rest:
+        raise InputError(
+            f"total_samples = {total_samples} is no multiple of the {samples} samples of an epoch (data.init_args.{key}"
+            f"): choose {max(epochs, 1) * samples} or {(epochs + 1) * samples}"
+        )
+    return epochs

@@ -1,0 +1,45 @@
+"""E9: how the best correlation of teacher nodes grows over epochs."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, wrapped
+
+TABLE = "teacher_nodes"
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run]) -> Figure:
+    """The mean of ρ*_j over teacher nodes and seeds per epoch, in a band from the least to the largest.
+
+    Args:
+        runs: Runs with the table `teacher_nodes`.
+
+    Returns:
+        The figure, on evaluation inputs, with a panel for each polarity (and layer, if there are several) and a curve
+        for each multiplier and other setting.
+    """
+    frame = collect(runs)
+    frame = frame[frame["split"] == "val"]
+    several_layers = frame["layer"].nunique() > 1
+    by_panel = frame.groupby(["polarity", "layer"], dropna=False)
+    figure, panels = wrapped(by_panel.ngroups, "epoch", r"$\rho^*_j$")
+    handles: dict[str, Artist] = {}
+    for panel, ((polarity, layer), in_panel) in zip(panels, by_panel, strict=True):
+        panel.set_title(panel_title(polarity, layer if several_layers else None))
+        for index, name in enumerate(frame["curve"].cat.categories):
+            by_epoch = in_panel[in_panel["curve"] == name].groupby("epoch")["best_correlation"]
+            if not by_epoch.ngroups:
+                continue
+            mean, least, most = by_epoch.mean(), by_epoch.min(), by_epoch.max()
+            style = curve_style(index)
+            panel.fill_between(mean.index, least, most, color=style["color"], alpha=0.15, linewidth=0)
+            (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+    legend_above(figure, {name: handles[name] for name in frame["curve"].cat.categories if name in handles})
+    over = f"mean over teacher nodes and {seeds_in_words(frame)}; the band is from the least to the largest"
+    footnotes(figure, [over, "evaluation inputs", *unfinished(runs)])
+    return figure
