@@ -25,7 +25,7 @@ from rich.table import Table
 
 from tsl.budget import budget_epochs
 from tsl.errors import InputError
-from tsl.figures import alignment, convergence, l_shape, sample_size, success_rate, trajectories
+from tsl.figures import alignment, best_correlation, convergence, l_shape, sample_size, success_rate, trajectories
 from tsl.figures.__main__ import save
 from tsl.figures.runs import MULTIPLIER, POLARITY, load_run
 from tsl.records import read_table
@@ -84,6 +84,12 @@ def few_and_many_samples(run: Path) -> dict[str, str]:
         "with the most": f"{rho.iloc[-1]:.3f} (N = {rho.index[-1]:,})",
         "samples for 0.98": f"{enough[0]:,}" if len(enough) else f"more than {rho.index[-1]:,}",
     }
+
+
+def range_of_correlations(run: Path) -> dict[str, str]:
+    """E9: where the best correlations of teacher nodes end, each the mean over replicates."""
+    by_node = last_epoch(read_table(run, "teacher_nodes")).groupby("node")["best_correlation"].mean()
+    return {"best correlations at the end": f"{by_node.min():.3f} to {by_node.max():.3f}"} | mean_correlation(run)
 
 
 def _mean_and_std(over_replicates: pd.Series) -> str:
@@ -145,6 +151,7 @@ EXPERIMENTS = {
     "E5-low_dimensional": on_inputs("low_dimensional"),
     "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
     "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
+    "E9": Experiment("E9", best_correlation, range_of_correlations, {"dim": range(10, 101, 10)}, {"dim": (10, 50)}),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
 }
 
