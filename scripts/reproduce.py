@@ -128,6 +128,7 @@ E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
 E6_AXES: Axes = {"train_size": (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000), "multiplier": (2, 5)}
 E6_QUICK: Axes = {"train_size": (500, 2_000, 10_000, 100_000), "multiplier": (2,)}
 E7_AXES: tuple[Axes, Axes] = ({"multiplier": (10,)}, {"multiplier": (5,)})
+E9_AXES: tuple[Axes, Axes] = ({"dim": range(10, 101, 10), "multiplier": (2, 10)}, {"dim": (10, 50)})
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
 
 
@@ -151,7 +152,7 @@ EXPERIMENTS = {
     "E5-low_dimensional": on_inputs("low_dimensional"),
     "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
     "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
-    "E9": Experiment("E9", best_correlation, range_of_correlations, {"dim": range(10, 101, 10)}, {"dim": (10, 50)}),
+    "E9": Experiment("E9", best_correlation, range_of_correlations, *E9_AXES),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
 }
 
