@@ -148,7 +148,7 @@ EXPERIMENTS = {
     "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
     "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
     "E5": on_inputs("gaussian"),
-    "E5-student_t": on_inputs("student_t"),
+    "E5-rademacher": on_inputs("rademacher"),
     "E5-low_dimensional": on_inputs("low_dimensional"),
     "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
     "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),

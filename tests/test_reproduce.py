@@ -69,7 +69,7 @@ def test_the_cells_are_the_combinations_of_the_axes(script: ModuleType) -> None:
         name: np.prod([len(values) for values in script.chosen_axes(experiment, "paper", []).values()])
         for name, experiment in script.EXPERIMENTS.items()
     }
-    e5 = {"E5": 12, "E5-student_t": 12, "E5-low_dimensional": 12}
+    e5 = {"E5": 12, "E5-rademacher": 12, "E5-low_dimensional": 12}
     assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, **e5, "E6": 14, "E7": 1, "E9": 20, "E10": 9}
 
 
@@ -111,14 +111,14 @@ def test_where_names_what_there_is(
 
 
 def test_values_that_are_names_lay_configs_over_the_experiments(script: ModuleType, tmp_path: Path) -> None:
-    e5 = script.EXPERIMENTS["E5-student_t"]
+    e5 = script.EXPERIMENTS["E5-rademacher"]
     axes = script.chosen_axes(e5, "quick", ["augmentation=aware,plain", "multiplier=2"])
     plain, aware = script.plan(e5, "quick", axes, tmp_path, [])
-    assert aware.path == tmp_path / "quick/E5/augmentation=aware,distribution=student_t,multiplier=2"
+    assert aware.path == tmp_path / "quick/E5/augmentation=aware,distribution=rademacher,multiplier=2"
     assert aware.settings["data.init_args.augmentation.class_path"] == "tsl.data.TeacherAware"
     assert plain.settings["data.init_args.augmentation"] is None
     for run in (plain, aware):
-        assert run.settings["data.init_args.distribution.class_path"] == "tsl.data.StudentT"
+        assert run.settings["data.init_args.distribution.class_path"] == "tsl.data.Rademacher"
         assert run.settings["replicates"] == 18  # of the quick overlay, which comes last
         assert run.student_steps == 18 * 2500
 
