@@ -1,7 +1,9 @@
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,6 +25,8 @@ def records_of(file: Path) -> Iterator[bytes]:
             position += left
             continue
         length, kind = struct.unpack_from("<HB", content, position + 4)
+        if position + 7 + length > len(content):
+            return  # still being written
         record += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):
@@ -30,10 +34,21 @@ def records_of(file: Path) -> Iterator[bytes]:
             record = b""
 
 
-def test_wandb_offline_holds_settings_history_and_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read back from the file that wandb itself wrote."""
+def complete_records(file: Path) -> list[Any]:
+    """All records of a run, once the last is there: wandb's own process may still write after `wandb.finish()`."""
     from wandb.proto.wandb_internal_pb2 import Record
 
+    deadline = time.monotonic() + 60
+    while True:
+        records = [Record.FromString(data) for data in records_of(file)]
+        if any(record.HasField("exit") for record in records):
+            return records
+        assert time.monotonic() < deadline, "wandb did not finish its file"
+        time.sleep(0.1)
+
+
+def test_wandb_offline_holds_settings_history_and_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read back from the file that wandb itself wrote."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     overlay = ["--config", str(ROOT / "configs/logger/wandb.yaml")]
@@ -43,11 +58,11 @@ def test_wandb_offline_holds_settings_history_and_summary(tmp_path: Path, monkey
 
     wandb.finish()
     [file] = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    records = complete_records(file)
     config: dict[str, object] = {}
     history: list[dict[str, object]] = []
     summary: dict[str, object] = {}
-    for data in records_of(file):
-        record = Record.FromString(data)
+    for record in records:
         for update in (*record.run.config.update, *record.config.update):
             config[update.key] = json.loads(update.value_json)
         for update in record.summary.update:
