@@ -9,7 +9,8 @@ from tsl.errors import InputError
 def budget_epochs(total_samples: int, data: Mapping[str, Any]) -> int:
     """The epochs after which a student has seen so many training samples.
 
-    An epoch has steps_per_epoch × batch_size samples, or train_size where steps_per_epoch is not given.
+    An epoch counts for steps_per_epoch × batch_size samples, or for train_size where steps_per_epoch is not given, of
+    which the last train_size mod batch_size fill no minibatch and are left out: of 5,000 at batch size 64, 0.2 %.
 
     Args:
         total_samples: The budget.
@@ -18,7 +19,8 @@ def budget_epochs(total_samples: int, data: Mapping[str, Any]) -> int:
     Raises:
         InputError: If the budget is no whole number of epochs, or an epoch has no fixed number of samples.
     """
-    if data.get("steps_per_epoch") is not None:
+    samples: Any
+    if data.get("steps_per_epoch") is not None and data.get("batch_size") is not None:
         key, samples = "steps_per_epoch × data.init_args.batch_size", data["steps_per_epoch"] * data["batch_size"]
     else:
         key, samples = "train_size", data.get("train_size")

@@ -32,9 +32,14 @@ class LoadedRun(NamedTuple):
         """The training inputs of the last epoch in batches `[R, B, ...]`, as they are evaluated with `evaluate_train`.
 
         Raises:
-            InputError: If the DataModule does not evaluate its training inputs.
+            InputError: If the DataModule does not evaluate its training inputs, or replicates differ in their number.
         """
         data: Any = self.data
+        if len(set(getattr(data, "train_sizes", [0]))) > 1:
+            raise InputError(
+                "its replicates have different numbers of training inputs (data.init_args.train_size), which cannot be "
+                "evaluated together: run it again with one number"
+            )
         data.evaluate_train = True
         if getattr(data, "fresh_inputs", False):
             data.train_samples(self.epoch - 1)

@@ -38,7 +38,7 @@ class CertificateMeasures(nn.Module):
 
     def update(self, student: MLP, observed: Observation) -> None:
         """Take in what both networks computed for a batch."""
-        self.observation.update(observed.teacher.post[0], observed.student.post[0])
+        self.observation.update(observed.teacher.pre[0], observed.student.pre[0])
         gates = [gate(pre, student.negative_slope) for pre in observed.student.pre]
         error = observed.teacher.output - observed.student.output
         g = backpropagated_error([weight for weight, _ in effective_layers(student)], gates, error)

@@ -59,7 +59,7 @@ class LayerMeasures(nn.Module):
         """Take in one batch of post-activations, `[R, B, m]` and `[R, B, n]`."""
         shuffled = shuffled_samples(teacher, self.shuffling)
         self.correlation.update(torch.cat([teacher, shuffled], dim=-1), student)
-        for metric in (self.observation, *self.alignments.values()):
+        for metric in self.alignments.values():
             metric.update(teacher, student)
         for metric in self.null_alignments.values():
             metric.update(shuffled, student)

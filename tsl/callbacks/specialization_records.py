@@ -98,6 +98,8 @@ class SpecializationRecords(pl.Callback):
         student_strengths, teacher_strengths = map(squared_strengths, networks, (outputs.student, outputs.teacher))
         for layer, measures in enumerate(layers):
             measures.update(outputs.teacher.post[layer], outputs.student.post[layer])
+            # Before the activation, for BatchNorm after it would move what "active" means.
+            measures.observation.update(outputs.teacher.pre[layer], outputs.student.pre[layer])
             measures.teacher_strength.update(teacher_strengths[layer], samples)
             measures.student_strength.update(student_strengths[layer], samples)
         if self.mean_matrices and split == "val":

@@ -138,13 +138,13 @@ class SyntheticDataModule(pl.LightningDataModule):
             self._train_samples = self._augmented(self._train_inputs)
         return self._train_samples
 
-    def conditioning_inputs(self) -> Tensor:
-        """The inputs that teachers are conditioned on, `[R, N, dim]`: training inputs, before any augmentation.
+    def conditioning_inputs(self) -> list[Tensor]:
+        """The inputs `[N, dim]` that each replicate's teacher is conditioned on: training inputs, before augmentation.
 
-        As many as the replicate with the fewest has, and at most 100,000: these tell a node's median to within 0.2 % of
-        the inputs, and more would only take memory.
+        At most 100,000: these tell a node's median to within 0.2 % of the inputs, and more would only take memory.
         """
-        return self._train_inputs[:, : min(*self.train_sizes, 100_000)]
+        sizes = zip(self._train_inputs, self.train_sizes, strict=True)
+        return [inputs[: min(size, 100_000)] for inputs, size in sizes]
 
     def _draw_train_inputs(self, epoch: int) -> None:
         self._train_inputs = self._draw(self.distribution, "train_inputs", self.train_sizes, epoch)

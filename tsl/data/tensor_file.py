@@ -1,5 +1,6 @@
 """Inputs of one's own, from a file."""
 
+import contextlib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -115,6 +116,7 @@ def _numbers(entry: Any) -> np.ndarray[Any, Any]:
     if isinstance(entry, np.ndarray):
         return entry
     if isinstance(entry, Tensor) and entry.layout == torch.strided and not entry.is_quantized:
-        entry = entry.detach()
-        return (entry.float() if entry.dtype == torch.bfloat16 else entry).numpy()  # numpy has no bfloat16
+        entry = entry.detach().resolve_conj().resolve_neg()
+        with contextlib.suppress(TypeError, RuntimeError):  # of types that numpy does not have
+            return (entry.float() if entry.dtype == torch.bfloat16 else entry).numpy()
     return np.empty((0, 0), dtype=object)

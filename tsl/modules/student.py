@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat
+from jsonargparse.typing import ClosedUnitInterval
 
 from tsl.errors import InputError
 from tsl.networks import MLP
@@ -14,13 +14,13 @@ class StudentChanges:
     """Ways beside its widths in which a student's network differs from its teacher's; as the teacher's where None.
 
     Args:
-        negative_slope: Slope of the activation below zero: 0 is ReLU, more is leaky ReLU.
+        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU.
         batch_norm: Where each hidden layer normalizes its nodes: before or after the activation, or nowhere ("none").
         batch_norm_affine: Whether that is followed by a trained scale and shift.
         dropout: Probability with which an output of a hidden node is dropped in training.
     """
 
-    negative_slope: NonNegativeFloat | None = None
+    negative_slope: ClosedUnitInterval | None = None
     batch_norm: Literal["before", "after", "none"] | None = None
     batch_norm_affine: bool | None = None
     dropout: ClosedUnitInterval | None = None
@@ -56,6 +56,8 @@ def make_student(
 def freeze_all_but(student: MLP, trained_layers: list[int]) -> None:
     """Leave only some layers to be trained, counted from 1 at the input to L + 1 at the output.
 
+    A hidden layer's BatchNorm is frozen with it, but for its running statistics.
+
     Raises:
         InputError: If there is no such layer, or none is named.
     """
@@ -67,3 +69,5 @@ def freeze_all_but(student: MLP, trained_layers: list[int]) -> None:
         )
     for number, layer in enumerate(layers, start=1):
         layer.requires_grad_(number in trained_layers)
+    for number, norm in enumerate(student.norms, start=1):
+        norm.requires_grad_(number in trained_layers)

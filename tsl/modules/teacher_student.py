@@ -19,7 +19,6 @@ from tsl.networks import (
     MLP,
     Activations,
     Initialization,
-    active_fractions,
     condition,
     effective_layers,
     normalize_weights_,
@@ -125,9 +124,8 @@ class TeacherStudent(pl.LightningModule):
         student_generators = replicate_generators("student", self.seed, self.replicates)
         self.teacher_initialization(self.teacher, teacher_generators)
         if self.condition_teacher and self.trainer.state.fn == "fit":  # else its weights come from a checkpoint
-            inputs = self.trainer.datamodule.conditioning_inputs()
-            condition(self.teacher, inputs)
-            self.teacher_activity = active_fractions(self.teacher, inputs)
+            self._check_inputs()
+            self.teacher_activity = condition(self.teacher, self.trainer.datamodule.conditioning_inputs())
         self.student_initialization(self.student, student_generators, self.teacher)
         if self.trained_layers is not None:
             freeze_all_but(self.student, self.trained_layers)
@@ -140,12 +138,31 @@ class TeacherStudent(pl.LightningModule):
         return [optimizer], [self.make_lr_scheduler(optimizer)]
 
     def on_fit_start(self) -> None:
-        """Check that the inputs are the teacher's.
+        """Check that the data suits the networks.
 
         Raises:
-            InputError: If they have another dimension.
+            InputError: If inputs have another dimension, or minibatches have too few samples for BatchNorm.
         """
-        dim = getattr(self.trainer.datamodule, "dim", self.teacher.input_dim)
+        self._check_inputs()
+        if self.student.batch_norm and self.trainer.world_size > 1:
+            raise InputError(
+                f"BatchNorm sees only a process's share of each minibatch: set trainer.devices to 1 "
+                f"(now {self.trainer.world_size} processes), or model.init_args.student.batch_norm to none"
+            )
+        batch_size = getattr(getattr(self.trainer.datamodule, "sampler", None), "batch_size", 2)
+        if self.student.batch_norm and batch_size == 1:
+            raise InputError(
+                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
+            )
+
+    def _check_inputs(self) -> None:
+        data = self.trainer.datamodule
+        if self.condition_teacher and not hasattr(data, "conditioning_inputs"):
+            raise InputError(
+                f"model.init_args.condition_teacher needs a DataModule with a method conditioning_inputs(), which gives "
+                f"inputs [N, d] of each replicate, and {type(data).__name__} has none: set it to false, or add one"
+            )
+        dim = getattr(data, "dim", self.teacher.input_dim)
         if dim != self.teacher.input_dim:
             raise InputError(
                 f"data.init_args.dim = {dim}, but model.init_args.teacher.init_args.input_dim = "

@@ -1,7 +1,7 @@
 """Teacher and student networks as plain torch modules, and how their weights start."""
 
 from tsl.networks.batch_norm import ReplicatedBatchNorm
-from tsl.networks.conditioning import active_fractions, condition
+from tsl.networks.conditioning import condition
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
 from tsl.networks.effective import effective_layers, squared_strengths
 from tsl.networks.initialization import (
@@ -28,7 +28,6 @@ __all__ = [
     "ReplicatedBatchNorm",
     "ReplicatedLinear",
     "SeparableInitialization",
-    "active_fractions",
     "condition",
     "effective_layers",
     "normalize_weights_",

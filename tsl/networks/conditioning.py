@@ -4,6 +4,8 @@ Letters: R replicates, N inputs, d input dimension. Within this file signals hav
 statistics over the inputs go along memory.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -13,13 +15,14 @@ from tsl.networks.mlp import MLP
 
 
 @torch.no_grad()
-def condition(network: MLP, inputs: Tensor, chunk: int = 16) -> None:
+def condition(network: MLP, inputs: Iterable[Tensor], chunk: int = 16) -> list[Tensor]:
     """Shift hidden biases and the output layer, in place, by what the network computes for `inputs`.
 
     Layer by layer from the input, the median pre-activation of each hidden node over the inputs is taken off by its
-    bias, so that it is active (above 0) on half of them, within 1/N unless several inputs share the median. Then the
-    output layer is scaled and shifted until every output has mean 0 and variance 1 (over N, without Bessel's
-    correction). (REFERENCE: the deeper experiments of the paper's released code.)
+    bias, so that it is active (above 0) on half of them: within 1/N, unless several inputs share the median or lie so
+    near it that the network's precision cannot tell them apart. Then the output layer is scaled and shifted until every
+    output has mean 0 and variance 1 (over N, without Bessel's correction). (REFERENCE: the deeper experiments of the
+    paper's released code.)
 
     All this is meant of evaluation mode. The running statistics of BatchNorm become mean and unbiased variance over the
     inputs, on the way up: before the activation, those of the layer's affine map as it came; after the activation,
@@ -30,8 +33,11 @@ def condition(network: MLP, inputs: Tensor, chunk: int = 16) -> None:
 
     Args:
         network: Of R replicates, initialized.
-        inputs: `[R, N, d]`.
+        inputs: Inputs `[N, d]` of each replicate, whose N may differ, or all as `[R, N, d]`.
         chunk: Nodes whose medians are found at once, a matter of memory alone.
+
+    Returns:
+        The fraction of the inputs on which each hidden node is now active, for layers 1 to L, `[R, nodes]` float64.
 
     Raises:
         InputError: If the network has no biases, or a node or an output is the same for every input.
@@ -39,7 +45,9 @@ def condition(network: MLP, inputs: Tensor, chunk: int = 16) -> None:
     biases = [layer.bias for layer in network.layers if layer.bias is not None]
     if not biases:
         raise InputError("conditioning shifts biases: set model.init_args.teacher.init_args.bias: true")
-    for replicate, signal in zip(range(network.replicates), inputs.mT, strict=True):
+    fractions = [torch.empty_like(bias, dtype=torch.float64) for bias in biases[:-1]]
+    for replicate, of_replicate in enumerate(inputs):
+        signal = of_replicate.mT
         for number, bias in enumerate(biases[:-1]):
             scale = torch.ones_like(bias)
             if network.batch_norm == "before":
@@ -49,7 +57,10 @@ def condition(network: MLP, inputs: Tensor, chunk: int = 16) -> None:
             check_varies(pre, f"a node of hidden layer {number + 1}", replicate)
             bias[replicate] -= torch.cat([medians(nodes) for nodes in pre.split(chunk)]) / scale[replicate]
             del pre  # or memory would hold it beside the next
-            signal = network.activation(pre_activations(network, number, replicate, signal))
+            pre = pre_activations(network, number, replicate, signal)
+            fractions[number][replicate] = (pre > 0).mean(dim=1, dtype=torch.float64)
+            signal = network.activation(pre)
+            del pre
             if network.batch_norm == "after":
                 fit_statistics(network.norms[number], replicate, signal)
                 signal = normalized(network, number, replicate, signal)
@@ -58,18 +69,7 @@ def condition(network: MLP, inputs: Tensor, chunk: int = 16) -> None:
         var, mean = torch.var_mean(outputs, dim=1, correction=0)
         biases[-1][replicate].sub_(mean).div_(var.sqrt())
         network.layers[-1].weight[replicate].div_(var.sqrt().unsqueeze(1))
-
-
-@torch.no_grad()
-def active_fractions(network: MLP, inputs: Tensor) -> list[Tensor]:
-    """The fraction of inputs `[R, N, d]` on which each hidden node is active (pre-activation above 0).
-
-    The network is to be in evaluation mode. All of its activations are held at once.
-
-    Returns:
-        For layers 1 to L, `[R, nodes]` float64.
-    """
-    return [(pre > 0).mean(dim=1, dtype=torch.float64) for pre in network.activations(inputs).pre]
+    return fractions
 
 
 def affine(network: MLP, number: int, replicate: int, signal: Tensor) -> Tensor:

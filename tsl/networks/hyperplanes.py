@@ -5,6 +5,7 @@ Letters: R replicates, d numbers in an input.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import singledispatch
 from math import prod
 
 import torch
@@ -89,18 +90,27 @@ class ConvolutionHyperplanes(Hyperplanes):
         return inner.flatten(1).unflatten(0, node.shape), self.bias[replicate, channel]
 
 
+@singledispatch
 def hyperplanes(network: nn.Module, shape: Sequence[int]) -> Hyperplanes:
-    """The hyperplanes of a network's lowest layer, for inputs of a shape.
+    """The hyperplanes of a network's lowest layer, for inputs of a shape; register what a kind of network tells.
 
     Raises:
-        InputError: If the network's lowest layer is not known to be affine.
+        InputError: If the network does not tell them, inputs do not fit it, or a node has no hyperplane.
     """
-    if not isinstance(network, MLP):
-        raise InputError(
-            f"teacher-aware augmentation needs the hyperplanes of the teacher's lowest layer, which "
-            f"{type(network).__name__} does not tell: choose tsl.data.TeacherAgnostic, or tsl.networks.MLP"
-        )
+    raise InputError(
+        f"teacher-aware augmentation needs the hyperplanes of the teacher's lowest layer, which "
+        f"{type(network).__name__} does not tell: choose tsl.data.TeacherAgnostic, or tsl.networks.MLP"
+    )
+
+
+@hyperplanes.register
+def _(network: MLP, shape: Sequence[int]) -> Hyperplanes:
     if prod(shape) != network.input_dim:
         raise InputError(f"inputs have {prod(shape)} numbers, the teacher takes {network.input_dim}")
     weight, bias = effective_layers(network)[0]
+    if not weight.any(dim=-1).all():
+        raise InputError(
+            "a node of the teacher's lowest layer has no weights, so no hyperplane for teacher-aware augmentation: "
+            "choose another model.init_args.teacher_initialization, or tsl.data.TeacherAgnostic"
+        )
     return LinearHyperplanes(weight.detach(), bias.detach())

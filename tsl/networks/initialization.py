@@ -128,7 +128,7 @@ class AdversarialInitialization(Initialization):
         """
         if teacher is None:
             raise InputError("AdversarialInitialization is for a student: it needs the teacher it starts against")
-        self.base(network, generators)
+        self.base(network, generators, teacher)
         weakest = teacher.layers[1].weight.norm(dim=1).argmin(dim=-1)  # [R]
         target = teacher.layers[0].weight[torch.arange(len(weakest)), weakest]  # [R, d]
         target = target / target.norm(dim=-1, keepdim=True)

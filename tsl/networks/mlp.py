@@ -72,7 +72,7 @@ class MLP(nn.Module):
             scaled up by 1 / (1 − dropout). In evaluation mode nothing is dropped.
 
     Raises:
-        InputError: If there is no hidden layer, or dropout would leave no node.
+        InputError: If there is no hidden layer, a slope is out of range, or dropout would leave no node.
 
     The weights are uninitialized; an `Initialization` fills them.
     """
@@ -93,6 +93,8 @@ class MLP(nn.Module):
         super().__init__()
         if not widths:
             raise InputError("widths is empty: a teacher and its student need at least one hidden layer")
+        if not 0 <= negative_slope <= 1:
+            raise InputError(f"negative_slope = {negative_slope:g}: give a slope from 0 to 1")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout = {dropout:g}: give a probability from 0 to below 1, or no node is left")
         self.replicates = replicates

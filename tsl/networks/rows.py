@@ -16,13 +16,15 @@ def set_rows(layer: ReplicatedLinear, rows: Tensor) -> None:
 
 @torch.no_grad()
 def normalize_weights_(network: MLP) -> None:
-    """Scale every hidden node's row (w, b) to unit norm, in place; the output layer stays as it is.
+    """Scale every hidden node's row (w, b) to unit norm, in place; the output layer and frozen layers stay as they are.
 
     A row of zeros stays zero. Where weights are to stay normalized, call it after every optimizer step; an optimizer's
     momentum is left as it is.
     """
     *hidden, _ = network.layers
     for layer in hidden:
+        if not layer.weight.requires_grad:
+            continue
         norm = torch.linalg.vector_norm(layer.weight, dim=-1)
         if layer.bias is not None:
             norm = torch.hypot(norm, layer.bias)
