@@ -133,6 +133,13 @@ def test_fresh_inputs_are_those_of_the_last_epoch(tmp_path: Path) -> None:
     assert not torch.equal(inputs, loaded.data.train_samples(0).inputs)
 
 
+def test_replicates_of_different_sizes_are_not_evaluated_together(tmp_path: Path) -> None:
+    where = ["--trainer.default_root_dir", str(tmp_path), "--version", "run"]
+    fit([*TINY, *where, "--data.init_args.train_size", "[20, 60]", "--trainer.max_epochs", "1"])
+    with pytest.raises(InputError, match=r"different numbers of training inputs \(data.init_args.train_size\)"):
+        load_run(tmp_path / "tiny" / "run").train_batches()
+
+
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     written = capsys.readouterr()
     assert written.out == ""

@@ -71,7 +71,7 @@ def load_run(run: Path | str) -> LoadedRun:
     module, data = _instantiate(Path(run), config)
     module.condition_teacher = False  # the checkpoint's teacher is conditioned
     module.configure_model()
-    module.to(dtype=next(iter(weights.values())).dtype)
+    module.to(dtype=next(values.dtype for name, values in weights.items() if name.startswith("student.")))
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

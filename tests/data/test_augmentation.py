@@ -167,6 +167,13 @@ def test_aware_without_hyperplanes_to_be_had() -> None:
         augmented(TeacherAware(), some_inputs(DIM))
 
 
+def test_aware_of_a_node_without_weights() -> None:
+    teacher = some_teacher()
+    teacher.layers[0].weight.data[1, 2] = 0
+    with pytest.raises(InputError, match="a node of the teacher's lowest layer has no weights"):
+        augmented(TeacherAware(), some_inputs(DIM), teacher)
+
+
 AUGMENTATIONS: list[Callable[[], Any]] = [
     lambda: TeacherAgnostic(step=0.5),
     lambda: TeacherAgnostic(step=0.5, rotate=True, directions=3),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from tsl.metrics.accumulator import Accumulator
 from tsl.metrics.functional.activations import check_activations
-from tsl.metrics.functional.precision import accumulation_dtype
 from tsl.metrics.plotting import plot_value
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from tsl.metrics.plotting import Plot
 
 
-class ReplicatedMetric(Metric, ABC):
+class ReplicatedMetric(Accumulator, ABC):
     """A metric over activations of a teacher's layer and a student's.
 
     Args:
@@ -87,12 +85,3 @@ class ReplicatedMetric(Metric, ABC):
         """
         bounds = (self.plot_lower_bound, self.plot_upper_bound)
         return plot_value(self.compute() if val is None else val, ax, name=type(self).__name__, bounds=bounds)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
-        """Move the states; to a device that would refuse float64, in float32."""
-        dtype = accumulation_dtype(fn(torch.empty(0, device=self.device)).device)
-        for name, default in self._defaults.items():
-            if isinstance(default, Tensor) and default.is_floating_point() and default.dtype != dtype:
-                self._defaults[name] = default.to(dtype)
-                setattr(self, name, getattr(self, name).to(dtype))
-        return super()._apply(fn, exclude_state)

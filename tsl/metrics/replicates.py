@@ -2,10 +2,12 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+
+from tsl.metrics.accumulator import Accumulator
+from tsl.metrics.functional.precision import accumulation_dtype
 
 
-class ReplicateMean(Metric):
+class ReplicateMean(Accumulator):
     """The mean over samples of quantities that every replicate has, such as a loss or one for each node.
 
     Args:
@@ -18,9 +20,9 @@ class ReplicateMean(Metric):
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.add_state("total", torch.zeros(shape), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
-        self.set_dtype(torch.float64)
+        dtype = accumulation_dtype(self.device)
+        self.add_state("total", torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
 
     def update(self, values: Tensor, samples: int = 1) -> None:
         """Add means over `samples` samples each: of the metric's shape, or `[..., *shape]` for several of them."""
@@ -33,7 +35,7 @@ class ReplicateMean(Metric):
         return self.total / self.count
 
 
-class ReplicateMaximum(Metric):
+class ReplicateMaximum(Accumulator):
     """The maximum over samples of a quantity that every replicate has, such as a gradient's magnitude.
 
     Args:
@@ -45,8 +47,8 @@ class ReplicateMaximum(Metric):
 
     def __init__(self, replicates: int) -> None:
         super().__init__()
-        self.add_state("maximum", torch.full((replicates,), -torch.inf), dist_reduce_fx="max")
-        self.set_dtype(torch.float64)
+        least = torch.full((replicates,), -torch.inf, dtype=accumulation_dtype(self.device))
+        self.add_state("maximum", least, dist_reduce_fx="max")
 
     def update(self, values: Tensor) -> None:
         """Take in one value of each replicate, `[R]`."""

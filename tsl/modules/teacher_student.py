@@ -105,6 +105,7 @@ class TeacherStudent(pl.LightningModule):
         self.replicates = replicates
         self.seed = seed
         self.train_loss = ReplicateMean(replicates)
+        self.train_loss.persistent(True)  # for a run that goes on within an epoch
         self.val_loss = ReplicateMean(replicates)
         self.val_mse = ReplicateMean(replicates)
         self.gradient_sup_norm = ReplicateMaximum(replicates)
@@ -159,8 +160,8 @@ class TeacherStudent(pl.LightningModule):
         data = self.trainer.datamodule
         if self.condition_teacher and not hasattr(data, "conditioning_inputs"):
             raise InputError(
-                f"model.init_args.condition_teacher needs a DataModule with a method conditioning_inputs(), which gives "
-                f"inputs [N, d] of each replicate, and {type(data).__name__} has none: set it to false, or add one"
+                "model.init_args.condition_teacher needs a DataModule with a method conditioning_inputs(), inputs "
+                f"[N, d] of each replicate, and {type(data).__name__} has none: add one, or set it to false"
             )
         dim = getattr(data, "dim", self.teacher.input_dim)
         if dim != self.teacher.input_dim:
@@ -228,7 +229,7 @@ class TeacherStudent(pl.LightningModule):
         self.train_loss.update(losses)
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean training loss anew."""
+        """Start the epoch's mean training loss anew; not called when a run goes on within an epoch."""
         self.train_loss.reset()
 
     def on_train_epoch_end(self) -> None:
