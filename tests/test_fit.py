@@ -136,6 +136,20 @@ def test_without_checkpoints_and_loggers(tsl_fit: Callable[..., Path]) -> None:
     assert {path.name for path in root.iterdir()} == {"config.yaml", "records"}
 
 
+def test_the_lowest_precision_trains_and_accumulates_in_the_highest(tsl_fit: Callable[..., Path]) -> None:
+    root = tsl_fit("--trainer.precision", "bf16-true")
+    assert weights(root / "tiny/version_0")["student.layers.0.weight"].dtype == torch.bfloat16
+    losses = read_table(root / "tiny/version_0", "losses")
+    assert (losses["val_loss"] > 0).all()
+    assert (losses["val_loss"] != losses["val_loss"].astype("float32")).any()  # a sum in float64
+
+
+def test_barebones_is_refused(tsl_fit: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        tsl_fit("--trainer.barebones", "true")
+    assert "error: trainer.barebones leaves out what tsl records" in capsys.readouterr().err
+
+
 def test_the_command_works_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tsl.fit", *TINY, "--trainer.default_root_dir", str(tmp_path)]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)

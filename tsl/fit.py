@@ -91,6 +91,8 @@ class TeacherStudentCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle the run directory and the number of epochs, and check that a run which goes on is the same run."""
         config = self.config[self.subcommand]
+        if config.trainer.barebones:
+            raise InputError("trainer.barebones leaves out what tsl records: loggers, evaluations and checkpoints")
         if config.total_samples is not None:
             config.trainer.max_epochs = self._epochs_of_budget(config)
         root = Path(config.trainer.default_root_dir)
