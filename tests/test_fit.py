@@ -137,7 +137,7 @@ def test_without_checkpoints_and_loggers(tsl_fit: Callable[..., Path]) -> None:
 
 
 def test_the_lowest_precision_trains_and_accumulates_in_the_highest(tsl_fit: Callable[..., Path]) -> None:
-    root = tsl_fit("--trainer.precision", "bf16-true")
+    root = tsl_fit("--trainer.precision", "bf16-true", "--data.init_args.eval_batch_size", "7")
     assert weights(root / "tiny/version_0")["student.layers.0.weight"].dtype == torch.bfloat16
     losses = read_table(root / "tiny/version_0", "losses")
     assert (losses["val_loss"] > 0).all()
