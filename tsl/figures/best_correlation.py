@@ -14,7 +14,7 @@ TABLE = "teacher_nodes"
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run]) -> Figure:
-    """The mean of ρ*_j over teacher nodes and seeds per epoch, in a band from the least to the largest.
+    """The mean of ρ*_j over teacher nodes and seeds per epoch; of up to four curves, in a band from least to largest.
 
     Args:
         runs: Runs with the table `teacher_nodes`.
@@ -25,6 +25,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     """
     frame = collect(runs)
     frame = frame[frame["split"] == "val"]
+    bands = len(frame["curve"].cat.categories) <= 4  # more would hide each other
     several_layers = frame["layer"].nunique() > 1
     by_panel = frame.groupby(["polarity", "layer"], dropna=False)
     figure, panels = wrapped(by_panel.ngroups, "epoch", r"$\rho^*_j$")
@@ -35,11 +36,13 @@ def draw(runs: Sequence[Run]) -> Figure:
             by_epoch = in_panel[in_panel["curve"] == name].groupby("epoch")["best_correlation"]
             if not by_epoch.ngroups:
                 continue
-            mean, least, most = by_epoch.mean(), by_epoch.min(), by_epoch.max()
-            style = curve_style(index)
-            panel.fill_between(mean.index, least, most, color=style["color"], alpha=0.15, linewidth=0)
+            mean, style = by_epoch.mean(), curve_style(index)
+            if bands:
+                least, most = by_epoch.min(), by_epoch.max()
+                panel.fill_between(mean.index, least, most, color=style["color"], alpha=0.15, linewidth=0)
             (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
     legend_above(figure, {name: handles[name] for name in frame["curve"].cat.categories if name in handles})
-    over = f"mean over teacher nodes and {seeds_in_words(frame)}; the band is from the least to the largest"
+    over = f"mean over teacher nodes and {seeds_in_words(frame)}"
+    over += "; the band is from the least to the largest" if bands else ""
     footnotes(figure, [over, "evaluation inputs", *unfinished(runs)])
     return figure

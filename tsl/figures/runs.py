@@ -144,13 +144,18 @@ def _curves(runs: Sequence[Run], arranged: Sequence[str]) -> list[tuple[tuple[An
     classes = tuple(key.removesuffix("class_path") + "init_args." for key in differences if key.endswith("class_path"))
     # Classes that differ have other arguments: the class says it.
     differences = {key: values for key, values in differences.items() if not key.startswith(classes or "\0")}
+    # Settings that go together, such as data.dim and teacher.input_dim, need saying once.
+    last = {str(values): key for key, values in differences.items()}
+    differences = {key: differences[key] for key in last.values()}
     first_run: dict[tuple[Any, ...], Run] = {}
     curves: list[tuple[tuple[Any, ...], str]] = []
     for index, run in enumerate(runs):
         multiplier = flatten(run.config).get(MULTIPLIER)
         others = [_setting(key, values[index]) for key, values in differences.items()]
         named = multiplier is not None and MULTIPLIER not in arranged
-        order = (_number(run, MULTIPLIER, multiplier) if named else 0.0, *others)
+        of_run = [values[index] for values in differences.values()]
+        in_order = [(0, value, "") if isinstance(value, int | float) else (1, 0, str(value)) for value in of_run]
+        order = (_number(run, MULTIPLIER, multiplier) if named else 0.0, *in_order)
         words = ["student" if multiplier is None else f"{multiplier:g}×"] if MULTIPLIER not in arranged else []
         # More than two are too many to spell out in a legend.
         words += others if len(others) <= 2 else [run_name(first_run.setdefault(order, run))]
