@@ -21,7 +21,8 @@ def layer_frames(
 ) -> dict[str, pd.DataFrame]:
     """The rows of the tables teacher_nodes, student_nodes and layers for one layer.
 
-    A pruned teacher node counts nowhere (but in `alignments`, which are of whole layers): it has no row, matches no student node and is no part of a mean.
+    A pruned teacher node has no row, matches no student node and is no part of a mean; `alignments`, which are of whole
+    layers, see it all the same.
 
     Args:
         active: Which teacher nodes were not pruned, bool, `[R, m]`.
