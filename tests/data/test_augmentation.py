@@ -133,7 +133,13 @@ def test_aware_samples_rescaled_as_the_paper_did() -> None:
     torch.testing.assert_close(rescaled, plain / norm * 1.5 * DIM**0.5)
 
 
-@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 0), (1, 1), (2, 2)])
+def pre_norms(kernel: Tensor, shape: torch.Size, stride: int, padding: int) -> Tensor:
+    """How long the gradient of every pre-activation of a convolution is: the part of its kernel on the image."""
+    inside = torch.ones(1, *shape, dtype=torch.float64)
+    return conv2d(inside, kernel.square(), None, stride, padding).sqrt().flatten()
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 0), (1, 1), (2, 1)])
 def test_hyperplanes_of_a_convolution_are_its_pre_activations(stride: int, padding: int) -> None:
     kernel = torch.randn(R, 4, 2, 3, 2, dtype=torch.float64)
     bias = torch.randn(R, 4, dtype=torch.float64)
@@ -143,7 +149,9 @@ def test_hyperplanes_of_a_convolution_are_its_pre_activations(stride: int, paddi
         pre = conv2d(images[r], kernel[r], bias[r], stride, padding).flatten(1)  # [N, channel · row · column]
         assert planes.nodes == pre.shape[1]
         normal, offset = planes.of(torch.arange(planes.nodes).expand(R, -1))
-        torch.testing.assert_close(images[r].flatten(1) @ normal[r].mT + offset[r], pre, rtol=0, atol=1e-12)
+        length = pre_norms(kernel[r], images[r].shape[1:], stride, padding)
+        torch.testing.assert_close(normal[r].norm(dim=-1), torch.ones(planes.nodes, dtype=torch.float64))
+        torch.testing.assert_close(images[r].flatten(1) @ normal[r].mT + offset[r], pre / length, rtol=0, atol=1e-12)
 
 
 def test_aware_samples_of_a_convolution(monkeypatch: pytest.MonkeyPatch) -> None:

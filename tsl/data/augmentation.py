@@ -130,10 +130,9 @@ class TeacherAware(Augmentation):
             samples = gather(inputs, index)
             flat = samples.flatten(index.ndim)
             normal, offset = planes.of(gather(node, index))
-            length = normal.norm(dim=-1)
-            height = ((flat * normal).sum(dim=-1) + offset) / length
+            height = (flat * normal).sum(dim=-1) + offset
             side = (variant + 1) % 3 - 1
-            flat.addcmul_(normal, ((side * gather(distance, index) - height) / length).unsqueeze(-1))
+            flat.addcmul_(normal, (side * gather(distance, index) - height).unsqueeze(-1))
             if self.rescale is not None:
                 flat.mul_(self.rescale * prod(shape) ** 0.5 / flat.norm(dim=-1, keepdim=True))
             return samples

@@ -27,7 +27,11 @@ class Hyperplanes(ABC):
 
     @abstractmethod
     def of(self, node: Tensor) -> tuple[Tensor, Tensor]:
-        """Normals w `[R, ..., d]` over the flattened input, and offsets b `[R, ...]`, of nodes `[R, ...]` from 0."""
+        """Unit normals w / ‖w‖ `[R, ..., d]` over the flattened input, and offsets b / ‖w‖ `[R, ...]`.
+
+        Args:
+            node: Nodes `[R, ...]`, counted from 0.
+        """
 
 
 class LinearHyperplanes(Hyperplanes):
@@ -39,14 +43,16 @@ class LinearHyperplanes(Hyperplanes):
     """
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight = weight
-        self.bias = bias
+        length = weight.norm(dim=-1)
+        self.normal = (weight / length.unsqueeze(-1)).flatten(0, 1)
+        self.offset = (bias / length).flatten()
         self.nodes = weight.shape[1]
 
     def of(self, node: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the weight and bias; see the base class."""
+        """Scaled rows of the weight and bias; see the base class."""
         replicate = torch.arange(len(node), device=node.device).reshape(-1, *[1] * (node.ndim - 1))
-        return self.weight[replicate, node], self.bias[replicate, node]
+        rows = (node + replicate * self.nodes).flatten()
+        return self.normal.index_select(0, rows).unflatten(0, node.shape), self.offset[rows].unflatten(0, node.shape)
 
 
 class ConvolutionHyperplanes(Hyperplanes):
@@ -59,7 +65,7 @@ class ConvolutionHyperplanes(Hyperplanes):
         bias: `[R, channels]`.
         shape: Input channels, rows and columns of an image.
         stride: The convolution's stride.
-        padding: Its zero padding on every side.
+        padding: Its zero padding on every side, less than the kernel's height and width.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, shape: Sequence[int], stride: int = 1, padding: int = 0) -> None:
@@ -73,7 +79,7 @@ class ConvolutionHyperplanes(Hyperplanes):
         self.nodes = weight.shape[1] * self.rows * self.columns
 
     def of(self, node: Tensor) -> tuple[Tensor, Tensor]:
-        """Placed kernels and their biases; see the base class."""
+        """Placed and scaled kernels and their biases; see the base class."""
         channels, height, width = self.shape
         kernel_height, kernel_width = self.weight.shape[-2:]
         replicate = torch.arange(len(node), device=node.device).reshape(-1, *[1] * (node.ndim - 1)).expand_as(node)
@@ -87,7 +93,9 @@ class ConvolutionHyperplanes(Hyperplanes):
         # Indices on both sides of a slice put the indexed axes first: [images, kernel rows, kernel columns, channels].
         canvas[image, :, down, right] = self.weight[replicate, channel].flatten(end_dim=-4).movedim(1, -1)
         inner = canvas[..., self.padding : self.padding + height, self.padding : self.padding + width]
-        return inner.flatten(1).unflatten(0, node.shape), self.bias[replicate, channel]
+        normal = inner.flatten(1).unflatten(0, node.shape)
+        length = normal.norm(dim=-1)
+        return normal / length.unsqueeze(-1), self.bias[replicate, channel] / length
 
 
 @singledispatch
