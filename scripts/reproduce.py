@@ -27,7 +27,7 @@ from tsl.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.figures import alignment, best_correlation, convergence, l_shape, sample_size, success_rate, trajectories
 from tsl.figures.__main__ import save
-from tsl.figures.runs import MULTIPLIER, POLARITY, load_run
+from tsl.figures.runs import MULTIPLIER, POLARITY, read_run
 from tsl.records import read_table
 from tsl.summary import last_epoch
 from tsl.sweep import CellRun, cell_name, check_settings, in_words, resolved_settings, train
@@ -76,7 +76,7 @@ def layer_correlations(run: Path) -> dict[str, str]:
 
 def few_and_many_samples(run: Path) -> dict[str, str]:
     """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
-    of_layers = sample_size.outcomes([load_run(run, sample_size.TABLE)])
+    of_layers = sample_size.outcomes([read_run(run, sample_size.TABLE)])
     rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
     enough = rho.index[rho >= 0.98]
     return {
@@ -265,7 +265,7 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
     drawn = [run for run in runs if run.complete]
     if drawn:
         figure = experiment.figure.draw(
-            [load_run(run.path, experiment.figure.TABLE) for run in drawn], **experiment.options
+            [read_run(run.path, experiment.figure.TABLE) for run in drawn], **experiment.options
         )
         out = asked.out or asked.root / asked.scale
         for suffix in ("pdf", "png"):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tsl.errors import InputError
 from tsl.figures import best_correlation, convergence, l_shape, success_rate, trajectories
-from tsl.figures.runs import Run, load_run
+from tsl.figures.runs import Run, read_run
 from tsl.figures.style import LINE_STYLES, MARKERS, PALETTE, curve_style
 from tsl.records import read_table
 
@@ -18,7 +18,7 @@ MakeRun = Callable[..., Path]
 
 
 def loaded(paths: Sequence[Path], table: str) -> list[Run]:
-    return [load_run(path, table) for path in paths]
+    return [read_run(path, table) for path in paths]
 
 
 def titles(figure: Figure) -> list[str]:

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from tsl.errors import InputError
-from tsl.figures.runs import collect, load_run, other_differences, seeds_in_words, unfinished
+from tsl.figures.runs import collect, other_differences, read_run, seeds_in_words, unfinished
 
 MakeRun = Callable[..., Path]
 
 
 def test_settings_that_do_not_matter_are_no_differences(make_run: MakeRun):
     runs = [
-        load_run(make_run("first"), "losses"),
-        load_run(make_run("second", multiplier=5, polarity=2.0, seed=3, replicates=2), "losses"),
+        read_run(make_run("first"), "losses"),
+        read_run(make_run("second", multiplier=5, polarity=2.0, seed=3, replicates=2), "losses"),
     ]
     runs[0].config["records"] = {"pairs": True}
     runs[0].config["trainer"] |= {"logger": {"class_path": "WandbLogger"}, "accelerator": "gpu"}
@@ -22,9 +22,9 @@ def test_settings_that_do_not_matter_are_no_differences(make_run: MakeRun):
 
 def test_other_differences_are_listed_and_name_the_curves(make_run: MakeRun):
     runs = [
-        load_run(make_run("first", learning_rate=0.01), "losses"),
-        load_run(make_run("second", learning_rate=0.1), "losses"),
-        load_run(make_run("third", multiplier=1), "losses"),
+        read_run(make_run("first", learning_rate=0.01), "losses"),
+        read_run(make_run("second", learning_rate=0.1), "losses"),
+        read_run(make_run("third", multiplier=1), "losses"),
     ]
     assert other_differences(runs) == {"model.init_args.learning_rate": [0.01, 0.1, None]}
     names = ["1×, model.learning_rate = None", "2×, model.learning_rate = 0.01", "2×, model.learning_rate = 0.1"]
@@ -33,35 +33,35 @@ def test_other_differences_are_listed_and_name_the_curves(make_run: MakeRun):
 
 def test_many_differences_name_the_curve_by_its_run(make_run: MakeRun):
     settings = {"learning_rate": 0.1, "momentum": 0.9, "loss": "mse"}
-    runs = [load_run(make_run("plain"), "losses"), load_run(make_run("other", **settings), "losses")]
+    runs = [read_run(make_run("plain"), "losses"), read_run(make_run("other", **settings), "losses")]
     assert set(collect(runs)["curve"]) == {"2×, runs/plain", "2×, runs/other"}
 
 
 def test_curves_are_sorted_by_multiplier_not_by_spelling(make_run: MakeRun):
-    runs = [load_run(make_run(f"{m}", multiplier=m, max_epochs=1), "losses") for m in (10, 2, 1.5)]
+    runs = [read_run(make_run(f"{m}", multiplier=m, max_epochs=1), "losses") for m in (10, 2, 1.5)]
     assert list(collect(runs)["curve"].cat.categories) == ["1.5×", "2×", "10×"]
 
 
 def test_a_list_of_polarities_splits_replicates(make_run: MakeRun):
-    frame = collect([load_run(make_run(polarity=[0.0, 2.0, 2.0], seed=7), "losses")])
+    frame = collect([read_run(make_run(polarity=[0.0, 2.0, 2.0], seed=7), "losses")])
     assert frame.groupby("polarity")["seed"].unique().map(list).to_dict() == {0.0: [7], 2.0: [8, 9]}
     assert seeds_in_words(frame) == "1 to 2 seeds"
 
 
 def test_a_list_of_polarities_repeats_along_the_replicates(make_run: MakeRun):
-    frame = collect([load_run(make_run(polarity=[0.0, 2.0], replicates=4), "losses")])
+    frame = collect([read_run(make_run(polarity=[0.0, 2.0], replicates=4), "losses")])
     assert (frame["polarity"] == 2.0 * (frame["replicate"] % 2)).all()
 
 
 def test_classes_that_differ_name_the_curves_without_their_arguments(make_run: MakeRun):
     kinds = {"class_path": "tsl.Some", "init_args": {"step": 1}}, {"class_path": "tsl.Other", "init_args": {"low": 2}}
     runs = [make_run("none"), *(make_run(f"run{i}", augmentation=kind) for i, kind in enumerate(kinds))]
-    frame = collect([load_run(run, "losses") for run in runs])
+    frame = collect([read_run(run, "losses") for run in runs])
     assert set(frame["curve"].cat.categories) == {"2×, no augmentation", "2×, Some", "2×, Other"}
 
 
 def test_settings_that_the_figure_arranges_tell_no_curves_apart(make_run: MakeRun):
-    runs = [load_run(make_run(f"m{m}w{w}", multiplier=m, width=w), "losses") for m in (1, 2) for w in (5, 6)]
+    runs = [read_run(make_run(f"m{m}w{w}", multiplier=m, width=w), "losses") for m in (1, 2) for w in (5, 6)]
     frame = collect(runs, arranged=("model.init_args.multiplier", "model.init_args.width"))
     assert len(frame["curve"].cat.categories) == 1
     with pytest.raises(InputError, match="hold the same replicate"):
@@ -69,7 +69,7 @@ def test_settings_that_the_figure_arranges_tell_no_curves_apart(make_run: MakeRu
 
 
 def test_runs_of_other_seeds_are_more_replicates(make_run: MakeRun):
-    runs = [load_run(make_run("first", seed=0), "losses"), load_run(make_run("second", seed=3), "losses")]
+    runs = [read_run(make_run("first", seed=0), "losses"), read_run(make_run("second", seed=3), "losses")]
     frame = collect(runs)
     assert list(frame["curve"].cat.categories) == ["2×"]
     assert set(frame["seed"]) == set(range(6))
@@ -77,14 +77,14 @@ def test_runs_of_other_seeds_are_more_replicates(make_run: MakeRun):
 
 
 def test_the_same_replicate_twice_is_refused(make_run: MakeRun):
-    runs = [load_run(make_run("first", seed=0), "losses"), load_run(make_run("second", seed=2), "losses")]
+    runs = [read_run(make_run("first", seed=0), "losses"), read_run(make_run("second", seed=2), "losses")]
     with pytest.raises(InputError, match=r"runs/first and .*runs/second hold the same replicate \(2×, seed 2\)"):
         collect(runs)
-    collect([load_run(make_run("third", learning_rate=0.1), "losses"), runs[0]])  # another setting, another curve
+    collect([read_run(make_run("third", learning_rate=0.1), "losses"), runs[0]])  # another setting, another curve
 
 
 def test_a_teacher_without_polarity(make_run: MakeRun):
-    run = load_run(make_run(), "losses")
+    run = read_run(make_run(), "losses")
     del run.config["model"]["init_args"]["teacher_initialization"]
     frame = collect([run])
     assert np.isnan(frame["polarity"]).all()
@@ -93,7 +93,7 @@ def test_a_teacher_without_polarity(make_run: MakeRun):
 
 @pytest.mark.parametrize("setting", ["multiplier", "seed_everything"])
 def test_a_setting_that_is_no_number(make_run: MakeRun, setting: str):
-    run = load_run(make_run(), "losses")
+    run = read_run(make_run(), "losses")
     (run.config if setting == "seed_everything" else run.config["model"]["init_args"])[setting] = "two"
     with pytest.raises(InputError, match=f"{setting} in config.yaml is 'two'; expected a number"):
         collect([run])
@@ -105,5 +105,5 @@ def test_no_runs():
 
 
 def test_a_run_that_was_stopped_is_noted(make_run: MakeRun):
-    runs = [load_run(make_run("whole"), "losses"), load_run(make_run("stopped", epochs=[0, 4]), "losses")]
+    runs = [read_run(make_run("whole"), "losses"), read_run(make_run("stopped", epochs=[0, 4]), "losses")]
     assert unfinished(runs) == ["runs/stopped: records end at epoch 4 of 6"]

@@ -19,7 +19,7 @@ from tsl.figures import (
     success_rate,
     trajectories,
 )
-from tsl.figures.runs import Run, load_run, other_differences
+from tsl.figures.runs import Run, other_differences, read_run
 from tsl.figures.style import PRINT
 from tsl.records import DamagedRecordsError, written_whole
 
@@ -107,7 +107,7 @@ def _load(paths: Sequence[Path], table: str) -> list[Run]:
     runs, damaged = [], []
     for path in paths:
         try:
-            runs.append(load_run(path, table))
+            runs.append(read_run(path, table))
         except DamagedRecordsError as error:
             damaged.append(error)
     if not runs:

@@ -38,7 +38,7 @@ class Run:
         return int(_number(self, "seed_everything", self.config.get("seed_everything", 0)))
 
 
-def load_run(path: Path | str, table: str) -> Run:
+def read_run(path: Path | str, table: str) -> Run:
     """Read a run's configuration and one of its tables; raises what `read_config` and `read_table` raise."""
     return Run(Path(path), read_config(path), read_table(path, table))
 
