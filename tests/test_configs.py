@@ -18,7 +18,7 @@ def run_a_few_steps(configs: list[str], directory: Path) -> None:
     arguments = [argument for config in configs for argument in ("--config", str(ROOT / "configs" / config))]
     small = ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu", "--data.init_args.chunk_size", "2"]
     if "multilayer.yaml" in configs:
-        small += ["--data.init_args.train_size", "5000", "--data.init_args.val_size", "500", "--replicates", "2"]
+        small += ["--data.init_args.train_size", "4000", "--data.init_args.val_size", "500", "--replicates", "2"]
     main([*arguments, *small, "--trainer.default_root_dir", str(directory)])
 
 

@@ -29,7 +29,8 @@ def tsl_fit(tmp_path: Path) -> Callable[..., Path]:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    return {name: tensor for name, tensor in state.items() if name.startswith(("teacher.", "student."))}
 
 
 def assert_same_records(first: Path, second: Path) -> None:
