@@ -25,6 +25,7 @@ figures: $(INSTALLED)  ## run and draw experiments E1-E5 at quick scale
 
 benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run meanwhile
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/deep.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/inputs.py
 	$(BIN)/python benchmarks/augmentation.py

@@ -6,12 +6,12 @@ two-layer student (10 teacher nodes, 2x, batch 16) through the Trainer for 5,000
 
 import logging
 import multiprocessing
-import resource
 import tempfile
 import time
 import warnings
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytorch_lightning as pl
 
@@ -28,8 +28,9 @@ WAYS: dict[str, Augmentation | None] = {
 
 
 def megabytes() -> float:
-    """The most memory this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory this process has held; getrusage would count what its parent held before it was started."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def train(way: str, connection: Connection) -> None:
