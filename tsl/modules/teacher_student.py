@@ -252,7 +252,7 @@ class TeacherStudent(pl.LightningModule):
             gates = [gate(pre, self.student.negative_slope) for pre in observed.student.pre]
             weights = [weight for weight, _ in effective_layers(self.student)]
             error = backpropagated_error(weights, gates, teacher_output - student_output)
-            self.gradient_sup_norm.update(error.abs().amax(dim=(1, 2)))
+            self.gradient_sup_norm.update(error.abs_().amax(dim=(1, 2)))
         return observed
 
     def on_validation_model_zero_grad(self) -> None:

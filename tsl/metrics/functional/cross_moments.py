@@ -85,13 +85,10 @@ def centred_sums(blocks: Sequence[Block], full: bool) -> list[Tensor]:
     for t, s in blocks:
         samples += t.shape[1]
         t, s = t - shift_t, s - shift_s
-        block = [
-            t.sum(dim=1),
-            s.sum(dim=1),
-            t.mT @ t if full else t.square().sum(dim=1),
-            s.mT @ s if full else s.square().sum(dim=1),
-            t.mT @ s,
-        ]
+        block = [t.sum(dim=1), s.sum(dim=1)]
+        cross = t.mT @ s
+        # Squares take the place of the centred block, which nothing needs any more.
+        block += [t.mT @ t if full else t.square_().sum(dim=1), s.mT @ s if full else s.square_().sum(dim=1), cross]
         sums = [total.add_(part) for total, part in zip(sums, block, strict=True)] if sums else block
     sum_t, sum_s, scatter_t, scatter_s, cross = sums
     offset_t, offset_s = sum_t / max(samples, 1), sum_s / max(samples, 1)
@@ -100,7 +97,7 @@ def centred_sums(blocks: Sequence[Block], full: bool) -> list[Tensor]:
         shift_s.squeeze(1) + offset_s,
         scatter_t - samples * _square(offset_t, full),
         scatter_s - samples * _square(offset_s, full),
-        cross - samples * _outer(offset_t, offset_s),
+        _add_outer(cross, -samples * offset_t, offset_s),
     ]
 
 
@@ -121,7 +118,7 @@ def merge(first: CrossMoments, second: CrossMoments) -> CrossMoments:
         first.student_mean + delta_s * share,
         first.teacher_scatter + second.teacher_scatter + weight * _square(delta_t, full),
         first.student_scatter + second.student_scatter + weight * _square(delta_s, full),
-        first.cross_scatter + second.cross_scatter + weight * _outer(delta_t, delta_s),
+        _add_outer(first.cross_scatter + second.cross_scatter, weight * delta_t, delta_s),
     )
 
 
@@ -154,6 +151,10 @@ def without_constant_nodes(moments: CrossMoments) -> CrossMoments:
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
     return left.unsqueeze(-1) * right.unsqueeze(-2)
+
+
+def _add_outer(matrix: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    return matrix.addcmul_(left.unsqueeze(-1), right.unsqueeze(-2))  # one pass over what is largest, in place
 
 
 def _square(vector: Tensor, full: bool) -> Tensor:
