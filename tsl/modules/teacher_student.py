@@ -34,6 +34,10 @@ sgd = partial(torch.optim.SGD, lr=0.01)
 """The paper's optimizer for two-layer networks."""
 
 
+CACHED = 1 << 20
+"""Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
+
+
 class Observation(NamedTuple):
     """What both networks computed for one batch of evaluation inputs."""
 
@@ -130,6 +134,16 @@ class TeacherStudent(pl.LightningModule):
         self.student_initialization(self.student, student_generators, self.teacher)
         if self.trained_layers is not None:
             freeze_all_but(self.student, self.trained_layers)
+
+    @property
+    def eval_batch_size(self) -> int:
+        """How many inputs are best evaluated at a time, for DataModules to ask: 100 to 500.
+
+        As many as keep the widest layer in cache. More of them cost a processor page faults and trips to memory, fewer
+        the overhead of each batch.
+        """
+        widest = max(*self.student.widths, self.student.output_dim)
+        return min(max(CACHED // (self.replicates * widest), 100), 500)
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained parameters and, where asked for, its schedule."""

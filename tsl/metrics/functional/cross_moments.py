@@ -85,10 +85,13 @@ def centred_sums(blocks: Sequence[Block], full: bool) -> list[Tensor]:
     for t, s in blocks:
         samples += t.shape[1]
         t, s = t - shift_t, s - shift_s
-        block = [t.sum(dim=1), s.sum(dim=1)]
-        cross = t.mT @ s
-        # Squares take the place of the centred block, which nothing needs any more.
-        block += [t.mT @ t if full else t.square_().sum(dim=1), s.mT @ s if full else s.square_().sum(dim=1), cross]
+        block = [
+            t.sum(dim=1),
+            s.sum(dim=1),
+            t.mT @ t if full else t.square().sum(dim=1),
+            s.mT @ s if full else s.square().sum(dim=1),
+            t.mT @ s,
+        ]
         sums = [total.add_(part) for total, part in zip(sums, block, strict=True)] if sums else block
     sum_t, sum_s, scatter_t, scatter_s, cross = sums
     offset_t, offset_s = sum_t / max(samples, 1), sum_s / max(samples, 1)
