@@ -18,6 +18,7 @@ Purpose = Literal[
     "null_level",
     "augmentation",
     "dropout",
+    "strength",
 ]
 
 
