@@ -1,5 +1,6 @@
 """The LightningModule that trains students on the outputs of fixed teachers."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -142,7 +143,8 @@ class TeacherStudent(pl.LightningModule):
         As many as keep the widest layer in cache. More of them cost a processor page faults and trips to memory, fewer
         the overhead of each batch.
         """
-        widest = max(*self.student.widths, self.student.output_dim)
+        layers = zip(self.student.widths, self.student.map_sizes, strict=True)
+        widest = max(self.student.output_dim, *(nodes * math.prod(size) for nodes, size in layers))
         return min(max(CACHED // (self.replicates * widest), 100), 500)
 
     def configure_optimizers(self) -> Any:
