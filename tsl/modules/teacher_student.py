@@ -1,5 +1,6 @@
 """The LightningModule that trains students on the outputs of fixed teachers."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,6 +33,10 @@ Any, because jsonargparse takes a class there for the base of those that may be 
 
 sgd = partial(torch.optim.SGD, lr=0.01)
 """The paper's optimizer for two-layer networks."""
+
+
+CACHED = 1 << 20
+"""Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
 
 
 class Observation(NamedTuple):
@@ -130,6 +135,17 @@ class TeacherStudent(pl.LightningModule):
         self.student_initialization(self.student, student_generators, self.teacher)
         if self.trained_layers is not None:
             freeze_all_but(self.student, self.trained_layers)
+
+    @property
+    def eval_batch_size(self) -> int:
+        """How many inputs are best evaluated at a time, for DataModules to ask: 100 to 500.
+
+        As many as keep the widest layer in cache. More of them cost a processor page faults and trips to memory, fewer
+        the overhead of each batch.
+        """
+        layers = zip(self.student.widths, self.student.map_sizes, strict=True)
+        widest = max(self.student.output_dim, *(nodes * math.prod(size) for nodes, size in layers))
+        return min(max(CACHED // (self.replicates * widest), 100), 500)
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained parameters and, where asked for, its schedule."""
@@ -252,7 +268,7 @@ class TeacherStudent(pl.LightningModule):
             gates = [gate(pre, self.student.negative_slope) for pre in observed.student.pre]
             weights = [weight for weight, _ in effective_layers(self.student)]
             error = backpropagated_error(weights, gates, teacher_output - student_output)
-            self.gradient_sup_norm.update(error.abs().amax(dim=(1, 2)))
+            self.gradient_sup_norm.update(error.abs_().amax(dim=(1, 2)))
         return observed
 
     def on_validation_model_zero_grad(self) -> None:

@@ -2,8 +2,10 @@
 
 from tsl.networks.batch_norm import ReplicatedBatchNorm
 from tsl.networks.conditioning import condition
+from tsl.networks.convnet import ConvNet, ReplicatedConv2d
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
 from tsl.networks.effective import effective_layers, squared_strengths
+from tsl.networks.feed_forward import FeedForward, ReplicatedLinear
 from tsl.networks.initialization import (
     AdversarialInitialization,
     FromFile,
@@ -11,7 +13,8 @@ from tsl.networks.initialization import (
     Initialization,
     SeparableInitialization,
 )
-from tsl.networks.mlp import MLP, Activations, ReplicatedLinear
+from tsl.networks.mlp import MLP
+from tsl.networks.network import Activations, Network
 from tsl.networks.perturbed_teacher import PerturbedTeacher
 from tsl.networks.rows import normalize_weights_
 
@@ -19,13 +22,17 @@ __all__ = [
     "MLP",
     "Activations",
     "AdversarialInitialization",
+    "ConvNet",
     "DeepSeparableInitialization",
     "DefaultInitialization",
+    "FeedForward",
     "FromFile",
     "GaussianInitialization",
     "Initialization",
+    "Network",
     "PerturbedTeacher",
     "ReplicatedBatchNorm",
+    "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
     "condition",
