@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -12,8 +11,8 @@ from torch import Tensor
 
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
-from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.losses import half_squared_error, mse
+from tsl.modules.steps import StepModule
 from tsl.modules.student import StudentChanges, freeze_all_but, make_student
 from tsl.networks import (
     MLP,
@@ -41,7 +40,7 @@ class Observation(NamedTuple):
     student: Activations
 
 
-class TeacherStudent(pl.LightningModule):
+class TeacherStudent(StepModule):
     """Train R over-realized students, each on the outputs of its own fixed teacher.
 
     A training batch is a chunk of K minibatches `[K, R, B, d]`, for which K optimizer steps are taken; an evaluation
@@ -86,8 +85,7 @@ class TeacherStudent(pl.LightningModule):
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(optimizer, lr_scheduler, replicates, seed)
         self.make_teacher = teacher
         self.teacher_initialization = teacher_initialization
         self.student_initialization = student_initialization
@@ -95,18 +93,11 @@ class TeacherStudent(pl.LightningModule):
         self.student_widths = student_widths
         self.student_changes = student
         self.loss = loss
-        self.make_optimizer = optimizer
-        self.make_lr_scheduler = lr_scheduler
         self.trained_layers = trained_layers
         self.condition_teacher = condition_teacher
         self.normalize_weights = normalize_weights
         self.teacher_activity: list[Tensor] = []
         self.weight_gradients: dict[int, Tensor] = {}
-        self.replicates = replicates
-        self.seed = seed
-        self.train_loss = ReplicateMean(replicates)
-        self.train_loss.persistent(True)  # for a run that goes on within an epoch
-        self.val_loss = ReplicateMean(replicates)
         self.val_mse = ReplicateMean(replicates)
         self.gradient_sup_norm = ReplicateMaximum(replicates)
 
@@ -131,12 +122,19 @@ class TeacherStudent(pl.LightningModule):
         if self.trained_layers is not None:
             freeze_all_but(self.student, self.trained_layers)
 
-    def configure_optimizers(self) -> Any:
-        """The optimizer of the trained parameters and, where asked for, its schedule."""
-        optimizer = self.make_optimizer([p for p in self.student.parameters() if p.requires_grad])
-        if self.make_lr_scheduler is None:
-            return optimizer
-        return [optimizer], [self.make_lr_scheduler(optimizer)]
+    @property
+    def trained_network(self) -> MLP:
+        """The students."""
+        return self.student
+
+    def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of the students' outputs against the teachers'."""
+        return self.loss(outputs, targets)
+
+    def after_step(self) -> None:
+        """Scale the students' nodes to unit norm, if they are to stay so."""
+        if self.normalize_weights:
+            normalize_weights_(self.student)
 
     def on_fit_start(self) -> None:
         """Check that the data suits the networks.
@@ -145,16 +143,7 @@ class TeacherStudent(pl.LightningModule):
             InputError: If inputs have another dimension, or minibatches have too few samples for BatchNorm.
         """
         self._check_inputs()
-        if self.student.batch_norm and self.trainer.world_size > 1:
-            raise InputError(
-                f"BatchNorm sees only a process's share of each minibatch: set trainer.devices to 1 "
-                f"(now {self.trainer.world_size} processes), or model.init_args.student.batch_norm to none"
-            )
-        batch_size = getattr(getattr(self.trainer.datamodule, "sampler", None), "batch_size", 2)
-        if self.student.batch_norm and batch_size == 1:
-            raise InputError(
-                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
-            )
+        self.check_batch_norm("model.init_args.student.batch_norm to none")
 
     def _check_inputs(self) -> None:
         data = self.trainer.datamodule
@@ -192,54 +181,11 @@ class TeacherStudent(pl.LightningModule):
 
     def training_step(self, inputs: Tensor, batch_idx: int) -> None:
         """Take one optimizer step for each of the K minibatches in `inputs`, `[K, R, B, d]`."""
-        if self.trainer.max_steps >= 0:
-            inputs = inputs[: self.trainer.max_steps - self.trainer.global_step]
+        inputs = inputs[: self.steps_left()]
         # The teacher answers the whole chunk in one product for each layer: [R, K·B, d].
         targets = self.teacher(inputs.transpose(0, 1).flatten(1, 2))
         targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
-        optimizer = self.optimizers()
-        trained = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
-        losses = []
-        for step_inputs, step_targets in zip(inputs, targets, strict=True):
-            if self.student.dropout:
-                self._seed_dropout()
-            loss = self.loss(self.student(step_inputs), step_targets)
-            for parameter in trained:
-                parameter.grad = None  # what optimizer.zero_grad does in five times the time
-            self.manual_backward(loss.sum())
-            optimizer.step()
-            if self.normalize_weights:
-                normalize_weights_(self.student)
-            losses.append(loss.detach())
-        self._record_train_losses(torch.stack(losses))
-
-    def _seed_dropout(self) -> None:
-        """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""
-        step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
-        self.student.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
-
-    def _record_train_losses(self, losses: Tensor) -> None:
-        if not losses.isfinite().all():
-            diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
-            raise InputError(
-                f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
-                "lower the learning rate (--model.init_args.optimizer.init_args.lr). "
-                "Records, metrics and checkpoints of earlier epochs are kept"
-            )
-        self.train_loss.update(losses)
-
-    def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean training loss anew; not called when a run goes on within an epoch."""
-        self.train_loss.reset()
-
-    def on_train_epoch_end(self) -> None:
-        """Log the mean training loss of the epoch and step the learning-rate schedule."""
-        self.log_scalars(replicate_scalars("train/loss", self.train_loss.compute()))
-        scheduler = self.lr_schedulers()
-        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            scheduler.step(self.trainer.callback_metrics["val/loss"])
-        elif scheduler is not None:
-            scheduler.step()
+        self.take_steps(inputs, targets)
 
     def validation_step(self, inputs: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Observation:
         """Both networks' activations for inputs `[R, B, d]`; the first dataloader also gives the validation losses."""
@@ -272,19 +218,3 @@ class TeacherStudent(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss."""
         self.log_scalars(replicate_scalars("val/loss", self.val_loss.compute()))
-
-    def log_scalars(self, scalars: dict[str, Tensor]) -> None:
-        """Log an epoch's scalars against the epoch (0 is before training) and the optimizer step.
-
-        Loggers get them directly: Lightning would count epochs from 0 and chunks for steps, and drop what its sanity
-        check finds. Its own `log` serves the progress bar, and callbacks that monitor a scalar.
-        """
-        trainer = self.trainer
-        fitting = trainer.state.fn == "fit"
-        for name, value in scalars.items():
-            in_bar = name in ("train/loss", "val/loss")
-            self.log(name, value.to(self.device), on_epoch=True, prog_bar=in_bar, logger=not fitting, sync_dist=True)
-        if fitting and (not trainer.sanity_checking or is_recorded(trainer)):
-            numbers = {name: float(value) for name, value in scalars.items()}
-            for logger in trainer.loggers:
-                logger.log_metrics(numbers | {"epoch": evaluated_epoch(trainer)}, step=trainer.global_step)
