@@ -111,14 +111,6 @@ class LayerMeasures(nn.Module):
         return {name: np.atleast_1d(metric.compute().numpy(force=True)) for name, metric in named.items()}
 
 
-def active_nodes(network: MLP) -> list[Tensor]:
-    """Which nodes of every hidden layer reach the layer above by a weight that is not 0, bool, each `[R, nodes]`.
-
-    The others were pruned: whatever they compute, nothing depends on it.
-    """
-    return [(layer.weight != 0).any(dim=1) for layer in network.layers[1:]]
-
-
 def lemma_terms(student: MLP, teacher: MLP, observed: Observation) -> list[LayerTerms]:
     """The terms of Lemma 1 at every hidden layer, for one batch; BatchNorm is folded into the weights."""
     runs = []

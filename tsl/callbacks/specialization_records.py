@@ -10,12 +10,12 @@ from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from torch import Tensor
 
 from tsl.callbacks.frames import tidy
-from tsl.callbacks.layer_measures import Alignment, LayerMeasures, active_nodes, lemma_terms
+from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
 from tsl.metrics.replicates import replicate_scalars
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
-from tsl.networks import squared_strengths
+from tsl.networks import active_nodes, squared_strengths
 from tsl.records import THRESHOLDS, write_table
 
 

@@ -1,6 +1,7 @@
 """What every LightningModule of tsl does alike: an optimizer step for each minibatch of a chunk, and what it logs."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -157,3 +158,29 @@ class StepModule(pl.LightningModule):
             numbers = {name: float(value) for name, value in scalars.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(numbers | {"epoch": evaluated_epoch(trainer)}, step=trainer.global_step)
+
+
+def check_shapes(saved: Mapping[str, Tensor], here: Mapping[str, Tensor], settings: str) -> None:
+    """Refuse a checkpoint of other networks.
+
+    Args:
+        saved: Its tensors by name.
+        here: Those that it is loaded into.
+        settings: The settings that the shapes follow from, in a message's words.
+
+    Raises:
+        InputError: Naming every tensor of another shape.
+    """
+    differing = [
+        f"  {name} is {list(saved[name].shape) if name in saved else 'missing'} in the checkpoint, "
+        f"{list(here[name].shape) if name in here else 'missing'} here"
+        for name in sorted(saved.keys() | here.keys())
+        if name not in saved or name not in here or saved[name].shape != here[name].shape
+    ]
+    if differing:
+        raise InputError(
+            "the checkpoint of --ckpt_path is of other networks:\n"
+            + "\n".join(differing)
+            + f"\nset {settings} as they "
+            "were, or leave --ckpt_path out"
+        )

@@ -12,7 +12,7 @@ from torch import Tensor
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
 from tsl.modules.losses import half_squared_error, mse
-from tsl.modules.steps import StepModule
+from tsl.modules.steps import StepModule, check_shapes
 from tsl.modules.student import StudentChanges, freeze_all_but, make_student
 from tsl.networks import (
     MLP,
@@ -165,19 +165,8 @@ class TeacherStudent(StepModule):
         Raises:
             InputError: Naming every tensor of another shape.
         """
-        saved, here = checkpoint["state_dict"], self.state_dict()
-        differing = [
-            f"  {name} is {list(saved[name].shape) if name in saved else 'missing'} in the checkpoint, "
-            f"{list(here[name].shape) if name in here else 'missing'} here"
-            for name in sorted(saved.keys() | here.keys())
-            if name not in saved or name not in here or saved[name].shape != here[name].shape
-        ]
-        if differing:
-            raise InputError(
-                "the checkpoint of --ckpt_path is of other networks:\n" + "\n".join(differing) + "\nset "
-                "model.init_args.multiplier, model.init_args.teacher and replicates as they were, or leave "
-                "--ckpt_path out"
-            )
+        settings = "model.init_args.multiplier, model.init_args.teacher and replicates"
+        check_shapes(checkpoint["state_dict"], self.state_dict(), settings)
 
     def training_step(self, inputs: Tensor, batch_idx: int) -> None:
         """Take one optimizer step for each of the K minibatches in `inputs`, `[K, R, B, d]`."""

@@ -1,6 +1,7 @@
 """Teacher and student networks as plain torch modules, and how their weights start."""
 
 from tsl.networks.batch_norm import ReplicatedBatchNorm
+from tsl.networks.channel_pruning import active_nodes
 from tsl.networks.conditioning import condition
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
 from tsl.networks.effective import effective_layers, squared_strengths
@@ -28,6 +29,7 @@ __all__ = [
     "ReplicatedBatchNorm",
     "ReplicatedLinear",
     "SeparableInitialization",
+    "active_nodes",
     "condition",
     "effective_layers",
     "normalize_weights_",

@@ -1,0 +1,17 @@
+"""What a DataModule hands over where the truth about an input is known."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Labelled(NamedTuple):
+    """Inputs with their labels. DataModules without labels give the bare inputs.
+
+    Attributes:
+        inputs: A chunk of K minibatches `[K, R, B, ...]` for training, `[R, B, ...]` for evaluation.
+        labels: The class of every input, counted from 0: int64 `[K, R, B]`, or `[R, B]`.
+    """
+
+    inputs: Tensor
+    labels: Tensor
