@@ -178,9 +178,8 @@ def check_shapes(saved: Mapping[str, Tensor], here: Mapping[str, Tensor], settin
         if name not in saved or name not in here or saved[name].shape != here[name].shape
     ]
     if differing:
+        lines = "\n".join(differing)
         raise InputError(
-            "the checkpoint of --ckpt_path is of other networks:\n"
-            + "\n".join(differing)
-            + f"\nset {settings} as they "
-            "were, or leave --ckpt_path out"
+            f"the checkpoint of --ckpt_path is of other networks:\n{lines}\nset {settings} as they were, or leave "
+            "--ckpt_path out"
         )

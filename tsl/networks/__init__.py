@@ -14,6 +14,7 @@ from tsl.networks.initialization import (
 )
 from tsl.networks.mlp import MLP, Activations, ReplicatedLinear
 from tsl.networks.perturbed_teacher import PerturbedTeacher
+from tsl.networks.pretrained import Pretrained, load_network, save_network
 from tsl.networks.rows import normalize_weights_
 
 __all__ = [
@@ -26,12 +27,15 @@ __all__ = [
     "GaussianInitialization",
     "Initialization",
     "PerturbedTeacher",
+    "Pretrained",
     "ReplicatedBatchNorm",
     "ReplicatedLinear",
     "SeparableInitialization",
     "active_nodes",
     "condition",
     "effective_layers",
+    "load_network",
     "normalize_weights_",
+    "save_network",
     "squared_strengths",
 ]

@@ -137,8 +137,14 @@ class MLP(nn.Module):
 
     def with_widths(self, widths: list[int], **changes: Any) -> "MLP":
         """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""
-        options = {
+        return MLP(self.replicates, **(self.init_args | {"widths": widths} | changes))
+
+    @property
+    def init_args(self) -> dict[str, Any]:
+        """The arguments it was made with, but for `replicates`."""
+        return {
             "input_dim": self.input_dim,
+            "widths": self.widths,
             "output_dim": self.output_dim,
             "bias": self.bias,
             "negative_slope": self.negative_slope,
@@ -146,7 +152,6 @@ class MLP(nn.Module):
             "batch_norm_affine": self.batch_norm_affine,
             "dropout": self.dropout,
         }
-        return MLP(self.replicates, widths=widths, **(options | changes))
 
     def seed_dropout(self, generators: Sequence[Generator]) -> None:
         """Start the dropout masks anew, replicate r's from `generators[r]` alone.

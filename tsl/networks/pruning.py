@@ -145,8 +145,8 @@ def without_nodes(network: MLP, hidden: int, keep: Tensor, means: Tensor) -> MLP
     removed = means.to(outgoing).scatter(1, keep, 0).unsqueeze(-1)  # [R, n, 1]
     if getattr(network.layers[hidden + 1], "padding", 0) and removed.any():
         raise InputError(
-            f"convolution {hidden + 2} pads its maps, where the mean of a removed node is no constant bias: remove nodes "
-            "without outgoing weights alone, or train with padding 0"
+            f"convolution {hidden + 2} pads its maps, where the mean of a removed node is no constant bias: remove "
+            "only nodes without outgoing weights, or train with padding 0"
         )
     if network.bias:
         state[f"{upper}.bias"] += (outgoing.sum(dim=3) @ removed).squeeze(-1)
