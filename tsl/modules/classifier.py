@@ -1,10 +1,8 @@
 """The LightningModule that trains networks on labels: teachers, before students learn from them."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
@@ -17,8 +15,6 @@ from tsl.modules.steps import StepModule, check_shapes
 from tsl.networks import MLP, Initialization
 from tsl.networks.channel_pruning import KeptNodes, active_nodes
 from tsl.randomness import replicate_generators
-
-sgd = partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=5e-4)
 
 
 class Classifier(StepModule):
@@ -43,7 +39,7 @@ class Classifier(StepModule):
         self,
         network: Callable[[int], MLP],
         initialization: Initialization | None,
-        optimizer: OptimizerCallable = sgd,
+        optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None = None,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
