@@ -1,5 +1,6 @@
 """Networks with their weights in one file, and such a file as a teacher."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def save_network(network: MLP, path: Path | str) -> None:
     """
     kind = type(network)
     state = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
-    saved = {"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": network.init_args, "state_dict": state}
-    torch.save(saved, path)
+    init_args = json.loads(json.dumps(network.init_args))  # jsonargparse's numbers could not be loaded
+    torch.save({"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": init_args, "state_dict": state}, path)
 
 
 def load_network(path: Path | str, replicates: int | None = None) -> MLP:
