@@ -46,7 +46,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 MORE_COLUMNS = {
     "teacher_nodes": r"(recovered|matches)_0\.\d+",
     "layers": r".+",
-    "losses": r"train_size|augmented_size",
+    "losses": r"train_size|augmented_size|val_accuracy|val_agreement",
 }
 """Names a table's further columns may have: other thresholds, measures of a whole layer (cka, rho_mean_null), and the
 training inputs of a replicate before and after augmentation."""
