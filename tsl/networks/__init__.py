@@ -3,8 +3,10 @@
 from tsl.networks.batch_norm import ReplicatedBatchNorm
 from tsl.networks.channel_pruning import active_nodes
 from tsl.networks.conditioning import condition
+from tsl.networks.convnet import ConvNet, ReplicatedConv2d
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
 from tsl.networks.effective import effective_layers, squared_strengths
+from tsl.networks.feed_forward import FeedForward, ReplicatedLinear
 from tsl.networks.initialization import (
     AdversarialInitialization,
     FromFile,
@@ -12,7 +14,8 @@ from tsl.networks.initialization import (
     Initialization,
     SeparableInitialization,
 )
-from tsl.networks.mlp import MLP, Activations, ReplicatedLinear
+from tsl.networks.mlp import MLP
+from tsl.networks.network import Activations, Network
 from tsl.networks.perturbed_teacher import PerturbedTeacher
 from tsl.networks.pretrained import Pretrained, load_network, save_network
 from tsl.networks.rows import normalize_weights_
@@ -21,14 +24,18 @@ __all__ = [
     "MLP",
     "Activations",
     "AdversarialInitialization",
+    "ConvNet",
     "DeepSeparableInitialization",
     "DefaultInitialization",
+    "FeedForward",
     "FromFile",
     "GaussianInitialization",
     "Initialization",
+    "Network",
     "PerturbedTeacher",
     "Pretrained",
     "ReplicatedBatchNorm",
+    "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
     "active_nodes",

@@ -10,11 +10,11 @@ EPSILON = 1e-5
 
 
 class ReplicatedBatchNorm(nn.Module):
-    """What `torch.nn.BatchNorm1d` does, for each replicate by itself.
+    """What `torch.nn.BatchNorm1d` does for nodes, and `BatchNorm2d` for channels, for each replicate by itself.
 
-    In training mode every node of every replicate is normalized by its mean and variance over the batch, and the
-    running statistics follow these by a momentum of 0.1 (the variance by its unbiased estimate); in evaluation mode
-    it is normalized by the running statistics. The ε under the root is 1e-5.
+    In training mode every node of every replicate is normalized by its mean and variance over the batch (over batch and
+    positions, where nodes are channels), and the running statistics follow these by a momentum of 0.1 (the variance by
+    its unbiased estimate); in evaluation mode it is normalized by the running statistics. The ε under the root is 1e-5.
 
     Args:
         replicates: Number R of independent networks.
@@ -56,21 +56,20 @@ class ReplicatedBatchNorm(nn.Module):
         return scale, self.bias - self.running_mean * scale
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Normalize `[R, B, n]`.
+        """Normalize `[R, B, n]`, or maps `[R, B, n, H, W]`.
 
         Raises:
             InputError: If a training batch is of one sample, which has no variance.
         """
         if not self.training:
-            scale, shift = self.affine_map()
-            return torch.addcmul(shift.unsqueeze(1), inputs, scale.unsqueeze(1))
-        replicates, samples, nodes = inputs.shape
-        if samples == 1:
+            scale, shift = (along_nodes(values, inputs) for values in self.affine_map())
+            return torch.addcmul(shift, inputs, scale)
+        if inputs[0, :, 0].numel() == 1:
             raise InputError(
                 "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
             )
         normalized = nn.functional.batch_norm(
-            inputs.transpose(0, 1).reshape(samples, replicates * nodes),
+            inputs.transpose(0, 1).flatten(1, 2),
             self.running_mean.view(-1),
             self.running_var.view(-1),
             None if self.weight is None else self.weight.view(-1),
@@ -79,4 +78,9 @@ class ReplicatedBatchNorm(nn.Module):
             momentum=MOMENTUM,
             eps=EPSILON,
         )
-        return normalized.view(samples, replicates, nodes).transpose(0, 1)
+        return normalized.unflatten(1, inputs.shape[:3:2]).transpose(0, 1)
+
+
+def along_nodes(values: Tensor, signals: Tensor) -> Tensor:
+    """Values of nodes `[R, n]` as they broadcast over signals `[R, B, n]` or `[R, B, n, H, W]`."""
+    return values.reshape(len(values), 1, -1, *[1] * (signals.ndim - 3))

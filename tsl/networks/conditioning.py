@@ -11,11 +11,12 @@ from torch import Tensor
 
 from tsl.errors import InputError
 from tsl.networks.batch_norm import ReplicatedBatchNorm
-from tsl.networks.mlp import MLP
+from tsl.networks.mlp import MLP, as_mlp
+from tsl.networks.network import Network
 
 
 @torch.no_grad()
-def condition(network: MLP, inputs: Iterable[Tensor], chunk: int = 16) -> list[Tensor]:
+def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> list[Tensor]:
     """Shift hidden biases and the output layer, in place, by what the network computes for `inputs`.
 
     Layer by layer from the input, the median pre-activation of each hidden node over the inputs is taken off by its
@@ -40,8 +41,9 @@ def condition(network: MLP, inputs: Iterable[Tensor], chunk: int = 16) -> list[T
         The fraction of the inputs on which each hidden node is now active, for layers 1 to L, `[R, nodes]` float64.
 
     Raises:
-        InputError: If the network has no biases, or a node or an output is the same for every input.
+        InputError: If the network is no MLP or has no biases, or a node or an output is the same for every input.
     """
+    network = as_mlp(network, "conditioning", "set model.init_args.condition_teacher: false")
     biases = [layer.bias for layer in network.layers if layer.bias is not None]
     if not biases:
         raise InputError("conditioning shifts biases: set model.init_args.teacher.init_args.bias: true")

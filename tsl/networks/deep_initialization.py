@@ -6,9 +6,11 @@ import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Generator, Tensor
 
-from tsl.networks.initialization import POLARITY, Initialization, reset_norms, separable_rows
-from tsl.networks.mlp import MLP
-from tsl.networks.rows import set_rows
+from tsl.networks.feed_forward import FeedForward
+from tsl.networks.initialization import MLP_ALONE, POLARITY, Initialization, reset_norms, separable_rows
+from tsl.networks.mlp import as_mlp
+from tsl.networks.network import Network
+from tsl.networks.rows import row_shape, set_rows
 from tsl.replicates import per_replicate
 
 
@@ -28,8 +30,13 @@ class DeepSeparableInitialization(Initialization):
         self.polarity = polarity
 
     @torch.no_grad()
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
-        """Initialize `network`; see the class."""
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
+        """Initialize `network`; see the class.
+
+        Raises:
+            InputError: If the network is no MLP.
+        """
+        network = as_mlp(network, *MLP_ALONE)
         polarity = torch.tensor(per_replicate(self.polarity, len(generators), POLARITY), dtype=torch.float64)
         for number, layer in enumerate(network.layers):
             _, nodes, below = layer.weight.shape
@@ -45,14 +52,16 @@ class DeepSeparableInitialization(Initialization):
 
 
 class DefaultInitialization(Initialization):
-    """How `torch.nn.Linear` starts: weights and biases of every layer from U(±1/√in). The paper's deep student."""
+    """How `torch.nn.Linear` and `Conv2d` start: weights and biases of every layer from U(±1/√in). The paper's students.
+
+    `in` counts a node's incoming weights: of a convolution, its input channels times the entries of a kernel.
+    """
 
     @torch.no_grad()
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
         """Initialize `network`; see the class."""
         for layer in network.layers:
-            _, nodes, below = layer.weight.shape
-            set_rows(layer, default_rows(nodes, below, generators))
+            set_rows(layer, default_rows(*row_shape(layer), generators))
         reset_norms(network)
 
 

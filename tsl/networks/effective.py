@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from tsl.networks.mlp import MLP, Activations
+from tsl.networks.feed_forward import FeedForward
+from tsl.networks.network import Activations
 from tsl.theory.gradient_rule import gate, mean_beta_diagonals
 
 
-def effective_layers(network: MLP) -> list[tuple[Tensor, Tensor]]:
+def effective_layers(network: FeedForward) -> list[tuple[Tensor, Tensor]]:
     """Weights and biases of the plain (leaky) ReLU network that computes what `network` does in evaluation mode.
 
     There BatchNorm is an affine map of each node: the running statistics are taken for constants, and no gradient goes
@@ -39,7 +40,7 @@ def effective_layers(network: MLP) -> list[tuple[Tensor, Tensor]]:
 
 
 @torch.no_grad()
-def squared_strengths(network: MLP, activations: Activations) -> list[Tensor]:
+def squared_strengths(network: FeedForward, activations: Activations) -> list[Tensor]:
     """E_x β_kk of every hidden layer, from the network's activations in evaluation mode, each `[R, nodes]`.
 
     β is that of `effective_layers`: how strongly the output reacts to a node's output before any BatchNorm after it.

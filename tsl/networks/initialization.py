@@ -14,11 +14,17 @@ from jsonargparse.typing import NonNegativeFloat, PositiveFloat
 from torch import Generator, Tensor
 
 from tsl.errors import InputError
-from tsl.networks.mlp import MLP
+from tsl.networks.feed_forward import FeedForward
+from tsl.networks.mlp import as_mlp
+from tsl.networks.network import Network
 from tsl.replicates import per_replicate
 
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 STD = "model.init_args.student_initialization.init_args.std"
+MLP_ALONE = (
+    "this way to start (model.init_args.teacher_initialization or student_initialization)",
+    "choose tsl.networks.DefaultInitialization, GaussianInitialization or FromFile",
+)
 SEPARABLE_VALUES = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -29,7 +35,7 @@ class Initialization(ABC):
     """
 
     @abstractmethod
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
         """Initialize `network`.
 
         Args:
@@ -57,8 +63,13 @@ class SeparableInitialization(Initialization):
         self.bias = bias
 
     @torch.no_grad()
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
-        """Initialize `network`; see the class."""
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
+        """Initialize `network`; see the class.
+
+        Raises:
+            InputError: If the network is no MLP.
+        """
+        network = as_mlp(network, *MLP_ALONE)
         polarity = torch.tensor(per_replicate(self.polarity, len(generators), POLARITY), dtype=torch.float64)
         for layer in network.layers:
             _, out_features, in_features = layer.weight.shape
@@ -85,13 +96,13 @@ class GaussianInitialization(Initialization):
         self.std = std
 
     @torch.no_grad()
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
         """Initialize `network`; see the class."""
         std = torch.tensor(per_replicate(self.std, len(generators), STD), dtype=torch.float64)
         for layer in network.layers:
             shape = layer.weight.shape[1:]
             normal = [torch.randn(shape, generator=g, dtype=torch.float64, device="cpu") for g in generators]
-            layer.weight.copy_(torch.stack(normal) * std[:, None, None])
+            layer.weight.copy_(torch.stack(normal) * std.reshape(-1, *[1] * len(shape)))
             if layer.bias is not None:
                 layer.bias.zero_()
         reset_norms(network)
@@ -120,14 +131,15 @@ class AdversarialInitialization(Initialization):
         self.strength = strength
 
     @torch.no_grad()
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
         """Initialize `network`; see the class.
 
         Raises:
-            InputError: If there is no teacher to favour or hinder.
+            InputError: If there is no teacher to favour or hinder, or teacher or student is no MLP.
         """
         if teacher is None:
             raise InputError("AdversarialInitialization is for a student: it needs the teacher it starts against")
+        network, teacher = as_mlp(network, *MLP_ALONE), as_mlp(teacher, *MLP_ALONE)
         self.base(network, generators, teacher)
         weakest = teacher.layers[1].weight.norm(dim=1).argmin(dim=-1)  # [R]
         target = teacher.layers[0].weight[torch.arange(len(weakest)), weakest]  # [R, d]
@@ -147,7 +159,7 @@ class FromFile(Initialization):
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
         """Initialize `network`; see the class.
 
         Raises:
@@ -192,7 +204,7 @@ def separable_rows(rows: int, dim: int, generator: Generator) -> Tensor:
     )
 
 
-def reset_norms(network: MLP) -> None:
+def reset_norms(network: FeedForward) -> None:
     """Bring every BatchNorm of a network back to its start."""
     for norm in network.norms:
         norm.reset()

@@ -11,8 +11,10 @@ from torch.nn.functional import normalize
 from tsl.errors import InputError
 from tsl.networks.batch_norm import ReplicatedBatchNorm
 from tsl.networks.deep_initialization import default_rows
-from tsl.networks.initialization import Initialization, reset_norms
-from tsl.networks.mlp import MLP, ReplicatedLinear
+from tsl.networks.feed_forward import FeedForward, ReplicatedLayer
+from tsl.networks.initialization import MLP_ALONE, Initialization, reset_norms
+from tsl.networks.mlp import as_mlp
+from tsl.networks.network import Network
 from tsl.networks.rows import set_rows
 
 
@@ -40,14 +42,16 @@ class PerturbedTeacher(Initialization):
         self.keep = keep
 
     @torch.no_grad()
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
         """Initialize `network`; see the class.
 
         Raises:
-            InputError: If there is no teacher, the student has too few nodes for it, or no biases where it has.
+            InputError: If there is no teacher, it or the student is no MLP, the student has too few nodes for it, or no
+                biases where it has.
         """
         if teacher is None:
             raise InputError("PerturbedTeacher is for a student: it needs the teacher it starts from")
+        network, teacher = as_mlp(network, *MLP_ALONE), as_mlp(teacher, *MLP_ALONE)
         if any(n < m for n, m in zip(network.widths, teacher.widths, strict=True)):
             raise InputError(
                 f"PerturbedTeacher copies every teacher node: hidden layers of {network.widths} nodes cannot hold the "
@@ -74,7 +78,7 @@ class PerturbedTeacher(Initialization):
                 copy_norm(norm, source_norm)
 
 
-def copied_rows(layer: ReplicatedLinear, nodes: int, inputs: int) -> Tensor:
+def copied_rows(layer: ReplicatedLayer, nodes: int, inputs: int) -> Tensor:
     """A layer's rows for `nodes` copies of its nodes on `inputs` copies of its inputs.
 
     `[R, nodes, inputs + 1]` float64; the bias is the last column, 0 where the layer has none.

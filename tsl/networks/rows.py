@@ -3,19 +3,25 @@
 import torch
 from torch import Tensor
 
-from tsl.networks.mlp import MLP, ReplicatedLinear
+from tsl.networks.feed_forward import FeedForward, ReplicatedLayer
+
+
+def row_shape(layer: ReplicatedLayer) -> tuple[int, int]:
+    """A layer's nodes, and the incoming weights of each: its inputs, times the entries of a kernel where it has one."""
+    return layer.weight.shape[1], layer.weight.shape[2:].numel()
 
 
 @torch.no_grad()
-def set_rows(layer: ReplicatedLinear, rows: Tensor) -> None:
+def set_rows(layer: ReplicatedLayer, rows: Tensor) -> None:
     """Give a layer the rows `[R, out, in + 1]`; the last column goes unread where the layer has no biases."""
-    layer.weight.copy_(rows[..., : layer.weight.shape[-1]])
+    _, below = row_shape(layer)
+    layer.weight.copy_(rows[..., :below].unflatten(-1, layer.weight.shape[2:]))
     if layer.bias is not None:
         layer.bias.copy_(rows[..., -1])
 
 
 @torch.no_grad()
-def normalize_weights_(network: MLP) -> None:
+def normalize_weights_(network: FeedForward) -> None:
     """Scale every hidden node's row (w, b) to unit norm, in place; the output layer and frozen layers stay as they are.
 
     A row of zeros stays zero. Where weights are to stay normalized, call it after every optimizer step; an optimizer's
@@ -25,10 +31,10 @@ def normalize_weights_(network: MLP) -> None:
     for layer in hidden:
         if not layer.weight.requires_grad:
             continue
-        norm = torch.linalg.vector_norm(layer.weight, dim=-1)
+        norm = torch.linalg.vector_norm(layer.weight.flatten(2), dim=-1)
         if layer.bias is not None:
             norm = torch.hypot(norm, layer.bias)
         norm.clamp_(min=torch.finfo(norm.dtype).tiny)
-        layer.weight.div_(norm.unsqueeze(-1))
+        layer.weight.div_(norm.reshape(*norm.shape, *[1] * (layer.weight.ndim - 2)))
         if layer.bias is not None:
             layer.bias.div_(norm)

@@ -1,0 +1,185 @@
+"""What MLPs and convolutional networks have in common: hidden layers one after the other, then a linear output.
+
+Letters: R replicates, B inputs. Replicate r of every weight meets replicate r of the inputs only, so one forward pass
+trains or evaluates R independent networks.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from tsl.errors import InputError
+from tsl.networks.batch_norm import ReplicatedBatchNorm
+from tsl.networks.network import Activations, Network
+
+Own = TypeVar("Own", bound="FeedForward")
+
+
+class ReplicatedLayer(nn.Module):
+    """A layer of R independent networks.
+
+    Attributes:
+        weight: `[R, out, ...]`.
+        bias: `[R, out]`, or None.
+
+    The parameters are uninitialized; an `Initialization` fills them.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+
+class ReplicatedLinear(ReplicatedLayer):
+    """R independent affine maps, `x[r] @ weight[r].T + bias[r]`.
+
+    Attributes:
+        weight: `[R, out, in]`.
+        bias: `[R, out]`, or None.
+    """
+
+    def __init__(self, replicates: int, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        # Laid out in memory as [R, in, out]: the gradient of x @ weight.mT then arrives in the parameter's own layout,
+        # which saves autograd a transposing copy in every step.
+        self.weight = nn.Parameter(torch.empty(replicates, in_features, out_features).mT)
+        self.bias = nn.Parameter(torch.empty(replicates, out_features)) if bias else None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map `[R, B, in]`, or `[R, B, ...]` of as many numbers, to `[R, B, out]`."""
+        if inputs.ndim > 3:
+            inputs = inputs.flatten(2)
+        if self.bias is None:
+            return torch.bmm(inputs, self.weight.mT)
+        return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight.mT)
+
+
+class FeedForward(Network):
+    """R independent (leaky) ReLU networks whose layers follow each other; `MLP` and `ConvNet` say which layers.
+
+    Args:
+        layers: From the input upward, the last a `ReplicatedLinear`.
+        widths: Nodes of each hidden layer.
+        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU.
+        batch_norm: Whether every hidden layer has a BatchNorm, before or after its activation.
+        batch_norm_affine: Whether each has a trained scale and shift.
+        dropout: Probability, below 1, with which an output of a hidden layer is 0 for a training sample; the others
+            are scaled up by 1 / (1 − dropout). In evaluation mode nothing is dropped.
+
+    Raises:
+        InputError: If there is no hidden layer, a slope is out of range, or dropout would leave no node.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[ReplicatedLayer],
+        widths: list[int],
+        *,
+        negative_slope: float,
+        batch_norm: Literal["before", "after"] | None,
+        batch_norm_affine: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if not widths:
+            raise InputError("widths is empty: a teacher and its student need at least one hidden layer")
+        if not 0 <= negative_slope <= 1:
+            raise InputError(f"negative_slope = {negative_slope:g}: give a slope from 0 to 1")
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout = {dropout:g}: give a probability from 0 to below 1, or no node is left")
+        self.layers: Sequence[ReplicatedLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
+        self.replicates, self.output_dim = self.layers[-1].weight.shape[:2]
+        self.widths = list(widths)
+        self.bias = self.layers[-1].bias is not None
+        self.negative_slope = negative_slope
+        self.batch_norm = batch_norm
+        self.batch_norm_affine = batch_norm_affine
+        self.dropout = dropout
+        normalized = widths if batch_norm else []
+        self.norms: Sequence[ReplicatedBatchNorm] = nn.ModuleList(  # type: ignore[assignment]
+            ReplicatedBatchNorm(self.replicates, nodes, batch_norm_affine) for nodes in normalized
+        )
+        self._dropout_generators: list[Generator] | None = None
+
+    @abstractmethod
+    def with_widths(self: Own, widths: list[int], **changes: Any) -> Own:
+        """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""
+
+    def widened(self: Own, multiplier: float, **changes: Any) -> Own:
+        """A network of the same kind with `multiplier` times the nodes in every hidden layer, uninitialized.
+
+        Args:
+            multiplier: Nodes for each of this network's.
+            changes: Arguments of the constructor in which the new network differs, such as `negative_slope`.
+
+        Raises:
+            InputError: If a layer would not have a whole, positive number of nodes.
+        """
+        return self.with_widths(multiplied(self.widths, multiplier), **changes)
+
+    def seed_dropout(self, generators: Sequence[Generator]) -> None:
+        """Start the dropout masks anew, replicate r's from `generators[r]` alone.
+
+        To be called at the start of every training epoch with generators of that epoch, so that a resumed run drops the
+        same nodes. Masks are drawn on the network's own device, by a generator that starts from the seed given.
+        """
+        device = self.layers[0].weight.device
+        self._dropout_generators = [Generator(device).manual_seed(given.initial_seed()) for given in generators]
+
+    def activations(self, inputs: Tensor) -> Activations:
+        """The output and every hidden layer's pre- and post-activations for inputs `[R, B, ...]`.
+
+        Raises:
+            InputError: In training mode, if dropout has not been seeded or BatchNorm gets a single sample.
+        """
+        pre: list[Tensor] = []
+        post: list[Tensor] = []
+        signal = inputs
+        *hidden, output = self.layers
+        for number, layer in enumerate(hidden):
+            signal = layer(signal)
+            if self.batch_norm == "before":
+                signal = self.norms[number](signal)
+            pre.append(signal)
+            signal = self.activation(signal)
+            if self.batch_norm == "after":
+                signal = self.norms[number](signal)
+            post.append(signal)
+            if self.dropout and self.training:
+                signal = signal * self._dropout_mask(signal)
+        return Activations(pre, post, output(signal))
+
+    def activation(self, pre: Tensor) -> Tensor:
+        """The (leaky) ReLU of pre-activations of any shape."""
+        if self.negative_slope:
+            return nn.functional.leaky_relu(pre, self.negative_slope)
+        return pre.relu()
+
+    def _dropout_mask(self, post: Tensor) -> Tensor:
+        if self._dropout_generators is None:
+            raise InputError(
+                f"dropout = {self.dropout:g}: masks come from seeded generators, so call seed_dropout before training"
+            )
+        keep = 1 - self.dropout
+        mask = torch.empty(post.shape, dtype=post.dtype, device=post.device)
+        for replicate, generator in zip(mask, self._dropout_generators, strict=True):
+            replicate.bernoulli_(keep, generator=generator)
+        return mask.div_(keep)
+
+
+def multiplied(widths: list[int], multiplier: float) -> list[int]:
+    """`multiplier` times the nodes of a teacher's hidden layers.
+
+    Raises:
+        InputError: If a layer would not have a whole, positive number of nodes.
+    """
+    wider = [multiplier * width for width in widths]
+    if any(width < 1 or abs(width - round(width)) > 1e-9 for width in wider):
+        raise InputError(
+            f"model.init_args.multiplier = {multiplier:g} gives the student hidden layers of "
+            f"{', '.join(f'{width:g}' for width in wider)} nodes: choose one that gives whole numbers "
+            f"for the teacher's {widths}"
+        )
+    return [round(width) for width in wider]
