@@ -26,7 +26,7 @@ from rich.console import Console
 
 from tsl.errors import InputError
 from tsl.fit import main as fit
-from tsl.networks import MLP, active_nodes, load_network, save_network
+from tsl.networks import FeedForward, active_nodes, load_network, save_network
 from tsl.networks.channel_pruning import KeptNodes, compacted, strongest_nodes
 from tsl.records import read_config, written_whole
 from tsl.summary import accuracies
@@ -51,7 +51,7 @@ def accuracy_of(run: Path, checkpoint: Path) -> float:
     return float(accuracies(run).loc[epochs])
 
 
-def write_network(network: MLP, path: Path) -> None:
+def write_network(network: FeedForward, path: Path) -> None:
     """Write a network's file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as temporary:

@@ -12,7 +12,7 @@ from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.losses import accuracy, label_cross_entropy
 from tsl.modules.steps import StepModule, check_shapes
-from tsl.networks import MLP, Initialization
+from tsl.networks import FeedForward, Initialization
 from tsl.networks.channel_pruning import KeptNodes, active_nodes
 from tsl.randomness import replicate_generators
 
@@ -37,7 +37,7 @@ class Classifier(StepModule):
 
     def __init__(
         self,
-        network: Callable[[int], MLP],
+        network: Callable[[int], FeedForward],
         initialization: Initialization | None,
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -59,7 +59,7 @@ class Classifier(StepModule):
         self.kept_nodes = KeptNodes(active_nodes(self.network))
 
     @property
-    def trained_network(self) -> MLP:
+    def trained_network(self) -> FeedForward:
         """The networks."""
         return self.network
 

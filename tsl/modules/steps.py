@@ -12,7 +12,7 @@ from torch import Tensor
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
-from tsl.networks import MLP
+from tsl.networks import FeedForward
 from tsl.randomness import replicate_generators
 
 IN_PROGRESS_BAR = ("train/loss", "val/loss", "val/accuracy")
@@ -47,7 +47,7 @@ class StepModule(pl.LightningModule):
 
     @property
     @abstractmethod
-    def trained_network(self) -> MLP:
+    def trained_network(self) -> FeedForward:
         """The networks whose parameters are trained, but for those that are frozen."""
 
     @abstractmethod

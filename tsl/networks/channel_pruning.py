@@ -11,22 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from tsl.errors import InputError
-from tsl.networks.mlp import MLP
+from tsl.networks.feed_forward import FeedForward
 from tsl.networks.pruning import outgoing_weights, without_nodes
 
 
-def active_nodes(network: MLP) -> list[Tensor]:
+def active_nodes(network: FeedForward) -> list[Tensor]:
     """Which nodes of every hidden layer were not pruned, bool, each `[R, n]`."""
     return [(outgoing_weights(network, hidden) != 0).any(dim=3).any(dim=1) for hidden in range(len(network.widths))]
 
 
-def outgoing_magnitudes(network: MLP) -> list[Tensor]:
+def outgoing_magnitudes(network: FeedForward) -> list[Tensor]:
     """The mean magnitude of every node's outgoing weights, for each hidden layer, `[R, n]`."""
     hidden_layers = range(len(network.widths))
     return [outgoing_weights(network, hidden).detach().abs().mean(dim=(1, 3)) for hidden in hidden_layers]
 
 
-def strongest_nodes(network: MLP, ratios: Sequence[float]) -> list[Tensor]:
+def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tensor]:
     """Which nodes of every hidden layer are left when those of least outgoing magnitude are pruned.
 
     Args:
@@ -71,7 +71,7 @@ class KeptNodes(nn.Module):
             self.register_buffer(f"pruned_{hidden}", ~kept[hidden], persistent=False)
 
     @torch.no_grad()
-    def mask_(self, network: MLP) -> None:
+    def mask_(self, network: FeedForward) -> None:
         """Set the outgoing weights of pruned nodes to 0, in place."""
         for hidden in self.pruned_layers:
             weight = network.layers[hidden + 1].weight  # [R, out, n, kernel…], or [R, out, n · positions]
@@ -80,7 +80,7 @@ class KeptNodes(nn.Module):
             weight.masked_fill_(pruned.view(len(pruned), 1, -1, *[1] * (weight.ndim - 3)), 0)
 
 
-def compacted(network: MLP) -> MLP:
+def compacted(network: FeedForward) -> FeedForward:
     """A copy of a network without its pruned nodes. It computes the same, up to rounding.
 
     Replicates share one shape: where one has fewer active nodes than another, it keeps pruned ones to make up.

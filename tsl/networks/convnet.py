@@ -138,10 +138,12 @@ class ConvNet(FeedForward):
         self.padding = padding
         self.map_sizes = map_sizes
 
-    def with_widths(self, widths: list[int], **changes: Any) -> "ConvNet":
-        """A network that differs in the channels of its convolutions and in `changes` alone, uninitialized."""
-        options: dict[str, Any] = {
+    @property
+    def init_args(self) -> dict[str, Any]:
+        """The arguments that make such a network, but for `replicates`."""
+        return {
             "input_shape": self.input_shape,
+            "widths": self.widths,
             "output_dim": self.output_dim,
             "kernel_size": self.kernel_size,
             "stride": self.stride,
@@ -152,7 +154,6 @@ class ConvNet(FeedForward):
             "batch_norm_affine": self.batch_norm_affine,
             "dropout": self.dropout,
         }
-        return ConvNet(self.replicates, widths=widths, **(options | changes))
 
 
 def per_layer(value: int | list[int], depth: int, name: str) -> list[int]:

@@ -103,9 +103,15 @@ class FeedForward(Network):
         )
         self._dropout_generators: list[Generator] | None = None
 
+    @property
     @abstractmethod
+    def init_args(self) -> dict[str, Any]:
+        """The arguments that make such a network, but for `replicates`."""
+
     def with_widths(self: Own, widths: list[int], **changes: Any) -> Own:
         """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""
+        kind: Any = type(self)
+        return kind(self.replicates, **(self.init_args | {"widths": widths} | changes))
 
     def widened(self: Own, multiplier: float, **changes: Any) -> Own:
         """A network of the same kind with `multiplier` times the nodes in every hidden layer, uninitialized.

@@ -59,13 +59,9 @@ class MLP(FeedForward):
         )
         self.input_dim = input_dim
 
-    def with_widths(self, widths: list[int], **changes: Any) -> "MLP":
-        """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""
-        return MLP(self.replicates, **(self.init_args | {"widths": widths} | changes))
-
     @property
     def init_args(self) -> dict[str, Any]:
-        """The arguments it was made with, but for `replicates`."""
+        """The arguments that make such a network, but for `replicates`."""
         return {
             "input_dim": self.input_dim,
             "widths": self.widths,

@@ -10,13 +10,13 @@ from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 
 from tsl.errors import InputError
-from tsl.networks.mlp import MLP
+from tsl.networks.feed_forward import FeedForward
 
 KEYS = {"class_path", "init_args", "state_dict"}
 RUN_PREFIX = "network."
 
 
-class Pretrained(MLP):
+class Pretrained(FeedForward):
     """Networks from a file: not a kind of network, but a way to make one where a config asks for a class.
 
     What is made is of the class that the file names. A file of one network serves any number of replicates.
@@ -30,7 +30,7 @@ class Pretrained(MLP):
         InputError: If there is no such file, it is damaged, or its networks do not fit.
     """
 
-    def __new__(cls, replicates: int = 1, *, checkpoint: str) -> MLP:  # type: ignore[misc]
+    def __new__(cls, replicates: int = 1, *, checkpoint: str) -> FeedForward:  # type: ignore[misc]
         """The networks, with their weights."""
         return load_network(checkpoint, replicates)
 
@@ -38,7 +38,7 @@ class Pretrained(MLP):
         raise AssertionError("__new__ makes networks of another class")
 
 
-def save_network(network: MLP, path: Path | str) -> None:
+def save_network(network: FeedForward, path: Path | str) -> None:
     """Write networks to a file that `load_network` reads.
 
     It holds plain values and tensors: `class_path`, `init_args` (but for the replicates) and `state_dict`.
@@ -49,7 +49,7 @@ def save_network(network: MLP, path: Path | str) -> None:
     torch.save({"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": init_args, "state_dict": state}, path)
 
 
-def load_network(path: Path | str, replicates: int | None = None) -> MLP:
+def load_network(path: Path | str, replicates: int | None = None) -> FeedForward:
     """Make the networks of a file, in the default precision.
 
     Args:
@@ -114,9 +114,9 @@ def _settings_of_run(checkpoint: Path) -> dict[str, Any]:
     return {"class_path": class_path, "init_args": init_args}
 
 
-def _instantiate(path: Path, class_path: str, init_args: dict[str, Any]) -> MLP:
+def _instantiate(path: Path, class_path: str, init_args: dict[str, Any]) -> FeedForward:
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("network", type=MLP)
+    parser.add_argument("network", type=FeedForward)
     try:
         network = parser.parse_object({"network": {"class_path": class_path, "init_args": init_args}})
         return parser.instantiate_classes(network)["network"]

@@ -5,7 +5,7 @@ so each keeps the same number of nodes: its own best ones, and as many as the re
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,10 +13,12 @@ from torch import Tensor
 from tsl.errors import InputError
 from tsl.metrics import NodeCorrelation
 from tsl.networks.effective import squared_strengths
+from tsl.networks.feed_forward import FeedForward
 from tsl.networks.mlp import MLP
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # student and teacher outputs [R, B, outputs] to [R]
 Score = Literal["correlation", "strength"]
+Kind = TypeVar("Kind", bound=FeedForward)
 
 
 class PrunedLayer(NamedTuple):
@@ -118,7 +120,7 @@ def node_scores(student: MLP, teacher: MLP, hidden: int, batches: Iterable[Tenso
     return correlation.compute().reshape(student.replicates, *nodes).amax(dim=1), means / samples
 
 
-def outgoing_weights(network: MLP, hidden: int) -> Tensor:
+def outgoing_weights(network: FeedForward, hidden: int) -> Tensor:
     """The weights that lead out of each node of hidden layer `hidden` (from 0), `[R, out, n, weights to one node]`.
 
     To one node above there is one weight from a node of an MLP, a kernel from a channel, and to an output one from each
@@ -129,7 +131,7 @@ def outgoing_weights(network: MLP, hidden: int) -> Tensor:
 
 
 @torch.no_grad()
-def without_nodes(network: MLP, hidden: int, keep: Tensor, means: Tensor) -> MLP:
+def without_nodes(network: Kind, hidden: int, keep: Tensor, means: Tensor) -> Kind:
     """A copy of a network that has only the nodes `keep`, `[R, kept]`, in hidden layer `hidden` (from 0).
 
     The `means` `[R, n]` of the nodes removed move into the biases above, if there are any: constant nodes go unnoticed.
