@@ -13,7 +13,7 @@ import torch
 from tests.labelled import TinyImages
 from tests.modules.test_classifier import train
 from tsl.modules.losses import accuracy
-from tsl.networks import active_nodes, load_network
+from tsl.networks import load_network
 
 ROOT = Path(__file__).parents[1]
 SHAPE = [2, 8, 8]
@@ -74,8 +74,8 @@ def test_a_teacher_is_pruned_trained_on_and_made_small(
     words = f"validation accuracy: before {before}, after pruning {after_pruning}, after training on {after}"
     assert words in told
 
-    assert [of_layer.sum(dim=1).tolist() for of_layer in active_nodes(networks["pruned"])] == [[6, 6], [3, 3]]
-    for own, same in zip(active_nodes(networks["pruned"]), active_nodes(networks["start"]), strict=True):
+    assert [of_layer.sum(dim=1).tolist() for of_layer in networks["pruned"].active_nodes()] == [[6, 6], [3, 3]]
+    for own, same in zip(networks["pruned"].active_nodes(), networks["start"].active_nodes(), strict=True):
         assert torch.equal(own, same)
     assert not torch.equal(networks["pruned"].layers[0].weight, networks["start"].layers[0].weight)
     assert networks["compact"].widths == [6, 3]

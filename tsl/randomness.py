@@ -21,6 +21,7 @@ Purpose = Literal[
     "split",
     "crops",
     "flips",
+    "strength",
 ]
 
 

@@ -46,10 +46,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 MORE_COLUMNS = {
     "teacher_nodes": r"(recovered|matches)_0\.\d+",
     "layers": r".+",
-    "losses": r"train_size|augmented_size|val_accuracy|val_agreement",
+    "losses": r"train_size|augmented_size|accuracy|teacher_accuracy|teacher_agreement",
 }
 """Names a table's further columns may have: other thresholds, measures of a whole layer (cka, rho_mean_null), and the
-training inputs of a replicate before and after augmentation."""
+training inputs of a replicate before and after augmentation, and accuracies where the data has labels."""
 
 KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node", "matrix", "row", "column")
 """The columns that say which row it is; a table is sorted by those it has."""

@@ -16,7 +16,7 @@ def student(path: Path, teacher: str, multiplier: float, accuracy: bool = True) 
     run = fake_run(path, multiplier, replicates=2, layers=2, teacher=checkpoint)
     for file in (run / "records/losses").iterdir() if accuracy else ():
         losses = pd.read_parquet(file)
-        losses.assign(val_accuracy=0.1 * losses["epoch"] + 0.01 * losses["replicate"]).to_parquet(file)
+        losses.assign(accuracy=0.1 * losses["epoch"] + 0.01 * losses["replicate"]).to_parquet(file)
     return read_run(run, trained_teacher.TABLE)
 
 

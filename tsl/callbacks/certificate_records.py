@@ -5,6 +5,7 @@ import pytorch_lightning as pl
 from jsonargparse.typing import PositiveFloat
 from torch import Tensor, nn
 
+from tsl.batch import Labelled
 from tsl.callbacks.frames import tidy
 from tsl.errors import InputError
 from tsl.metrics import BoundaryObservation
@@ -12,10 +13,10 @@ from tsl.metrics.replicates import ReplicateMaximum
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
-from tsl.networks import MLP, effective_layers
+from tsl.networks import MLP, FeedForward, Network, effective_layers
+from tsl.networks.mlp import as_mlp
 from tsl.records import write_table
 from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate
-from tsl.theory.gradient_rule import backpropagated_error, gate
 
 
 class CertificateMeasures(nn.Module):
@@ -36,12 +37,10 @@ class CertificateMeasures(nn.Module):
         self.gradient_sup_norm = ReplicateMaximum(module.replicates)
         self.shape = module.replicates, m, n
 
-    def update(self, student: MLP, observed: Observation) -> None:
+    def update(self, student: FeedForward, observed: Observation) -> None:
         """Take in what both networks computed for a batch."""
         self.observation.update(observed.teacher.pre[0], observed.student.pre[0])
-        gates = [gate(pre, student.negative_slope) for pre in observed.student.pre]
-        error = observed.teacher.output - observed.student.output
-        g = backpropagated_error([weight for weight, _ in effective_layers(student)], gates, error)
+        g = student.lowest_error(observed.student, observed.teacher.output - observed.student.output)
         self.gradient_sup_norm.update(g.abs().amax(dim=(1, 2)))
 
     def certificate(self, module: TeacherStudent, c: float, bias_scale: float) -> Certificate:
@@ -97,7 +96,7 @@ class CertificateRecords(pl.Callback):
         trainer: pl.Trainer,
         pl_module: TeacherStudent,
         outputs: Observation,
-        batch: Tensor,
+        batch: Tensor | Labelled,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -130,12 +129,13 @@ def two_layer_weights(network: MLP) -> TwoLayerWeights:
     return TwoLayerWeights(weight, bias, fan_out)
 
 
-def check_two_layers(teacher: MLP) -> None:
+def check_two_layers(teacher: Network) -> None:
     """Refuse deeper networks.
 
     Raises:
-        InputError: If the teacher has more than one hidden layer.
+        InputError: If the teacher is no MLP, or has more than one hidden layer.
     """
+    as_mlp(teacher, "the certificate", "leave tsl.callbacks.CertificateRecords out of trainer.callbacks")
     if len(teacher.widths) != 1:
         raise InputError(
             f"the certificate is the two-layer theorem's, whose α_kj = |v_kᵀ v°_j| deeper networks do not have: the "

@@ -11,10 +11,11 @@ from torchmetrics import Metric
 
 from tsl.callbacks.frames import layer_frames, tidy
 from tsl.metrics import BoundaryObservation, NodeCorrelation
-from tsl.metrics.functional import shuffled_samples
+from tsl.metrics.functional import positions_as_samples, shuffled_samples
 from tsl.metrics.replicates import ReplicateMean
 from tsl.modules.teacher_student import Observation
-from tsl.networks import MLP, effective_layers
+from tsl.networks import MLP, Activations, effective_layers
+from tsl.networks.convnet import some_images
 from tsl.randomness import generator
 from tsl.theory.gradient_rule import LayerTerms, gradient_rule, network_pass
 
@@ -27,22 +28,38 @@ class LayerMeasures(nn.Module):
 
     `correlation` and `alignments` stand beside their null levels: the same measures of the teacher on shuffled inputs.
 
+    Of maps every position is a sample. For their null level whole images are shuffled, and positions stay: what is left
+    is chance, and what the position alone tells of a node, such as the border of an image. (Shuffled positions would
+    leave nothing, for there are millions; what chance allows is a matter of the number of images.) It is taken on
+    `some_images` of each batch, and correlations of maps multiply in float32; both are matters of time alone.
+
     Args:
         active: Which teacher nodes were not pruned, bool, `[R, m]`.
         student_nodes: Number n of student nodes.
         alignments: Further measures of the layer, by name.
         mean_matrices: Whether E A_l and E B_l are gathered too.
+        maps: Whether nodes are channels of maps.
     """
 
     def __init__(
-        self, active: Tensor, student_nodes: int, alignments: dict[str, Alignment], mean_matrices: bool = False
+        self,
+        active: Tensor,
+        student_nodes: int,
+        alignments: dict[str, Alignment],
+        mean_matrices: bool = False,
+        maps: bool = False,
     ) -> None:
         super().__init__()
         replicates, teacher_nodes = active.shape
         shape = teacher_nodes, student_nodes, replicates
         self.active = active
-        # Of the teacher's nodes and, below them, of the same nodes on shuffled inputs: one pass over the wide student.
-        self.correlation = NodeCorrelation(2 * teacher_nodes, student_nodes, replicates)
+        self.maps = maps
+        self.correlation: NodeCorrelation
+        if maps:
+            self.correlation = NodeCorrelation(*shape, products=torch.float32)
+            self.null_correlation = NodeCorrelation(*shape, products=torch.float32)
+        else:  # the teacher's nodes and, below them, the same nodes on shuffled inputs: one pass over the wide student
+            self.correlation = NodeCorrelation(2 * teacher_nodes, student_nodes, replicates)
         self.observation = BoundaryObservation(*shape)
         self.teacher_strength = ReplicateMean(replicates, teacher_nodes)
         self.student_strength = ReplicateMean(replicates, student_nodes)
@@ -55,14 +72,32 @@ class LayerMeasures(nn.Module):
             self.mean_matrices["B"] = ReplicateMean(replicates, student_nodes, student_nodes)
         self.shuffling = generator("null_level", 0)
 
-    def update(self, teacher: Tensor, student: Tensor) -> None:
-        """Take in one batch of post-activations, `[R, B, m]` and `[R, B, n]`."""
-        shuffled = shuffled_samples(teacher, self.shuffling)
-        self.correlation.update(torch.cat([teacher, shuffled], dim=-1), student)
+    def update(self, teacher: Activations, student: Activations, layer: int) -> None:
+        """Take in one batch of the activations of hidden layer `layer` (from 0)."""
+        # Before the activation, for BatchNorm after it would move what "active" means.
+        self.observation.update(*(self._samples(network.pre[layer]) for network in (teacher, student)))
+        self._update(teacher.post[layer], student.post[layer])
+
+    def _samples(self, nodes: Tensor) -> Tensor:
+        return positions_as_samples(nodes) if self.maps else nodes
+
+    def _update(self, teacher: Tensor, student: Tensor) -> None:
+        """Take in post-activations, `[R, B, m]` and `[R, B, n]`, or maps `[R, B, m, H, W]` and `[R, B, n, H, W]`."""
+        if self.maps:
+            images = some_images(teacher.shape[1])
+            few = teacher[:, images]
+            shuffled = positions_as_samples(shuffled_samples(few.flatten(2), self.shuffling).view(few.shape))
+            null_student = positions_as_samples(student[:, images])
+            teacher, student = positions_as_samples(teacher), positions_as_samples(student)
+            self.correlation.update(teacher, student)
+            self.null_correlation.update(shuffled, null_student)
+        else:
+            shuffled, null_student = shuffled_samples(teacher, self.shuffling), student
+            self.correlation.update(torch.cat([teacher, shuffled], dim=-1), student)
         for metric in self.alignments.values():
             metric.update(teacher, student)
         for metric in self.null_alignments.values():
-            metric.update(shuffled, student)
+            metric.update(shuffled, null_student)
 
     def update_mean_matrices(self, terms: LayerTerms, samples: int) -> None:
         """Take in E A_l and E B_l of one batch of `samples`, of the nodes alone: the constant unit is left out."""
@@ -94,10 +129,14 @@ class LayerMeasures(nn.Module):
     def arrays(self) -> dict[str, np.ndarray]:
         """Correlation, its null level and observation `[R, m, n]`, strengths of nodes `[R, m]` and `[R, n]`."""
         pairs = self.observation.replicates, self.observation.teacher_nodes, self.observation.student_nodes
-        correlation = self.correlation.compute().unflatten(-2, (2, -1))
+        correlation, null_correlation = (
+            (self.correlation.compute(), self.null_correlation.compute())
+            if self.maps
+            else self.correlation.compute().unflatten(-2, (2, -1)).unbind(-3)
+        )
         values = {
-            "correlation": (correlation[..., 0, :, :], pairs),
-            "null_correlation": (correlation[..., 1, :, :], pairs),
+            "correlation": (correlation, pairs),
+            "null_correlation": (null_correlation, pairs),
             "observation": (self.observation.compute(), pairs),
             "teacher_strength": (self.teacher_strength.compute().sqrt(), pairs[:2]),
             "student_strength": (self.student_strength.compute().sqrt(), pairs[::2]),

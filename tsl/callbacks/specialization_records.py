@@ -9,13 +9,15 @@ import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from torch import Tensor
 
+from tsl.batch import Labelled
 from tsl.callbacks.frames import tidy
 from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
 from tsl.metrics.replicates import replicate_scalars
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
-from tsl.networks import active_nodes, squared_strengths
+from tsl.networks.mlp import as_mlp
+from tsl.randomness import generator
 from tsl.records import THRESHOLDS, write_table
 
 
@@ -53,6 +55,7 @@ class SpecializationRecords(pl.Callback):
         self.mean_matrices = mean_matrices
         self.alignments = alignments or {}
         self._measures: dict[str, list[LayerMeasures]] = {}
+        self._probes = generator("strength", 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Write what conditioning made of the teacher, unless the run goes on from a checkpoint."""
@@ -72,11 +75,17 @@ class SpecializationRecords(pl.Callback):
         self._measures = {}
         if not self._is_measured(trainer):
             return
-        nodes = list(zip(active_nodes(pl_module.teacher), pl_module.student.widths, strict=True))
+        student, teacher = pl_module.student, pl_module.teacher
+        if self.mean_matrices:
+            for network in (student, teacher):
+                as_mlp(network, "records.mean_matrices", "set records.mean_matrices: false")
+        self._probes = generator("strength", 0)
+        layers = list(zip(teacher.active_nodes(), student.widths, student.map_sizes, strict=True))
         for loader in trainer.val_dataloaders:
             matrices = self.mean_matrices and loader.split == "val"
             self._measures[loader.split] = [
-                LayerMeasures(active, width, self.alignments, matrices).to(pl_module.device) for active, width in nodes
+                LayerMeasures(active, width, self.alignments, matrices, bool(size)).to(pl_module.device)
+                for active, width, size in layers
             ]
 
     def on_validation_batch_end(
@@ -84,7 +93,7 @@ class SpecializationRecords(pl.Callback):
         trainer: pl.Trainer,
         pl_module: TeacherStudent,
         outputs: Observation,
-        batch: Tensor,
+        batch: Tensor | Labelled,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -93,13 +102,12 @@ class SpecializationRecords(pl.Callback):
             return
         split = trainer.val_dataloaders[dataloader_idx].split
         layers = self._measures[split]
-        samples = batch.shape[1]
+        samples = outputs.student.output.shape[1]
         networks = pl_module.student, pl_module.teacher
-        student_strengths, teacher_strengths = map(squared_strengths, networks, (outputs.student, outputs.teacher))
+        student_strengths = networks[0].squared_strengths(outputs.student, self._probes)
+        teacher_strengths = networks[1].squared_strengths(outputs.teacher, self._probes)
         for layer, measures in enumerate(layers):
-            measures.update(outputs.teacher.post[layer], outputs.student.post[layer])
-            # Before the activation, for BatchNorm after it would move what "active" means.
-            measures.observation.update(outputs.teacher.pre[layer], outputs.student.pre[layer])
+            measures.update(outputs.teacher, outputs.student, layer)
             measures.teacher_strength.update(teacher_strengths[layer], samples)
             measures.student_strength.update(student_strengths[layer], samples)
         if self.mean_matrices and split == "val":
@@ -133,6 +141,7 @@ class SpecializationRecords(pl.Callback):
             "val_loss": pl_module.val_loss.compute(),
             "val_mse": pl_module.val_mse.compute(),
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),
+            **pl_module.accuracies(),
         }
         return tidy({name: np.atleast_1d(values.numpy(force=True)) for name, values in losses.items()}, ("replicate",))
 

@@ -16,7 +16,7 @@ from tsl.records import read_table
 
 TABLE = "layers"
 CHECKPOINT = "model.init_args.teacher.init_args.checkpoint"
-ACCURACY = "val_accuracy"
+ACCURACY = "accuracy"
 TEACHERS = {"compact": "pruned"}
 """What a teacher is called whose file has another name; see scripts/prune_teacher.py."""
 

@@ -58,6 +58,7 @@ class MomentMetric(ReplicatedMetric):
     """
 
     full: ClassVar[bool]
+    products: torch.dtype | None = None
     moments: Tensor
 
     def __init__(self, teacher_nodes: int, student_nodes: int, replicates: int | None = None, **kwargs: Any) -> None:
@@ -77,7 +78,7 @@ class MomentMetric(ReplicatedMetric):
             ValueError: If their shapes are not those that the constructor was told.
         """
         self.check(teacher, student)
-        batch = cross_moments(teacher, student, full=self.full)
+        batch = cross_moments(teacher, student, full=self.full, products=self.products)
         self.moments = self.layout.pack(merge(self.all_moments(), batch))
 
     def all_moments(self) -> CrossMoments:

@@ -13,7 +13,7 @@ from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.losses import accuracy, label_cross_entropy
 from tsl.modules.steps import StepModule, check_shapes
 from tsl.networks import FeedForward, Initialization
-from tsl.networks.channel_pruning import KeptNodes, active_nodes
+from tsl.networks.channel_pruning import KeptNodes
 from tsl.randomness import replicate_generators
 
 
@@ -56,7 +56,7 @@ class Classifier(StepModule):
         self.network = self.make_network(self.replicates)
         if self.initialization is not None:
             self.initialization(self.network, replicate_generators("teacher", self.seed, self.replicates))
-        self.kept_nodes = KeptNodes(active_nodes(self.network))
+        self.kept_nodes = KeptNodes(self.network.active_nodes())
 
     @property
     def trained_network(self) -> FeedForward:

@@ -3,14 +3,18 @@
 Letters: R replicates, B images, C channels, H × W positions.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
+from tsl.networks.batch_norm import along_nodes
 from tsl.networks.feed_forward import FeedForward, ReplicatedLayer, ReplicatedLinear
+from tsl.networks.network import Activations
+from tsl.theory.gradient_rule import gate
 
 
 class ReplicatedConv2d(ReplicatedLayer):
@@ -43,9 +47,9 @@ class ReplicatedConv2d(ReplicatedLayer):
         super().__init__()
         # Channels last in memory, and so are then the outputs: as fast in training, faster in evaluation, and every
         # position is a row of nodes as measures want it, without a copy.
-        last = torch.empty(replicates, out_channels, kernel_size, kernel_size, in_channels)
+        last = torch.full((replicates, out_channels, kernel_size, kernel_size, in_channels), torch.nan)
         self.weight = nn.Parameter(last.movedim(-1, 2))
-        self.bias = nn.Parameter(torch.empty(replicates, out_channels)) if bias else None
+        self.bias = nn.Parameter(torch.full((replicates, out_channels), torch.nan)) if bias else None
         self.stride = stride
         self.padding = padding
 
@@ -58,6 +62,24 @@ class ReplicatedConv2d(ReplicatedLayer):
             None if self.bias is None else self.bias.flatten(),
             self.stride,
             self.padding,
+            groups=replicates,
+        )
+        return maps.unflatten(1, (replicates, -1)).transpose(0, 1)
+
+    def backward(self, signals: Tensor, size: Sequence[int]) -> Tensor:
+        """Back-propagate signals at the outputs, `[R, B, out, H', W']`, to inputs of a height and width."""
+        replicates, _, _, *kernel = self.weight.shape
+        reached = [
+            (side - 1) * self.stride - 2 * self.padding + entries
+            for side, entries in zip(signals.shape[-2:], kernel, strict=True)
+        ]
+        maps = nn.functional.conv_transpose2d(
+            signals.transpose(0, 1).flatten(1, 2),
+            self.weight.flatten(0, 1),
+            None,
+            self.stride,
+            self.padding,
+            [side - own for side, own in zip(size, reached, strict=True)],  # positions that no kernel starts at
             groups=replicates,
         )
         return maps.unflatten(1, (replicates, -1)).transpose(0, 1)
@@ -138,6 +160,62 @@ class ConvNet(FeedForward):
         self.padding = padding
         self.map_sizes = map_sizes
 
+    def active_nodes(self) -> list[Tensor]:
+        """By the kernels above; of the last convolution, by its block of the linear layer. See the base class."""
+        *kernels, top = (layer.weight for layer in self.layers[1:])
+        blocks = top.unflatten(2, (self.widths[-1], -1))  # [R, outputs, channels, positions]
+        return [(weight != 0).any(dim=1).flatten(2).any(dim=-1) for weight in (*kernels, blocks)]
+
+    @torch.no_grad()
+    def output_gradients(self, activations: Activations, signals: Tensor) -> list[Tensor]:
+        """V_l(x)ᵀ v: the gradient of v · f(x) with respect to every hidden layer's outputs, of their shape.
+
+        As everywhere, outputs are those of the activation, before any BatchNorm after it (`effective_layers` says
+        more).
+
+        Args:
+            activations: Of the images, in evaluation mode.
+            signals: A v for each image, `[R, B, outputs]`.
+        """
+        signal = torch.bmm(signals, self.layers[-1].weight).unflatten(2, activations.pre[-1].shape[2:])
+        gradients = []
+        for number in reversed(range(len(self.widths))):
+            if self.batch_norm == "after":
+                signal = signal * along_nodes(self.norms[number].affine_map()[0], signal)
+            gradients.append(signal)
+            if number > 0:
+                signal = signal * gate(activations.pre[number], self.negative_slope)
+                if self.batch_norm == "before":
+                    signal = signal * along_nodes(self.norms[number].affine_map()[0], signal)
+                signal = self.layers[number].backward(signal, self.map_sizes[number - 1])  # type: ignore[operator]
+        return gradients[::-1]
+
+    def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
+        """E β_kk over images and positions, node k being a channel at a position.
+
+        Of the last convolution, where V_l is the linear layer's weights, exact. Below, V_l(x) would take one backward
+        signal for each output; estimated instead on `some_images` by one signal v of random signs for each, for which
+        E_v[(V_lᵀ v)_k²] = β_kk (Hutchinson's estimate of a diagonal).
+        """
+        images = some_images(activations.output.shape[1])
+        few = of_images(activations, images)
+        signs = torch.randint(2, few.output.shape[1:], generator=probes, device="cpu") * 2.0 - 1
+        gradients = self.output_gradients(few, signs.to(few.output).expand_as(few.output))
+        top = self.layers[-1].weight.detach().square().sum(dim=1).unflatten(1, (self.widths[-1], -1)).mean(dim=-1)
+        if self.batch_norm == "after":
+            top = top * self.norms[-1].affine_map()[0].detach().square()
+        return [*(gradient.square().mean(dim=(1, 3, 4)) for gradient in gradients[:-1]), top]
+
+    def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
+        """g_1 of `some_images` alone, or evaluation would take half as long again; see the base class.
+
+        Returns:
+            `[R, images, channels, height, width]`.
+        """
+        images = some_images(error.shape[1])
+        few = of_images(activations, images)
+        return self.output_gradients(few, error[:, images])[0] * gate(few.pre[0], self.negative_slope)
+
     @property
     def init_args(self) -> dict[str, Any]:
         """The arguments that make such a network, but for `replicates`."""
@@ -154,6 +232,17 @@ class ConvNet(FeedForward):
             "batch_norm_affine": self.batch_norm_affine,
             "dropout": self.dropout,
         }
+
+
+def some_images(count: int) -> slice:
+    """Which images of a batch the measures take that need a backward pass: one in 16, but not fewer than 16 of them."""
+    return slice(None, None, max(1, min(16, count // 16)))
+
+
+def of_images(activations: Activations, images: slice) -> Activations:
+    """The activations of some images."""
+    pre, post = ([maps[:, images] for maps in layers] for layers in (activations.pre, activations.post))
+    return Activations(pre, post, activations.output[:, images])
 
 
 def per_layer(value: int | list[int], depth: int, name: str) -> list[int]:

@@ -8,6 +8,16 @@ from tsl.networks.network import Activations
 from tsl.theory.gradient_rule import gate, mean_beta_diagonals
 
 
+def lowest_layer(network: FeedForward) -> tuple[Tensor, Tensor]:
+    """Weight `[R, out, ...]` and bias `[R, out]` of the lowest layer, BatchNorm before its activation folded in."""
+    layer = network.layers[0]
+    bias = layer.weight.new_zeros(layer.weight.shape[:2]) if layer.bias is None else layer.bias
+    if network.batch_norm != "before":
+        return layer.weight, bias
+    scale, shift = network.norms[0].affine_map()
+    return layer.weight * scale.reshape(*scale.shape, *[1] * (layer.weight.ndim - 2)), bias * scale + shift
+
+
 def effective_layers(network: FeedForward) -> list[tuple[Tensor, Tensor]]:
     """Weights and biases of the plain (leaky) ReLU network that computes what `network` does in evaluation mode.
 

@@ -25,7 +25,7 @@ class ReplicatedLayer(nn.Module):
         weight: `[R, out, ...]`.
         bias: `[R, out]`, or None.
 
-    The parameters are uninitialized; an `Initialization` fills them.
+    The parameters are NaN; an `Initialization` fills them.
     """
 
     weight: nn.Parameter
@@ -44,8 +44,8 @@ class ReplicatedLinear(ReplicatedLayer):
         super().__init__()
         # Laid out in memory as [R, in, out]: the gradient of x @ weight.mT then arrives in the parameter's own layout,
         # which saves autograd a transposing copy in every step.
-        self.weight = nn.Parameter(torch.empty(replicates, in_features, out_features).mT)
-        self.bias = nn.Parameter(torch.empty(replicates, out_features)) if bias else None
+        self.weight = nn.Parameter(torch.full((replicates, in_features, out_features), torch.nan).mT)
+        self.bias = nn.Parameter(torch.full((replicates, out_features), torch.nan)) if bias else None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map `[R, B, in]`, or `[R, B, ...]` of as many numbers, to `[R, B, out]`."""
@@ -107,6 +107,18 @@ class FeedForward(Network):
     @abstractmethod
     def init_args(self) -> dict[str, Any]:
         """The arguments that make such a network, but for `replicates`."""
+
+    @abstractmethod
+    def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
+        """g_1(x) = D_1(x) V_1(x)ᵀ (f°(x) − f(x)): the error at the lowest layer's pre-activations, before averaging.
+
+        Args:
+            activations: The network's, in evaluation mode.
+            error: f°(x) − f(x), `[R, B, outputs]`.
+
+        Returns:
+            Of the shape of the pre-activations, but for the number of inputs where a network takes only some.
+        """
 
     def with_widths(self: Own, widths: list[int], **changes: Any) -> Own:
         """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""

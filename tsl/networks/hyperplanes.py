@@ -7,12 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import singledispatch
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tsl.errors import InputError
-from tsl.networks.effective import effective_layers
+from tsl.networks.convnet import ConvNet
+from tsl.networks.effective import lowest_layer
+from tsl.networks.feed_forward import FeedForward
 from tsl.networks.mlp import MLP
 
 
@@ -107,18 +110,37 @@ def hyperplanes(network: nn.Module, shape: Sequence[int]) -> Hyperplanes:
     """
     raise InputError(
         f"teacher-aware augmentation needs the hyperplanes of the teacher's lowest layer, which "
-        f"{type(network).__name__} does not tell: choose tsl.data.TeacherAgnostic, or tsl.networks.MLP"
+        f"{type(network).__name__} does not tell: choose tsl.data.TeacherAgnostic, or tsl.networks.MLP or ConvNet"
     )
 
 
 @hyperplanes.register
 def _(network: MLP, shape: Sequence[int]) -> Hyperplanes:
-    if prod(shape) != network.input_dim:
-        raise InputError(f"inputs have {prod(shape)} numbers, the teacher takes {network.input_dim}")
-    weight, bias = effective_layers(network)[0]
-    if not weight.any(dim=-1).all():
+    weight, bias = checked_lowest_layer(network, shape)
+    return LinearHyperplanes(weight, bias)
+
+
+@hyperplanes.register
+def _(network: ConvNet, shape: Sequence[int]) -> Hyperplanes:
+    weight, bias = checked_lowest_layer(network, shape)
+    layer: Any = network.layers[0]
+    return ConvolutionHyperplanes(weight, bias, shape, layer.stride, layer.padding)
+
+
+def checked_lowest_layer(network: FeedForward, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Weights and biases of the lowest layer, BatchNorm folded in.
+
+    Raises:
+        InputError: If inputs do not fit it, or a node has no weights.
+    """
+    if not network.accepts(shape):
+        raise InputError(
+            f"inputs have the shape {list(shape)}, {prod(shape)} numbers, the teacher takes {network.input_shape}"
+        )
+    weight, bias = (values.detach() for values in lowest_layer(network))
+    if not weight.flatten(2).any(dim=-1).all():
         raise InputError(
             "a node of the teacher's lowest layer has no weights, so no hyperplane for teacher-aware augmentation: "
             "choose another model.init_args.teacher_initialization, or tsl.data.TeacherAgnostic"
         )
-    return LinearHyperplanes(weight.detach(), bias.detach())
+    return weight, bias

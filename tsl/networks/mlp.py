@@ -1,13 +1,18 @@
 """Multi-layer perceptrons with a leading replicate axis."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from typing import Any, Literal
 
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
-from torch import nn
+from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
+from tsl.networks.effective import effective_layers, squared_strengths
 from tsl.networks.feed_forward import FeedForward, ReplicatedLinear
+from tsl.networks.network import Activations
+from tsl.theory.gradient_rule import backpropagated_error, gate
 
 
 class MLP(FeedForward):
@@ -58,6 +63,25 @@ class MLP(FeedForward):
             dropout=dropout,
         )
         self.input_dim = input_dim
+        self.input_shape = [input_dim]
+        self.map_sizes = [()] * len(widths)
+
+    def accepts(self, shape: Sequence[int]) -> bool:
+        """Any shape of as many numbers."""
+        return prod(shape) == self.input_dim
+
+    def active_nodes(self) -> list[Tensor]:
+        """By the columns of the weights above; see the base class."""
+        return [(layer.weight != 0).any(dim=1) for layer in self.layers[1:]]
+
+    def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
+        """Exact, by `tsl.networks.squared_strengths`; see the base class."""
+        return squared_strengths(self, activations)
+
+    def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
+        """Of all inputs, `[R, B, nodes]`; see the base class."""
+        gates = [gate(pre, self.negative_slope) for pre in activations.pre]
+        return backpropagated_error([weight for weight, _ in effective_layers(self)], gates, error)
 
     @property
     def init_args(self) -> dict[str, Any]:

@@ -41,13 +41,15 @@ class CrossMoments(NamedTuple):
     cross_scatter: Tensor
 
 
-def cross_moments(teacher: Tensor, student: Tensor, *, full: bool) -> CrossMoments:
+def cross_moments(teacher: Tensor, student: Tensor, *, full: bool, products: torch.dtype | None = None) -> CrossMoments:
     """The moments of one batch, in float64 whatever the activations' precision.
 
     Args:
         teacher: `[..., samples, m]`.
         student: `[..., samples, n]`.
         full: Whether the two scatter matrices are wanted whole, or only their diagonals.
+        products: Precision in which a block's centred activations are multiplied and summed, before blocks are added in
+            float64; float64 where None.
 
     Returns:
         The moments of these samples. Cost: one product [m, samples] × [samples, n], and for `full` the two of teacher
@@ -62,7 +64,9 @@ def cross_moments(teacher: Tensor, student: Tensor, *, full: bool) -> CrossMomen
         (2.0, 4.0)
     """
     check_activations(teacher, student)
-    return counted(teacher, student, over_replicates(partial(centred_sums, full=full), teacher, student))
+    return counted(
+        teacher, student, over_replicates(partial(centred_sums, full=full, products=products), teacher, student)
+    )
 
 
 def counted(teacher: Tensor, student: Tensor, sums: Sequence[Tensor]) -> CrossMoments:
@@ -71,7 +75,7 @@ def counted(teacher: Tensor, student: Tensor, sums: Sequence[Tensor]) -> CrossMo
     return CrossMoments(sums[0].new_tensor(teacher.shape[-2]), sums[0].new_tensor(resolution), *sums)
 
 
-def centred_sums(blocks: Sequence[Block], full: bool) -> list[Tensor]:
+def centred_sums(blocks: Sequence[Block], full: bool, products: torch.dtype | None = None) -> list[Tensor]:
     """Means and scatter of a few replicates.
 
     What is subtracted is the mean of the first block, and the sums are corrected to the mean of all at the end. Where
@@ -79,12 +83,13 @@ def centred_sums(blocks: Sequence[Block], full: bool) -> list[Tensor]:
     correction cancels no more than a factor 1/f, whatever the data.
     """
     dtype = accumulation_dtype(blocks[0][0].device)
-    shift_t, shift_s = (first.to(dtype).sum(dim=1, keepdim=True) / max(first.shape[1], 1) for first in blocks[0])
+    means = (first.to(dtype).sum(dim=1, keepdim=True) / max(first.shape[1], 1) for first in blocks[0])
+    shift_t, shift_s = (mean.to(products or dtype) for mean in means)
     samples = 0
     sums: list[Tensor] = []
     for t, s in blocks:
         samples += t.shape[1]
-        t, s = t - shift_t, s - shift_s
+        t, s = t.to(shift_t.dtype) - shift_t, s.to(shift_s.dtype) - shift_s
         block = [
             t.sum(dim=1),
             s.sum(dim=1),
@@ -92,7 +97,11 @@ def centred_sums(blocks: Sequence[Block], full: bool) -> list[Tensor]:
             s.mT @ s if full else s.square().sum(dim=1),
             t.mT @ s,
         ]
-        sums = [total.add_(part) for total, part in zip(sums, block, strict=True)] if sums else block
+        sums = (
+            [total.add_(part) for total, part in zip(sums, block, strict=True)]
+            if sums
+            else [part.to(dtype) for part in block]
+        )
     sum_t, sum_s, scatter_t, scatter_s, cross = sums
     offset_t, offset_s = sum_t / max(samples, 1), sum_s / max(samples, 1)
     return [
