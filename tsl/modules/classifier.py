@@ -75,8 +75,14 @@ class Classifier(StepModule):
         """Check that the data suits the networks.
 
         Raises:
-            InputError: If it has another shape or more classes, or minibatches have too few samples for BatchNorm.
+            InputError: If it has another shape, or minibatches have too few samples for BatchNorm.
         """
+        shape = getattr(self.trainer.datamodule, "input_shape", None)
+        if shape is not None and not self.network.accepts(shape):
+            raise InputError(
+                f"data gives inputs of shape {list(shape)}, but the network takes {self.network.input_shape}: set "
+                "model.init_args.network.init_args.input_shape, or input_dim, to the data's"
+            )
         self.check_batch_norm("model.init_args.network.init_args.batch_norm to null")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -97,6 +103,11 @@ class Classifier(StepModule):
         if dataloader_idx == 0:
             inputs, labels = self._labelled(batch)
             outputs = self.network(inputs)
+            if labels.max() >= outputs.shape[-1]:
+                raise InputError(
+                    f"there are labels up to {int(labels.max())}, counted from 0, and {outputs.shape[-1]} outputs: set "
+                    "model.init_args.network.init_args.output_dim to the number of classes"
+                )
             self.val_loss.update(label_cross_entropy(outputs, labels), labels.shape[1])
             self.val_accuracy.update(accuracy(outputs, labels), labels.shape[1])
 
