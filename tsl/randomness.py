@@ -18,6 +18,9 @@ Purpose = Literal[
     "null_level",
     "augmentation",
     "dropout",
+    "split",
+    "crops",
+    "flips",
     "strength",
 ]
 

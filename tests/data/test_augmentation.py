@@ -35,7 +35,7 @@ def some_teacher() -> MLP:
 
 def augmented(augmentation: Any, inputs: Tensor, teacher: nn.Module | None = None, seed: int = 0) -> Samples:
     generators = replicate_generators("augmentation", seed, len(inputs))
-    return augmentation(inputs, generators, teacher or nn.Identity())
+    return augmentation(Samples(inputs), generators, teacher or nn.Identity())
 
 
 @pytest.mark.parametrize("shape", [(DIM,), (2, 3, 4)])
@@ -237,7 +237,9 @@ def test_training_samples_are_evaluated_as_they_are_trained_on(fit: Any) -> None
     assert torch.equal(
         torch.cat(seen, dim=1),
         data.augmentation(
-            torch.stack([data.distribution.sample(9, DIM, g) for g in replicate_generators("train_inputs", 0, 2)]),
+            Samples(
+                torch.stack([data.distribution.sample(9, DIM, g) for g in replicate_generators("train_inputs", 0, 2)])
+            ),
             replicate_generators("augmentation", 0, 2),
             data.trainer.lightning_module.teacher,
         )[:],

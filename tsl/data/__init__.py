@@ -1,7 +1,10 @@
 """LightningDataModules and the inputs they draw."""
 
 from tsl.data.augmentation import Augmentation, TeacherAgnostic, TeacherAware
+from tsl.data.cifar10 import CIFAR10DataModule
 from tsl.data.distributions import Gaussian, InputDistribution, Laplace, LogNormal, Rademacher, StudentT, Uniform
+from tsl.data.image_folder import ImageFolderDataModule
+from tsl.data.images import ImageDataModule, ImageSet
 from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
 from tsl.data.samples import Samples
 from tsl.data.structured_distributions import CorrelatedGaussian, GaussianMixture, LowDimensionalGaussian, Sphere
@@ -10,11 +13,15 @@ from tsl.data.tensor_file import TensorFile
 
 __all__ = [
     "Augmentation",
+    "CIFAR10DataModule",
     "ChunkLoader",
     "CorrelatedGaussian",
     "EvaluationLoader",
     "Gaussian",
     "GaussianMixture",
+    "ImageDataModule",
+    "ImageFolderDataModule",
+    "ImageSet",
     "InputDistribution",
     "Laplace",
     "LogNormal",

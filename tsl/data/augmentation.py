@@ -28,8 +28,8 @@ class Augmentation(ABC):
         """
 
     @abstractmethod
-    def __call__(self, inputs: Tensor, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
-        """D' of the inputs `[R, N, *shape]`.
+    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+        """D' of D, by `inputs.augmented`.
 
         Args:
             inputs: The data set D of every replicate.
@@ -64,29 +64,30 @@ class TeacherAgnostic(Augmentation):
             )
         return 2 * (self.directions or prod(shape)) + 1
 
-    def __call__(self, inputs: Tensor, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
         """D'; see the base class."""
-        count, dim = inputs.shape[1], prod(inputs.shape[2:])
-        basis = torch.stack([rotation(dim, g) for g in generators]).to(inputs) if self.rotate else None
+        none = inputs[:0]  # tells shape, precision and device
+        shape, dim = none.shape[2:], prod(none.shape[2:])
+        basis = torch.stack([rotation(dim, g) for g in generators]).to(none) if self.rotate else None
         chosen = None
         if self.directions is not None:
-            chosen = torch.stack([subsets(count, dim, self.directions, g) for g in generators]).to(inputs.device)
+            chosen = torch.stack([subsets(len(inputs), dim, self.directions, g) for g in generators]).to(none.device)
 
         def augment(index: Tensor, variant: Tensor) -> Tensor:
-            samples = gather(inputs, index)
+            samples = inputs.take(index)
             flat = samples.flatten(index.ndim)
             direction = (variant - 1).clamp(min=0) // 2
             if chosen is not None:
                 direction = gather(chosen, index).gather(-1, direction.unsqueeze(-1)).squeeze(-1)
             sign = (variant % 2 * 2 - 1) * (variant > 0)
-            step = (self.step * sign.to(inputs.dtype)).unsqueeze(-1)
+            step = (self.step * sign.to(samples.dtype)).unsqueeze(-1)
             if basis is None:
                 flat.scatter_add_(-1, direction.unsqueeze(-1), step)
             else:
                 flat.addcmul_(gather(basis, direction), step)
             return samples
 
-        return Samples(inputs, augment, self.variants(inputs.shape[2:]))
+        return inputs.augmented(augment, self.variants(shape))
 
 
 class TeacherAware(Augmentation):
@@ -114,9 +115,10 @@ class TeacherAware(Augmentation):
         """3; see the base class."""
         return 3
 
-    def __call__(self, inputs: Tensor, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
         """D'; see the base class."""
-        count, shape = inputs.shape[1], inputs.shape[2:]
+        none = inputs[:0]  # tells shape, precision and device
+        count, shape = len(inputs), none.shape[2:]
         planes = hyperplanes(teacher, shape)
         turn = torch.arange(count) % planes.nodes
         nodes, distances = [], []
@@ -124,10 +126,10 @@ class TeacherAware(Augmentation):
             nodes.append(torch.randperm(planes.nodes, generator=generator)[turn])
             uniform = torch.rand(count, generator=generator, dtype=torch.float64, device="cpu")
             distances.append(self.low + self.width * uniform)
-        node, distance = torch.stack(nodes).to(inputs.device), torch.stack(distances).to(inputs)
+        node, distance = torch.stack(nodes).to(none.device), torch.stack(distances).to(none)
 
         def augment(index: Tensor, variant: Tensor) -> Tensor:
-            samples = gather(inputs, index)
+            samples = inputs.take(index)
             flat = samples.flatten(index.ndim)
             normal, offset = planes.of(gather(node, index))
             height = (flat * normal).sum(dim=-1) + offset
@@ -137,7 +139,7 @@ class TeacherAware(Augmentation):
                 flat.mul_(self.rescale * prod(shape) ** 0.5 / flat.norm(dim=-1, keepdim=True))
             return samples
 
-        return Samples(inputs, augment, self.variants(shape))
+        return inputs.augmented(augment, self.variants(shape))
 
 
 def rotation(dim: int, generator: Generator) -> Tensor:
@@ -148,7 +150,14 @@ def rotation(dim: int, generator: Generator) -> Tensor:
 
 
 def subsets(count: int, dim: int, size: int, generator: Generator) -> Tensor:
-    """`count` random subsets of {0, …, dim − 1} without repetition, `[count, size]`."""
-    rows = max(1, 2**24 // dim)  # at a time: keys of 64 MiB
-    keys = (torch.rand(min(rows, count - start), dim, generator=generator) for start in range(0, count, rows))
-    return torch.cat([key.topk(size, dim=-1).indices for key in keys])
+    """`count` random subsets of {0, …, dim − 1} without repetition, `[count, size]`, their members in no random order.
+
+    By Floyd's algorithm (Bentley and Floyd, Communications of the ACM 30(9), 1987) for all of them at once: no keys
+    `[count, dim]` are drawn. The first subsets are the same whatever `count` is.
+    """
+    uniform = torch.rand(count, size, generator=generator, dtype=torch.float64, device="cpu")
+    drawn = (uniform * torch.arange(dim - size + 1, dim + 1)).long()
+    for position, highest in enumerate(range(dim - size, dim)):
+        taken = (drawn[:, :position] == drawn[:, position, None]).any(dim=1)
+        drawn[taken, position] = highest
+    return drawn

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Generator, Tensor
 
+from tsl.batch import Labelled
 from tsl.data.samples import Samples
 from tsl.errors import InputError
 from tsl.randomness import replicate_generators
@@ -100,7 +101,7 @@ class MinibatchSampler:
 
 
 class ChunkLoader:
-    """Chunks `[K, R, B, ...]` of minibatches for training.
+    """Chunks `[K, R, B, ...]` of minibatches for training, together with labels `[K, R, B]` where there are any.
 
     Args:
         samples: Gives the training samples of an epoch.
@@ -127,14 +128,18 @@ class ChunkLoader:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Tensor | Labelled]:
         epoch = self.sampler.epoch
         samples = self.samples(epoch)
         done = self._resume_from["chunk"] if self._resume_from["epoch"] == epoch else 0
         for chunk, index in enumerate(self.sampler):
             if chunk >= done:
                 self._position = {"epoch": epoch, "chunk": chunk + 1}
-                yield samples.take(index[..., self.rank :: self.world_size]).movedim(1, 0)
+                batch = samples.batch(index[..., self.rank :: self.world_size])
+                if isinstance(batch, Labelled):
+                    yield Labelled(batch.inputs.movedim(1, 0), batch.labels.movedim(1, 0))
+                else:
+                    yield batch.movedim(1, 0)
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and how many of its chunks were handed out; Lightning stores it with each checkpoint."""
@@ -146,7 +151,7 @@ class ChunkLoader:
 
 
 class EvaluationLoader:
-    """Batches `[R, B, ...]` that go once through all samples, in order.
+    """Batches `[R, B, ...]` that go once through all samples, in order, with labels `[R, B]` where there are any.
 
     Args:
         split: Name of the samples in records, such as "val" or "train".
@@ -168,8 +173,8 @@ class EvaluationLoader:
     def __len__(self) -> int:
         return -(-len(range(self.rank, len(self.samples()), self.world_size)) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Tensor | Labelled]:
         samples = self.samples()
         stride = self.batch_size * self.world_size
         for start in range(self.rank, len(samples), stride):
-            yield samples[start : start + stride : self.world_size]
+            yield samples.batch(slice(start, start + stride, self.world_size))

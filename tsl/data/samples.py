@@ -8,8 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tsl.batch import Labelled
+
 Augment = Callable[[Tensor, Tensor], Tensor]
-"""Makes samples `[R, ..., *shape]` from which input `[R, ...]` and which of its variants `[R, ...]` each is."""
+"""Makes new samples `[R, ..., *shape]` from which input `[R, ...]` and which of its variants `[R, ...]` each is."""
 
 
 class Samples:
@@ -18,33 +20,50 @@ class Samples:
     Sample i is variant i % variants of input i // variants.
 
     Args:
-        inputs: Inputs `[R, N, *shape]`.
+        inputs: Inputs `[R, N, *shape]`, or what `augment` makes them of.
         augment: Makes the samples; the inputs are the samples where None.
         variants: Number of samples that each input gives.
+        labels: The class of each input `[R, N]`, which its samples share; None where there are no classes.
     """
 
-    def __init__(self, inputs: Tensor, augment: Augment | None = None, variants: int = 1) -> None:
+    def __init__(
+        self, inputs: Tensor, augment: Augment | None = None, variants: int = 1, labels: Tensor | None = None
+    ) -> None:
         self.inputs = inputs
         self.augment = augment
         self.variants = variants
+        self.labels = labels
 
     def __len__(self) -> int:
         return self.inputs.shape[1] * self.variants
 
     def __getitem__(self, rows: slice) -> Tensor:
         """Samples in order, `[R, B, *shape]`."""
-        if self.augment is None:
-            return self.inputs[:, rows]
-        chosen = range(len(self))[rows]
-        index = torch.arange(chosen.start, chosen.stop, chosen.step)
-        return self.take(index.expand(len(self.inputs), -1))
+        return self.inputs[:, rows] if self.augment is None else self.take(self._index(rows))
 
     def take(self, index: Tensor) -> Tensor:
-        """Samples by index `[R, ...]`, as `[R, ..., *shape]`."""
+        """Samples by index `[R, ...]`, as a new tensor `[R, ..., *shape]`."""
         index = index.to(self.inputs.device)
         if self.augment is None:
             return gather(self.inputs, index)
         return self.augment(index // self.variants, index % self.variants)
+
+    def batch(self, rows: Tensor | slice) -> Tensor | Labelled:
+        """Samples by index or in order, together with their labels where they have any."""
+        inputs = self[rows] if isinstance(rows, slice) else self.take(rows)
+        if self.labels is None:
+            return inputs
+        index = self._index(rows) if isinstance(rows, slice) else rows.to(self.labels.device)
+        return Labelled(inputs, gather(self.labels, index // self.variants))
+
+    def augmented(self, augment: Augment, variants: int) -> "Samples":
+        """The samples that `augment` makes of these, `variants` of each; they keep the labels."""
+        return Samples(self.inputs, augment, variants, self.labels)
+
+    def _index(self, rows: slice) -> Tensor:
+        chosen = range(len(self))[rows]
+        index = torch.arange(chosen.start, chosen.stop, chosen.step, device=self.inputs.device)
+        return index.expand(len(self.inputs), -1)
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:

@@ -3,13 +3,13 @@
 import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from tsl.data.augmentation import Augmentation
 from tsl.data.distributions import InputDistribution
 from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
 from tsl.data.samples import Samples
+from tsl.data.sizes import announce, check_evaluated_together
 from tsl.errors import InputError
 from tsl.randomness import Purpose, replicate_generators
 from tsl.replicates import per_replicate
@@ -79,11 +79,8 @@ class SyntheticDataModule(pl.LightningDataModule):
             replacement=replacement,
             seed=seed,
         )
-        if evaluate_train and len(set(self.train_sizes)) > 1:
-            raise InputError(
-                "data.init_args.evaluate_train is true and data.init_args.train_size differs between replicates, which "
-                "are evaluated together: set evaluate_train to false (the training loss is recorded all the same)"
-            )
+        if evaluate_train:
+            check_evaluated_together(self.train_sizes)
         if distribution.finite and val_distribution is None:
             raise InputError(
                 f"data.init_args.distribution = {type(distribution).__name__} holds finitely many inputs, and training "
@@ -117,8 +114,7 @@ class SyntheticDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> ChunkLoader:
         """Chunks of minibatches of the training samples."""
         if self.augmentation is not None:
-            inputs, samples = (_least_to_most(sizes) for sizes in (self.train_sizes, self.augmented_sizes))
-            rank_zero_info(f"training data of a replicate: {inputs} inputs, {samples} samples with augmentation")
+            announce(self.train_sizes, self.augmented_sizes)
         return ChunkLoader(self.train_samples, self.sampler, self.trainer.global_rank, self.trainer.world_size)
 
     def val_dataloader(self) -> list[EvaluationLoader]:
@@ -156,7 +152,7 @@ class SyntheticDataModule(pl.LightningDataModule):
         if self.augmentation is None:
             return Samples(inputs)
         generators = replicate_generators("augmentation", self.seed, self.replicates, self._train_epoch)
-        return self.augmentation(inputs, generators, self.trainer.lightning_module.teacher)
+        return self.augmentation(Samples(inputs), generators, self.trainer.lightning_module.teacher)
 
     def _draw(self, distribution: InputDistribution, purpose: Purpose, sizes: list[int], epoch: int = 0) -> Tensor:
         with self.trainer.precision_plugin.tensor_init_context():
@@ -165,7 +161,3 @@ class SyntheticDataModule(pl.LightningDataModule):
             for replicate, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
                 inputs[replicate, :size] = distribution.sample(size, self.dim, generator)
         return inputs.to(self.trainer.strategy.root_device)
-
-
-def _least_to_most(sizes: list[int]) -> str:
-    return f"{sizes[0]:,}" if len(set(sizes)) == 1 else f"{min(sizes):,} to {max(sizes):,}"

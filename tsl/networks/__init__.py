@@ -1,6 +1,7 @@
 """Teacher and student networks as plain torch modules, and how their weights start."""
 
 from tsl.networks.batch_norm import ReplicatedBatchNorm
+from tsl.networks.channel_pruning import active_nodes
 from tsl.networks.conditioning import condition
 from tsl.networks.convnet import ConvNet, ReplicatedConv2d
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
@@ -16,6 +17,7 @@ from tsl.networks.initialization import (
 from tsl.networks.mlp import MLP
 from tsl.networks.network import Activations, Network
 from tsl.networks.perturbed_teacher import PerturbedTeacher
+from tsl.networks.pretrained import Pretrained, load_network, save_network
 from tsl.networks.rows import normalize_weights_
 
 __all__ = [
@@ -31,12 +33,16 @@ __all__ = [
     "Initialization",
     "Network",
     "PerturbedTeacher",
+    "Pretrained",
     "ReplicatedBatchNorm",
     "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
+    "active_nodes",
     "condition",
     "effective_layers",
+    "load_network",
     "normalize_weights_",
+    "save_network",
     "squared_strengths",
 ]

@@ -1,0 +1,152 @@
+"""CIFAR-10, read by torchvision."""
+
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse.typing import PositiveFloat
+from torch import Tensor
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity, download_and_extract_archive
+
+from tsl.data.images import ImageDataModule, ImageSet
+from tsl.errors import InputError
+
+TRAIN = [name for name, _ in CIFAR10.train_list]
+TEST = [name for name, _ in CIFAR10.test_list]
+
+
+class CIFAR10DataModule(ImageDataModule):
+    """The 50,000 training and 10,000 test images of CIFAR-10 (Krizhevsky, 2009), 3 × 32 × 32, in 10 classes.
+
+    See `tsl.data.ImageDataModule` for batches, splits and what is evaluated.
+
+    Args:
+        data_dir: The folder that holds, or is to hold, `cifar-10-batches-py`, as torchvision lays it out.
+        download: Fetch the images if `data_dir` does not hold them.
+        verify: Refuse files whose MD5 sums are not the official ones. Set it to false for a copy in that layout, of
+            any number of images, if you trust it: the files are pickles, which can run code when they are read.
+        mean: Mean of each channel, subtracted from intensities between 0 and 1.
+        std: Standard deviation of each channel, by which they are divided then.
+        kwargs: What every DataModule of images takes.
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        download: bool = False,
+        verify: bool = True,
+        mean: tuple[float, float, float] = (0.4914, 0.4822, 0.4465),
+        std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.2470, 0.2435, 0.2616),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(input_shape=[3, 32, 32], mean=mean, std=std, test_size=0, **kwargs)
+        self.data_dir = Path(data_dir)
+        self.download = download
+        self.verify = verify
+
+    @property
+    def folder(self) -> Path:
+        """Where torchvision has the files."""
+        return self.data_dir / CIFAR10.base_folder
+
+    def prepare_data(self) -> None:
+        """Download the images if asked for and not there; in one process alone.
+
+        Raises:
+            InputError: If they cannot be had. Nothing is left behind then.
+        """
+        if self.download and not self.folder.exists():
+            download(self.data_dir)
+
+    def read(self) -> ImageSet:
+        """Read all six files; see the base class."""
+        self._check_files()
+        parts = [read_file(self.data_dir, name) for name in (*TRAIN, *TEST)]
+        images, labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return ImageSet(images, labels, test_size=len(parts[-1][1]))
+
+    def _check_files(self) -> None:
+        """Check that all files are there and, where asked for, that they are the official ones."""
+        known = dict([*CIFAR10.train_list, *CIFAR10.test_list])
+        missing = [name for name in known if not (self.folder / name).is_file()]
+        if missing:
+            have = "remove what is there and set" if self.folder.exists() else "set"
+            raise InputError(
+                f"data.init_args.data_dir = {self.data_dir}: {self.folder} lacks {', '.join(missing)}; {have} "
+                "data.init_args.download to true, or give the folder that holds them"
+            )
+        if self.verify:
+            differing = [name for name, md5 in known.items() if not check_integrity(self.folder / name, md5)]
+            if differing:
+                raise InputError(
+                    f"data.init_args.data_dir = {self.data_dir}: the MD5 sums of {', '.join(differing)} in "
+                    f"{self.folder} are not the official ones. If this is a copy you trust, set data.init_args.verify "
+                    "to false; if it is damaged, remove it and set data.init_args.download to true"
+                )
+
+
+class OneFile(CIFAR10):
+    """One of the six files as torchvision reads it, so that it can be named if it is damaged."""
+
+    test_list: list[list[str]] = []  # noqa: RUF012 (torchvision's own way to say which files there are)
+
+    def __init__(self, data_dir: Path, name: str) -> None:
+        self.train_list = [[name, None]]  # without an MD5 sum, it is not checked
+        super().__init__(str(data_dir))
+
+    def _load_meta(self) -> None:
+        """Nothing here needs the names of the classes."""
+
+
+def read_file(data_dir: Path, name: str) -> tuple[Tensor, Tensor]:
+    """Images `[M, 3, 32, 32]` uint8 and labels `[M]` of one file.
+
+    Raises:
+        InputError: If it is damaged, or holds anything else.
+    """
+    path = data_dir / CIFAR10.base_folder / name
+    try:
+        dataset = OneFile(data_dir, name)
+        images = torch.from_numpy(dataset.data).permute(0, 3, 1, 2)
+        labels = torch.tensor(dataset.targets)
+    except Exception as error:  # what a damaged pickle raises depends on where the damage is
+        cause = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"data.init_args.data_dir: {path} is damaged, or no file of CIFAR-10 ({type(error).__name__}: {cause}); "
+            "restore it, or remove the folder and set data.init_args.download to true"
+        ) from error
+    whole = images.dtype == torch.uint8 and labels.dtype == torch.int64 and len(labels) == len(images)
+    if not whole or labels.min() < 0 or labels.max() > 9:
+        raise InputError(
+            f"data.init_args.data_dir: {path} holds {len(images)} images of type {images.dtype} and {len(labels)} "
+            "labels: expected uint8 and a label from 0 to 9 for each; restore it"
+        )
+    return images, labels
+
+
+def download(data_dir: Path) -> None:
+    """Fetch and unpack the official archive: all of it, or nothing.
+
+    Raises:
+        InputError: If it cannot be had.
+    """
+    is_new = not data_dir.exists()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=data_dir, prefix="download-") as directory:
+            download_and_extract_archive(CIFAR10.url, directory, filename=CIFAR10.filename, md5=CIFAR10.tgz_md5)
+            shutil.move(Path(directory) / CIFAR10.base_folder, data_dir / CIFAR10.base_folder)
+    except Exception as error:  # the network's, the archive's and the disk's mistakes have nothing in common
+        if is_new:
+            with suppress(OSError):
+                data_dir.rmdir()
+        cause = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"data.init_args.download: {CIFAR10.url} cannot be had ({cause}), and nothing was kept. Try again, or "
+            f"unpack it into data.init_args.data_dir = {data_dir} by other means and set data.init_args.download to "
+            "false"
+        ) from error

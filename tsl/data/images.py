@@ -1,0 +1,260 @@
+"""What DataModules of images share: one uint8 tensor on the device, from which every replicate makes its own batches.
+
+Letters: R replicates, M images, N images of one replicate's split, C channels, H rows and W columns.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from tsl.data.augmentation import Augmentation
+from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
+from tsl.data.pixels import Pixels, draw_placement
+from tsl.data.samples import Samples, gather
+from tsl.data.sizes import announce, check_evaluated_together
+from tsl.errors import InputError
+from tsl.randomness import replicate_generators
+from tsl.replicates import per_replicate
+
+
+class ImageSet(NamedTuple):
+    """Images as they were read.
+
+    Attributes:
+        images: `[M, C, H, W]` uint8.
+        labels: Their classes, counted from 0, `[M]` int64.
+        test_size: So many of the last are a test set that comes with them.
+    """
+
+    images: Tensor
+    labels: Tensor
+    test_size: int = 0
+
+
+class ImageDataModule(pl.LightningDataModule, ABC):
+    """Labelled images, split into training, validation and test images for every replicate by its own seed.
+
+    Training batches are chunks of K minibatches, `Labelled` inputs `[K, R, B, C, H, W]` and labels `[K, R, B]`;
+    evaluation batches are inputs `[R, B, C, H, W]` and labels `[R, B]`. Training images are cropped and mirrored at
+    random, anew in every epoch, and then normalized; the theorem's augmentation makes its samples of what results.
+    Evaluated images are neither cropped nor mirrored.
+
+    `fit` evaluates the validation images, as split "val", and `test` the test images. Where no validation images are
+    held out, `fit` evaluates the test images, as the paper does; nothing should be chosen by them then.
+
+    Args:
+        input_shape: Channels, rows and columns of an image.
+        mean: Mean of each channel, subtracted from intensities between 0 and 1.
+        std: Standard deviation of each channel, by which they are divided then.
+        val_size: Images held out of the training images for validation, drawn by seed.
+        test_size: Images held out for the test, drawn by seed.
+        train_size: Training images of every replicate, drawn by seed from those that are left, or a list that repeats
+            along the replicates; all that are left where not given.
+        crop_padding: Crop training images at random to their own size after padding them by so many zeros on every
+            side; 0 for no crops.
+        flip: Mirror every other training image at random from left to right.
+        augmentation: Makes a larger training set of the training images (the theorem's augmentation), in numbers after
+            normalization. Evaluation images are never augmented.
+        batch_size: Training samples in a minibatch.
+        steps_per_epoch: Minibatches in an epoch; as many as the training samples fill where not given.
+        evaluate_train: Evaluate on the training images as well, with `augmentation`, neither cropped nor mirrored.
+        chunk_size: Minibatches handed to the module at a time, a matter of speed and memory alone.
+        eval_batch_size: Images in an evaluation batch, a matter of speed and memory alone.
+        replicates: Number R of independent experiments.
+        seed: Seed of replicate 0; replicate r has seed + r.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_shape: list[int],
+        mean: tuple[float, float, float],
+        std: tuple[PositiveFloat, PositiveFloat, PositiveFloat],
+        val_size: NonNegativeInt = 0,
+        test_size: NonNegativeInt = 0,
+        train_size: PositiveInt | list[PositiveInt] | None = None,
+        crop_padding: NonNegativeInt = 0,
+        flip: bool = False,
+        augmentation: Augmentation | None = None,
+        batch_size: PositiveInt = 128,
+        steps_per_epoch: PositiveInt | None = None,
+        evaluate_train: bool = False,
+        chunk_size: PositiveInt = 10,
+        eval_batch_size: PositiveInt = 500,
+        replicates: PositiveInt = 1,
+        seed: NonNegativeInt = 0,
+    ) -> None:
+        super().__init__()
+        self.input_shape = input_shape
+        self.mean, self.std = mean, std
+        self.val_size = val_size
+        self.test_size = test_size
+        self.requested_sizes = (
+            None if train_size is None else per_replicate(train_size, replicates, "data.init_args.train_size")
+        )
+        self.crop_padding = crop_padding
+        self.flip = flip
+        self.augmentation = augmentation
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.evaluate_train = evaluate_train
+        self.chunk_size = chunk_size
+        self.eval_batch_size = eval_batch_size
+        self.replicates = replicates
+        self.seed = seed
+        self.variants = 1 if augmentation is None else augmentation.variants(tuple(input_shape))
+        if evaluate_train and self.requested_sizes is not None:
+            check_evaluated_together(self.requested_sizes)
+        self.train_sizes: list[int]
+        self.sampler: MinibatchSampler
+        self._pixels: Pixels
+        self._labels: Tensor
+        self._rows: dict[str, Tensor] = {}
+        self._train_samples: Samples | None = None
+        self._placement: Tensor | None = None
+
+    @abstractmethod
+    def read(self) -> ImageSet:
+        """Read all images, of `input_shape`.
+
+        Raises:
+            InputError: Naming what cannot be read, and what to do.
+        """
+
+    @property
+    def augmented_sizes(self) -> list[int]:
+        """Training samples of every replicate, augmentation counted."""
+        return [size * self.variants for size in self.train_sizes]
+
+    def setup(self, stage: str) -> None:
+        """Read the images onto the Trainer's device and split them."""
+        images, labels, official = self.read()
+        device = self.trainer.strategy.root_device
+        with self.trainer.precision_plugin.tensor_init_context():
+            dtype = torch.get_default_dtype()
+        self._pixels = Pixels(images.to(device), self.mean, self.std, dtype)
+        self._labels = labels.to(device)
+        self._split(len(images), official)
+        self.sampler = MinibatchSampler(
+            self.train_sizes,
+            self.batch_size,
+            variants=self.variants,
+            steps_per_epoch=self.steps_per_epoch,
+            chunk_size=self.chunk_size,
+            seed=self.seed,
+        )
+
+    def teardown(self, stage: str) -> None:
+        """Free the images."""
+        del self._pixels, self._labels
+        self._rows = {}
+        self._train_samples = self._placement = None
+
+    def train_dataloader(self) -> ChunkLoader:
+        """Chunks of minibatches of the training samples."""
+        if self.augmentation is not None:
+            announce(self.train_sizes, self.augmented_sizes)
+        return ChunkLoader(self.train_samples, self.sampler, self.trainer.global_rank, self.trainer.world_size)
+
+    def val_dataloader(self) -> list[EvaluationLoader]:
+        """The validation images, or the test images where none are held out; and the training samples if asked for."""
+        loaders = [self._evaluation("val", self._plain(self._rows["val"]))]
+        if self.evaluate_train:
+            check_evaluated_together(self.train_sizes)
+            loaders.append(self._evaluation("train", self._augmented(self._plain(self._rows["train"]))))
+        return loaders
+
+    def test_dataloader(self) -> EvaluationLoader:
+        """The test images.
+
+        Raises:
+            InputError: If there are none.
+        """
+        if not self._rows["test"].shape[1]:
+            raise InputError("there are no test images: set data.init_args.test_size to hold some out")
+        return self._evaluation("test", self._plain(self._rows["test"]))
+
+    def train_samples(self, epoch: int) -> Samples:
+        """The training samples of an epoch counted from 0."""
+        rows, padding = self._rows["train"], self.crop_padding
+        if padding or self.flip:
+            self._placement = self._placed(epoch)
+        if self._train_samples is None:  # made once, for every epoch's crops: a rotation is long in the making
+
+            def cropped(index: Tensor, variant: Tensor) -> Tensor:
+                placement = None if self._placement is None else gather(self._placement, index)
+                return self._pixels.take(gather(rows, index), placement, padding)
+
+            self._train_samples = self._augmented(Samples(rows, cropped, labels=self._labels[rows]))
+        return self._train_samples
+
+    def conditioning_inputs(self) -> list[Tensor]:
+        """The inputs `[N, C · H · W]` that each replicate's teacher is conditioned on: training images, not augmented.
+
+        At most 5,000: these tell a node's median to within 1 % of the images.
+        """
+        return [
+            self._pixels.take(rows[: min(size, 5000)]).flatten(1)
+            for rows, size in zip(self._rows["train"], self.train_sizes, strict=True)
+        ]
+
+    def _split(self, count: int, official: int) -> None:
+        """Which images each replicate trains on, validates and tests, `[R, N]` of each.
+
+        Raises:
+            InputError: If there are too few for what is asked for.
+        """
+        pool = count - official
+        held_out = self.val_size + self.test_size
+        left = pool - held_out
+        if left < 1:
+            raise InputError(
+                f"data.init_args.val_size = {self.val_size}, test_size = {self.test_size}: of {pool} images none are "
+                "left to train on; lower them"
+            )
+        self.train_sizes = self.requested_sizes or [left] * self.replicates
+        if max(self.train_sizes) > left:
+            raise InputError(
+                f"data.init_args.train_size = {max(self.train_sizes)}, but {left} of {pool} images are left when "
+                f"{held_out} are held out: lower train_size or val_size, or leave train_size out for all that are left"
+            )
+        generators = replicate_generators("split", self.seed, self.replicates)
+        order = torch.stack([torch.randperm(pool, generator=generator) for generator in generators])
+        val, test, train = order.split([self.val_size, self.test_size, left], dim=1)
+        if official:
+            test = torch.arange(pool, count).expand(self.replicates, -1)
+        val = val if self.val_size else test
+        if not val.shape[1]:
+            raise InputError("no images are held out to evaluate: set data.init_args.val_size")
+        rows = {"train": train[:, : max(self.train_sizes)], "val": val, "test": test}
+        self._rows = {split: index.to(self._labels.device) for split, index in rows.items()}
+
+    def _plain(self, rows: Tensor) -> Samples:
+        """Images by row `[R, N]`, normalized only."""
+        return Samples(rows, lambda index, variant: self._pixels.take(gather(rows, index)), labels=self._labels[rows])
+
+    def _augmented(self, samples: Samples) -> Samples:
+        """Only once training begins: the teacher is made, conditioned and restored after `setup`."""
+        if self.augmentation is None:
+            return samples
+        generators = replicate_generators("augmentation", self.seed, self.replicates)
+        return self.augmentation(samples, generators, self.trainer.lightning_module.teacher)
+
+    def _placed(self, epoch: int) -> Tensor:
+        """An epoch's crop of every training image, `[R, N, 3]`; a replicate with fewer than others ends in zeros."""
+        crops, flips = (
+            replicate_generators(purpose, self.seed, self.replicates, epoch) for purpose in ("crops", "flips")
+        )
+        placement = torch.zeros(self.replicates, max(self.train_sizes), 3, dtype=torch.int16)
+        for replicate, size in enumerate(self.train_sizes):
+            draws = draw_placement(size, self.crop_padding, self.flip, crops[replicate], flips[replicate])
+            placement[replicate, :size] = draws
+        return placement.to(self._labels.device)
+
+    def _evaluation(self, split: str, samples: Samples) -> EvaluationLoader:
+        share = self.trainer.global_rank, self.trainer.world_size
+        return EvaluationLoader(split, lambda: samples, self.eval_batch_size, *share)
