@@ -21,6 +21,11 @@ def print_summary(run: str) -> None:
         f"val loss {last['val_loss'].mean():.3g}, val mse {last['val_mse'].mean():.3g} "
         f"(mean over {len(last)} replicates)"
     )
+    if "accuracy" in last:
+        console.print(
+            f"accuracy on labels {last['accuracy'].mean():.2%}, of the teacher {last['teacher_accuracy'].mean():.2%}; "
+            f"student and teacher agree on {last['teacher_agreement'].mean():.2%}"
+        )
     console.print(f"run written to {run}", soft_wrap=True)
 
 

@@ -160,12 +160,6 @@ class ConvNet(FeedForward):
         self.padding = padding
         self.map_sizes = map_sizes
 
-    def active_nodes(self) -> list[Tensor]:
-        """By the kernels above; of the last convolution, by its block of the linear layer. See the base class."""
-        *kernels, top = (layer.weight for layer in self.layers[1:])
-        blocks = top.unflatten(2, (self.widths[-1], -1))  # [R, outputs, channels, positions]
-        return [(weight != 0).any(dim=1).flatten(2).any(dim=-1) for weight in (*kernels, blocks)]
-
     @torch.no_grad()
     def output_gradients(self, activations: Activations, signals: Tensor) -> list[Tensor]:
         """V_l(x)ᵀ v: the gradient of v · f(x) with respect to every hidden layer's outputs, of their shape.

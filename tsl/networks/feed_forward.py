@@ -120,6 +120,14 @@ class FeedForward(Network):
             Of the shape of the pre-activations, but for the number of inputs where a network takes only some.
         """
 
+    def active_nodes(self) -> list[Tensor]:
+        """By the weights that lead out of each node; see the base class."""
+        above = zip(self.widths, self.layers[1:], strict=True)
+        return [
+            (layer.weight != 0).reshape(*layer.weight.shape[:2], width, -1).any(dim=3).any(dim=1)
+            for width, layer in above
+        ]
+
     def with_widths(self: Own, widths: list[int], **changes: Any) -> Own:
         """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""
         kind: Any = type(self)

@@ -70,10 +70,6 @@ class MLP(FeedForward):
         """Any shape of as many numbers."""
         return prod(shape) == self.input_dim
 
-    def active_nodes(self) -> list[Tensor]:
-        """By the columns of the weights above; see the base class."""
-        return [(layer.weight != 0).any(dim=1) for layer in self.layers[1:]]
-
     def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
         """Exact, by `tsl.networks.squared_strengths`; see the base class."""
         return squared_strengths(self, activations)

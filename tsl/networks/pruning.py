@@ -14,7 +14,8 @@ from tsl.errors import InputError
 from tsl.metrics import NodeCorrelation
 from tsl.networks.effective import squared_strengths
 from tsl.networks.feed_forward import FeedForward
-from tsl.networks.mlp import MLP
+from tsl.networks.mlp import MLP, as_mlp
+from tsl.networks.network import Network
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # student and teacher outputs [R, B, outputs] to [R]
 Score = Literal["correlation", "strength"]
@@ -33,8 +34,8 @@ class PrunedLayer(NamedTuple):
 
 @torch.no_grad()
 def prune(
-    student: MLP,
-    teacher: MLP,
+    student: Network,
+    teacher: Network,
     batches: Iterable[Tensor],
     loss: Loss,
     *,
@@ -63,9 +64,12 @@ def prune(
         The smaller student, and what was done to each hidden layer.
 
     Raises:
-        InputError: If the student is in training mode where that matters, a correlation cannot reach the threshold, or
-            the student's loss is not finite.
+        InputError: If a network is no MLP, the student is in training mode where that matters, a correlation cannot
+            reach the threshold, or the student's loss is not finite.
     """
+    student, teacher = (
+        as_mlp(network, "this pruning", "use scripts/prune_teacher.py") for network in (student, teacher)
+    )
     if student.training and (student.batch_norm or student.dropout):
         raise InputError("a student with BatchNorm or dropout is pruned in evaluation mode: call student.eval() before")
     if threshold is not None and by == "correlation" and not -1 <= threshold <= 1:
