@@ -112,6 +112,11 @@ def test_data_of_another_shape_is_refused(fit: Any) -> None:
         fit(make_classifier(), TinyImages([7]))
 
 
+def test_networks_without_weights_are_refused(fit: Any) -> None:
+    with pytest.raises(InputError, match=r"model.init_args.network = MLP comes without weights: set .*initialization"):
+        fit(make_classifier(initialization=None), TinyImages(SHAPE))
+
+
 def test_more_classes_than_outputs_are_refused(fit: Any) -> None:
     module = make_classifier(network=partial(MLP, input_dim=6, widths=[8], output_dim=2))
     with pytest.raises(InputError, match=r"labels up to 2, counted from 0, and 2 outputs: set .*output_dim"):

@@ -50,12 +50,21 @@ class Classifier(StepModule):
         self.val_accuracy = ReplicateMean(replicates)
 
     def configure_model(self) -> None:
-        """Make and initialize the networks, in the Trainer's precision and on its device."""
+        """Make and initialize the networks, in the Trainer's precision and on its device.
+
+        Raises:
+            InputError: If they have no weights.
+        """
         if hasattr(self, "network"):
             return
         self.network = self.make_network(self.replicates)
         if self.initialization is not None:
             self.initialization(self.network, replicate_generators("teacher", self.seed, self.replicates))
+        elif any(parameter.isnan().any() for parameter in self.network.parameters()):
+            raise InputError(
+                f"model.init_args.network = {type(self.network).__name__} comes without weights: set "
+                "model.init_args.initialization, or take networks from a file with tsl.networks.Pretrained"
+            )
         self.kept_nodes = KeptNodes(self.network.active_nodes())
 
     @property
