@@ -26,7 +26,7 @@ from rich.console import Console
 
 from tsl.errors import InputError
 from tsl.fit import main as fit
-from tsl.networks import FeedForward, active_nodes, load_network, save_network
+from tsl.networks import FeedForward, load_network, save_network
 from tsl.networks.channel_pruning import KeptNodes, compacted, strongest_nodes
 from tsl.records import read_config, written_whole
 from tsl.summary import accuracies
@@ -101,7 +101,7 @@ def prune_teacher(asked: argparse.Namespace, further: Sequence[str], console: Co
         "after training on": accuracy_of(out, tuned),
     }
     console.print("validation accuracy: " + ", ".join(f"{words} {value:.2%}" for words, value in accuracy.items()))
-    active = [int(of_layer.sum(dim=1).max()) for of_layer in active_nodes(network)]
+    active = [int(of_layer.sum(dim=1).max()) for of_layer in network.active_nodes()]
     console.print(f"active nodes: {active} of {network.widths}")
     console.print(f"teachers for students: {out}/unpruned.pt, pruned.pt and compact.pt", soft_wrap=True)
 

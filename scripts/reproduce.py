@@ -203,8 +203,6 @@ def train_all(runs: Sequence[CellRun], console: Console) -> list[CellRun]:
     """Train all runs that are not complete, one after the other, under one progress bar; gives those that failed."""
     missing = [run for run in runs if not run.complete]
     failed: list[CellRun] = []
-    if not runs:
-        return failed
     console.print(f"runs: {len(runs)}, of them complete: {len(runs) - len(missing)}")
     if not missing:
         return failed
@@ -239,8 +237,8 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
     axes = chosen_axes(experiment, asked.scale, asked.where)
     teachers, files = plan_teachers(asked.scale, asked.root, asked.config) if "teacher" in axes else ([], {})
     runs = plan(experiment, asked.scale, axes, asked.root, asked.config, files)
-    if train_all(teachers, console):
-        console.print("without its teachers no student can be trained")
+    if any(train_all([teacher], console) for teacher in teachers):  # the first that fails is the last
+        console.print("without its teacher no student can be trained")
         return 1
     failed = train_all(runs, console)
     drawn = [run for run in runs if run.complete]

@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,17 +11,17 @@ import pytest
 import torch
 
 from tests.labelled import TinyImages
-from tests.modules.test_classifier import SHAPE, train
+from tests.modules.test_classifier import train
 from tsl.modules.losses import accuracy
-from tsl.networks import active_nodes, load_network
+from tsl.networks import load_network
 
 ROOT = Path(__file__).parents[1]
-DEEP = (
-    "--model.init_args.network.init_args.widths",
-    "[8,6]",
-    "--model.init_args.network.init_args.batch_norm",
-    "after",
-)
+SHAPE = [2, 8, 8]
+NETWORK = {
+    "class_path": "tsl.networks.ConvNet",
+    "init_args": {"input_shape": SHAPE, "widths": [8, 6], "output_dim": 3, "batch_norm": "after"},
+}
+DEEP = ("--model.init_args.network", json.dumps(NETWORK), "--data.init_args.shape", str(SHAPE))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def script() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 2 replicates of 8 and 6 nodes."""
+    """A run of 2 replicates of 8 and 6 channels."""
     return train(tmp_path_factory.mktemp("runs"), *DEEP) / "version_0"
 
 
@@ -62,7 +63,7 @@ def test_a_teacher_is_pruned_trained_on_and_made_small(
     assert "active nodes: [6, 3] of [8, 6]" in told
 
     images, labels = TinyImages(SHAPE, noise=2.0).images(48, seed=2)
-    images, labels = images.double().expand(2, -1, -1), labels.expand(2, -1)
+    images, labels = images.double().expand(2, -1, -1, -1, -1), labels.expand(2, -1)
     networks = {
         name: load_network(out / f"{name}.pt").double().eval() for name in ("unpruned", "pruned", "compact", "start")
     }
@@ -73,8 +74,8 @@ def test_a_teacher_is_pruned_trained_on_and_made_small(
     words = f"validation accuracy: before {before}, after pruning {after_pruning}, after training on {after}"
     assert words in told
 
-    assert [of_layer.sum(dim=1).tolist() for of_layer in active_nodes(networks["pruned"])] == [[6, 6], [3, 3]]
-    for own, same in zip(active_nodes(networks["pruned"]), active_nodes(networks["start"]), strict=True):
+    assert [of_layer.sum(dim=1).tolist() for of_layer in networks["pruned"].active_nodes()] == [[6, 6], [3, 3]]
+    for own, same in zip(networks["pruned"].active_nodes(), networks["start"].active_nodes(), strict=True):
         assert torch.equal(own, same)
     assert not torch.equal(networks["pruned"].layers[0].weight, networks["start"].layers[0].weight)
     assert networks["compact"].widths == [6, 3]

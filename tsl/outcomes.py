@@ -7,7 +7,7 @@ import pandas as pd
 
 from tsl.figures import sample_size
 from tsl.figures.runs import read_run
-from tsl.figures.trained_teacher import ACCURACY
+from tsl.figures.trained_teacher import ACCURACY, TEACHER_ACCURACY
 from tsl.records import read_table
 from tsl.summary import last_epoch
 
@@ -47,7 +47,8 @@ def accuracy_and_correlations(run: Path) -> dict[str, str]:
     losses, layers = read_table(run, "losses"), read_table(run, "layers")
     end = losses[losses["epoch"] == losses["epoch"].max()]
     untrained = layers[(layers["epoch"] == 0) & (layers["split"] == "val")]
-    told = {"accuracy on labels": _mean_and_std(100 * end[ACCURACY], 1)} if ACCURACY in end else {}
+    named = {"accuracy of the teacher, %": TEACHER_ACCURACY, "of the student, %": ACCURACY}
+    told = {words: _mean_and_std(100 * end[column], 1) for words, column in named.items() if column in end}
     for words, rows in (("before training", untrained), ("at the end", last_epoch(layers))):
         by_layer = rows.groupby("layer")["rho_mean"].mean()
         told[f"rho_mean of layers 1, 2, … {words}"] = " ".join(f"{rho:.3f}" for rho in by_layer)

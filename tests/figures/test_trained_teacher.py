@@ -16,7 +16,9 @@ def student(path: Path, teacher: str, multiplier: float, accuracy: bool = True) 
     run = fake_run(path, multiplier, replicates=2, layers=2, teacher=checkpoint)
     for file in (run / "records/losses").iterdir() if accuracy else ():
         losses = pd.read_parquet(file)
-        losses.assign(val_accuracy=0.1 * losses["epoch"] + 0.01 * losses["replicate"]).to_parquet(file)
+        losses.assign(accuracy=0.1 * losses["epoch"] + 0.01 * losses["replicate"], teacher_accuracy=0.7).to_parquet(
+            file
+        )
     return read_run(run, trained_teacher.TABLE)
 
 
@@ -39,8 +41,11 @@ def test_draws_every_layer_and_the_accuracy_for_every_teacher(tmp_path: Path) ->
                 np.testing.assert_allclose(value.get_ydata(), by_epoch["rho_mean"].mean())
                 np.testing.assert_allclose(shuffled.get_ydata(), by_epoch["rho_mean_null"].mean())
                 np.testing.assert_allclose(untrained.get_ydata(), by_epoch["rho_mean"].mean()[0])
-        for line in figure.axes[3 * row + 2].lines:
+        *students, its_own = figure.axes[3 * row + 2].lines
+        assert len(students) == 2
+        for line in students:
             np.testing.assert_allclose(line.get_ydata(), 0.1 * np.arange(7) + 0.005)
+        np.testing.assert_allclose(its_own.get_ydata(), 0.7)
 
 
 def test_without_labels_there_is_no_accuracy(tmp_path: Path) -> None:

@@ -107,6 +107,17 @@ def test_data_without_labels_is_refused(fit: Any) -> None:
         fit(make_classifier(), make_data())
 
 
+def test_data_of_another_shape_is_refused(fit: Any) -> None:
+    with pytest.raises(InputError, match=r"inputs of shape \[7\], but the network takes \[6\]: set .*input_dim"):
+        fit(make_classifier(), TinyImages([7]))
+
+
+def test_more_classes_than_outputs_are_refused(fit: Any) -> None:
+    module = make_classifier(network=partial(MLP, input_dim=6, widths=[8], output_dim=2))
+    with pytest.raises(InputError, match=r"labels up to 2, counted from 0, and 2 outputs: set .*output_dim"):
+        fit(module, TinyImages(SHAPE), num_sanity_val_steps=1)
+
+
 def test_pruned_nodes_stay_pruned(fit: Any, tmp_path: Path) -> None:
     """Through momentum, weight decay and BatchNorm: their outgoing weights are 0 to the bit, the others move."""
     network = MLP(2, input_dim=6, widths=[8, 5], output_dim=3, batch_norm="after")

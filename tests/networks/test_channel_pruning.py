@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tsl.errors import InputError
-from tsl.networks import MLP, ConvNet, active_nodes
+from tsl.networks import MLP, ConvNet
 from tsl.networks.channel_pruning import KeptNodes, compacted, outgoing_magnitudes, strongest_nodes
 from tsl.networks.feed_forward import FeedForward
 from tsl.networks.pruning import without_nodes
@@ -96,7 +96,7 @@ def test_masked_and_compacted_networks_compute_the_same(
     kept = strongest_nodes(network, [0.5, 0.5, 0.4])
     expected = outputs_with_nodes_silenced(network, [~of_layer for of_layer in kept])
     KeptNodes(kept).mask_(network)
-    for active, of_layer in zip(active_nodes(network), kept, strict=True):
+    for active, of_layer in zip(network.active_nodes(), kept, strict=True):
         assert torch.equal(active, of_layer)
     torch.testing.assert_close(network(IMAGES), expected, rtol=1e-12, atol=1e-12)
     small = compacted(network)
@@ -147,7 +147,7 @@ def test_replicates_with_fewer_active_nodes_keep_pruned_ones(make: Make) -> None
 
 def test_a_whole_network_stays_as_it_is(make: Make) -> None:
     network = make()
-    masks = KeptNodes(active_nodes(network))
+    masks = KeptNodes(network.active_nodes())
     assert not masks.pruned_layers
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     masks.mask_(network)

@@ -112,15 +112,14 @@ def read_file(data_dir: Path, name: str) -> tuple[Tensor, Tensor]:
     try:
         dataset = OneFile(data_dir, name)
         images = torch.from_numpy(dataset.data).permute(0, 3, 1, 2)
-        labels = torch.tensor(dataset.targets)
+        labels = torch.tensor(dataset.targets, dtype=torch.int64)
     except Exception as error:  # what a damaged pickle raises depends on where the damage is
         cause = " ".join(str(error).split())[:200]
         raise InputError(
             f"data.init_args.data_dir: {path} is damaged, or no file of CIFAR-10 ({type(error).__name__}: {cause}); "
             "restore it, or remove the folder and set data.init_args.download to true"
         ) from error
-    whole = images.dtype == torch.uint8 and labels.dtype == torch.int64 and len(labels) == len(images)
-    if not whole or labels.min() < 0 or labels.max() > 9:
+    if images.dtype != torch.uint8 or len(labels) != len(images) or ((labels < 0) | (labels > 9)).any():
         raise InputError(
             f"data.init_args.data_dir: {path} holds {len(images)} images of type {images.dtype} and {len(labels)} "
             "labels: expected uint8 and a label from 0 to 9 for each; restore it"

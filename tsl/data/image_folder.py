@@ -37,9 +37,8 @@ class ImageFolderDataModule(ImageDataModule):
         std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225),
         **kwargs: Any,
     ) -> None:
-        self.height, self.width = (size, size) if isinstance(size, int) else size
-        shape = [3, self.height, self.width]
-        super().__init__(input_shape=shape, mean=mean, std=std, test_size=test_size, **kwargs)
+        height, width = (size, size) if isinstance(size, int) else size
+        super().__init__(input_shape=[3, height, width], mean=mean, std=std, test_size=test_size, **kwargs)
         self.data_dir = Path(data_dir)
 
     def read(self) -> ImageSet:
@@ -67,4 +66,5 @@ class ImageFolderDataModule(ImageDataModule):
 
     def _fitted(self, image: Image.Image) -> torch.Tensor:
         """`[3, H, W]` uint8."""
-        return pil_to_tensor(ImageOps.fit(image, (self.width, self.height), Image.Resampling.BILINEAR))
+        _, height, width = self.input_shape
+        return pil_to_tensor(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))

@@ -136,9 +136,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         device = self.trainer.strategy.root_device
         with self.trainer.precision_plugin.tensor_init_context():
             dtype = torch.get_default_dtype()
-        self._pixels = Pixels(images.to(device), self.mean, self.std, dtype)
+        self._pixels = Pixels(images, self.crop_padding, self.mean, self.std, dtype, device)
         self._labels = labels.to(device)
         self._split(len(images), official)
+        self._check_epoch()
         self.sampler = MinibatchSampler(
             self.train_sizes,
             self.batch_size,
@@ -180,14 +181,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def train_samples(self, epoch: int) -> Samples:
         """The training samples of an epoch counted from 0."""
-        rows, padding = self._rows["train"], self.crop_padding
-        if padding or self.flip:
+        rows = self._rows["train"]
+        if self.crop_padding or self.flip:
             self._placement = self._placed(epoch)
         if self._train_samples is None:  # made once, for every epoch's crops: a rotation is long in the making
 
             def cropped(index: Tensor, variant: Tensor) -> Tensor:
                 placement = None if self._placement is None else gather(self._placement, index)
-                return self._pixels.take(gather(rows, index), placement, padding)
+                return self._pixels.take(gather(rows, index), placement)
 
             self._train_samples = self._augmented(Samples(rows, cropped, labels=self._labels[rows]))
         return self._train_samples
@@ -233,6 +234,20 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         rows = {"train": train[:, : max(self.train_sizes)], "val": val, "test": test}
         self._rows = {split: index.to(self._labels.device) for split, index in rows.items()}
 
+    def _check_epoch(self) -> None:
+        """Check that the replicate with the fewest images has enough for an epoch.
+
+        Raises:
+            InputError: If not.
+        """
+        needed, fewest = self.batch_size * (self.steps_per_epoch or 1), min(self.augmented_sizes)
+        if needed > fewest:
+            raise InputError(
+                f"data.init_args.batch_size = {self.batch_size} times {self.steps_per_epoch or 1} steps an epoch needs "
+                f"{needed} of {fewest} training samples: lower data.init_args.batch_size or steps_per_epoch, or give "
+                "more images (data.init_args.train_size, val_size)"
+            )
+
     def _plain(self, rows: Tensor) -> Samples:
         """Images by row `[R, N]`, normalized only."""
         return Samples(rows, lambda index, variant: self._pixels.take(gather(rows, index)), labels=self._labels[rows])
@@ -242,7 +257,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if self.augmentation is None:
             return samples
         generators = replicate_generators("augmentation", self.seed, self.replicates)
-        return self.augmentation(samples, generators, self.trainer.lightning_module.teacher)
+        teacher = getattr(self.trainer.lightning_module, "teacher", None)  # a Classifier has none
+        return self.augmentation(samples, generators, teacher)
 
     def _placed(self, epoch: int) -> Tensor:
         """An epoch's crop of every training image, `[R, N, 3]`; a replicate with fewer than others ends in zeros."""

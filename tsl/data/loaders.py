@@ -4,6 +4,7 @@ Letters: R replicates, N inputs, K minibatches in a chunk, B inputs in a minibat
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -128,7 +129,7 @@ class ChunkLoader:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[Tensor | Labelled]:
+    def __iter__(self) -> Iterator[Any]:
         epoch = self.sampler.epoch
         samples = self.samples(epoch)
         done = self._resume_from["chunk"] if self._resume_from["epoch"] == epoch else 0
@@ -173,7 +174,7 @@ class EvaluationLoader:
     def __len__(self) -> int:
         return -(-len(range(self.rank, len(self.samples()), self.world_size)) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Tensor | Labelled]:
+    def __iter__(self) -> Iterator[Any]:
         samples = self.samples()
         stride = self.batch_size * self.world_size
         for start in range(self.rank, len(samples), stride):

@@ -6,8 +6,7 @@ Letters: M images kept, B images in a batch, C channels, H rows and W columns.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
-from torch.nn.functional import pad
+from torch import Generator, Tensor
 
 BLOCK = 2**19
 """Numbers made at a time on a CPU, so that a block stays in the cache from one operation to the next."""
@@ -16,77 +15,88 @@ BLOCK = 2**19
 class Pixels:
     """The images that all replicates share, and how they become a network's inputs.
 
+    A crop is H runs of W pixels in every channel, and a run lies in memory in one piece. Zeros around an image are kept
+    only to the right of it and below: to the left of a row is the end of the row before, above an image the end of the
+    image before.
+
     Args:
         images: `[M, C, H, W]` uint8.
+        padding: Zeros on every side, into which crops reach.
         mean: What is subtracted from each channel, of intensities between 0 and 1.
         std: What each channel is divided by then.
         dtype: Of the inputs.
+        device: Where the images are kept.
     """
 
-    def __init__(self, images: Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype) -> None:
-        self.images = images
+    def __init__(
+        self,
+        images: Tensor,
+        padding: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        count, channels, height, width = images.shape
+        self.shape = images.shape[1:]
+        self.padding = padding
+        self.pitch = width + padding
+        above = padding * self.pitch + padding
+        kept = torch.zeros(above + count * channels * (height + padding) * self.pitch, dtype=torch.uint8, device=device)
+        planes = kept[above:].view(count, channels, height + padding, self.pitch)
+        planes[..., :height, :width] = images.to(device)
+        self.runs = kept.unfold(0, width, 1)
+        self.run_of_image = planes.stride(0) * torch.arange(count, device=device)
+        rows = torch.arange(channels, device=device)[:, None] * (height + padding) + torch.arange(height, device=device)
+        self.run_of_row = self.pitch * rows.flatten()
         means, stds = (torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1) for values in (mean, std))
-        self.scale = (1 / (255 * stds)).to(images.device, dtype)
-        self.shift = (-means / stds).to(images.device, dtype)
+        self.scale = (1 / (255 * stds)).to(device, dtype)
+        self.shift = (-means / stds).to(device, dtype)
 
-    def take(self, rows: Tensor, placement: Tensor | None = None, padding: int = 0) -> Tensor:
-        """Images by index `[...]`, ready for a network, `[..., C, H, W]`.
+    def take(self, index: Tensor, placement: Tensor | None = None) -> Tensor:
+        """Images by index `[...]`, ready for a network: a new tensor `[..., C, H, W]`.
 
         Args:
-            rows: Which images.
-            placement: How each is placed, `[..., 3]`: the top and left of its crop, and 1 where it is mirrored (see
-                `crop_and_mirror`). As it is where None.
-            padding: Zeros on every side, into which crops reach.
+            index: Which images.
+            placement: How each is placed, `[..., 3]`: the row and the column of the padded image at which its crop
+                starts, and 1 where the crop is mirrored. The image as it is where None.
         """
-        index = rows.flatten()
-        inputs = self.scale.new_empty(len(index), *self.images.shape[1:])
-        size = max(1, BLOCK // self.images[0].numel() if self.images.device.type == "cpu" else len(index))
-        for start in range(0, len(index), size):
-            block = slice(start, start + size)
-            images = self.images.index_select(0, index[block])
-            if placement is not None:
-                top, left, mirrored = placement.flatten(end_dim=-2)[block].long().unbind(dim=1)
-                images = crop_and_mirror(images, top, left, mirrored, padding)
+        first = self.run_of_image[index.flatten()]
+        if placement is None:
+            first, mirrored = first + self.padding * (self.pitch + 1), None
+        else:
+            top, left, mirrored = placement.flatten(end_dim=-2).long().unbind(dim=1)
+            first = first + self.pitch * top + left
+        inputs = self.scale.new_empty(len(first), *self.shape)
+        step = max(1, BLOCK // self.shape.numel() if first.device.type == "cpu" else len(first))
+        for start in range(0, len(first), step):
+            block = slice(start, start + step)
+            runs = first[block, None] + self.run_of_row
+            images = self.runs.index_select(0, runs.flatten()).reshape(-1, *self.shape)
+            if mirrored is not None:
+                images = mirror(images, mirrored[block])
             inputs[block].copy_(images).mul_(self.scale).add_(self.shift)
-        return inputs.unflatten(0, rows.shape)
+        return inputs.unflatten(0, index.shape)
 
 
-def crop_and_mirror(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, padding: int) -> Tensor:
-    """Crop every image to its own size out of itself with zeros around it, then mirror some from left to right.
-
-    A crop is made of runs of W pixels, which lie one behind the other in memory; those of a mirrored crop are runs of
-    the mirrored image.
-
-    Args:
-        images: `[B, C, H, W]`.
-        top: Row at which each crop starts, from 0 to 2 · padding, `[B]` int64.
-        left: Column at which it starts, likewise.
-        mirrored: 1 where the crop is mirrored, 0 where not, `[B]` int64.
-        padding: Rows and columns of zeros on every side.
-    """
-    count, channels, height, width = images.shape
-    canvas = pad(torch.cat([images, images.flip(-1)]), [padding] * 4)
-    left = torch.where(mirrored.bool(), 2 * padding - left, left)
-    image = mirrored * count + torch.arange(count, device=images.device)
-    plane = image[:, None] * channels + torch.arange(channels, device=images.device)
-    row = (plane * canvas.shape[2] + top[:, None])[..., None] + torch.arange(height, device=images.device)
-    start = row * canvas.shape[3] + left[:, None, None]
-    runs = canvas.flatten().unfold(0, width, 1)
-    return runs.index_select(0, start.flatten()).reshape(images.shape)
+def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirror those images `[B, C, H, W]` from left to right whose number in `mirrored`, `[B]` int64, is 1 and not 0."""
+    both = torch.cat([images, images.flip(-1)])
+    return both.index_select(0, mirrored * len(images) + torch.arange(len(images), device=images.device))
 
 
-def draw_placement(size: int, padding: int, mirror: bool, crops: torch.Generator, flips: torch.Generator) -> Tensor:
-    """A crop for each of `size` images, all equally likely, and for one in two that it is mirrored, `[size, 3]` int16.
+def draw_placement(size: int, padding: int, flip: bool, crops: Generator, flips: Generator) -> Tensor:
+    """Where each of `size` images is cropped, all crops equally likely, and whether it is mirrored, `[size, 3]` int16.
 
     Args:
         size: Number of images.
         padding: Zeros on every side, into which crops reach.
-        mirror: Whether images are mirrored at all.
+        flip: Whether every other image is mirrored, at random; none where False.
         crops: Draws the crops.
         flips: Draws which images are mirrored.
     """
     placement = torch.zeros(size, 3, dtype=torch.int16)
     placement[:, :2] = torch.randint(2 * padding + 1, (size, 2), generator=crops)
-    if mirror:
+    if flip:
         placement[:, 2] = torch.randint(2, (size,), generator=flips)
     return placement

@@ -16,7 +16,7 @@ from tsl.records import read_table
 
 TABLE = "layers"
 CHECKPOINT = "model.init_args.teacher.init_args.checkpoint"
-ACCURACY = "val_accuracy"
+ACCURACY, TEACHER_ACCURACY = "accuracy", "teacher_accuracy"
 TEACHERS = {"compact": "pruned"}
 """What a teacher is called whose file has another name; see scripts/prune_teacher.py."""
 
@@ -33,7 +33,7 @@ def draw(runs: Sequence[Run]) -> Figure:
 
     Returns:
         The figure: a row of panels for each teacher, a column for each layer and one for the accuracy, a curve for each
-        multiplier.
+        multiplier; a dashed line is the teacher's own accuracy.
     """
     frame = collect(runs, [CHECKPOINT])
     frame = frame[frame["split"] == "val"]
@@ -52,10 +52,14 @@ def draw(runs: Sequence[Run]) -> Figure:
             handles |= _draw_curves(panel, of_teacher[of_teacher["layer"] == layer], "rho_mean", "rho_mean_null")
         if with_accuracy:
             row[-1].set_title("accuracy on labels")
-            handles |= _draw_curves(row[-1], losses[losses["teacher"] == teacher], ACCURACY)
+            of_labels = losses[losses["teacher"] == teacher]
+            handles |= _draw_curves(row[-1], of_labels, ACCURACY)
+            row[-1].axhline(of_labels[TEACHER_ACCURACY].mean(), color="0.4", linestyle="--", linewidth=0.9)
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
     handles = {name: handles[name] for name in frame["curve"].cat.categories}
+    if with_accuracy:
+        handles["teacher"] = Line2D([], [], color="0.4", linestyle="--", linewidth=0.9)
     handles["null levels"] = Line2D([], [], color="0.4", linestyle=":", linewidth=0.9)
     legend_above(figure, handles)
     notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs)]

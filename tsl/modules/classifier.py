@@ -13,7 +13,7 @@ from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.losses import accuracy, label_cross_entropy
 from tsl.modules.steps import StepModule, check_shapes
 from tsl.networks import FeedForward, Initialization
-from tsl.networks.channel_pruning import KeptNodes, active_nodes
+from tsl.networks.channel_pruning import KeptNodes
 from tsl.randomness import replicate_generators
 
 
@@ -56,7 +56,7 @@ class Classifier(StepModule):
         self.network = self.make_network(self.replicates)
         if self.initialization is not None:
             self.initialization(self.network, replicate_generators("teacher", self.seed, self.replicates))
-        self.kept_nodes = KeptNodes(active_nodes(self.network))
+        self.kept_nodes = KeptNodes(self.network.active_nodes())
 
     @property
     def trained_network(self) -> FeedForward:
@@ -75,8 +75,14 @@ class Classifier(StepModule):
         """Check that the data suits the networks.
 
         Raises:
-            InputError: If it has another shape or more classes, or minibatches have too few samples for BatchNorm.
+            InputError: If it has another shape, or minibatches have too few samples for BatchNorm.
         """
+        shape = getattr(self.trainer.datamodule, "input_shape", None)
+        if shape is not None and not self.network.accepts(shape):
+            raise InputError(
+                f"data gives inputs of shape {list(shape)}, but the network takes {self.network.input_shape}: set "
+                "model.init_args.network.init_args.input_shape, or input_dim, to the data's"
+            )
         self.check_batch_norm("model.init_args.network.init_args.batch_norm to null")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -97,6 +103,11 @@ class Classifier(StepModule):
         if dataloader_idx == 0:
             inputs, labels = self._labelled(batch)
             outputs = self.network(inputs)
+            if labels.max() >= outputs.shape[-1]:
+                raise InputError(
+                    f"there are labels up to {int(labels.max())}, counted from 0, and {outputs.shape[-1]} outputs: set "
+                    "model.init_args.network.init_args.output_dim to the number of classes"
+                )
             self.val_loss.update(label_cross_entropy(outputs, labels), labels.shape[1])
             self.val_accuracy.update(accuracy(outputs, labels), labels.shape[1])
 

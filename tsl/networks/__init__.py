@@ -1,7 +1,6 @@
 """Teacher and student networks as plain torch modules, and how their weights start."""
 
 from tsl.networks.batch_norm import ReplicatedBatchNorm
-from tsl.networks.channel_pruning import active_nodes
 from tsl.networks.conditioning import condition
 from tsl.networks.convnet import ConvNet, ReplicatedConv2d
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
@@ -38,7 +37,6 @@ __all__ = [
     "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
-    "active_nodes",
     "condition",
     "effective_layers",
     "load_network",

@@ -15,11 +15,6 @@ from tsl.networks.feed_forward import FeedForward
 from tsl.networks.pruning import outgoing_weights, without_nodes
 
 
-def active_nodes(network: FeedForward) -> list[Tensor]:
-    """Which nodes of every hidden layer were not pruned, bool, each `[R, n]`."""
-    return [(outgoing_weights(network, hidden) != 0).any(dim=3).any(dim=1) for hidden in range(len(network.widths))]
-
-
 def outgoing_magnitudes(network: FeedForward) -> list[Tensor]:
     """The mean magnitude of every node's outgoing weights, for each hidden layer, `[R, n]`."""
     hidden_layers = range(len(network.widths))
@@ -85,7 +80,7 @@ def compacted(network: FeedForward) -> FeedForward:
 
     Replicates share one shape: where one has fewer active nodes than another, it keeps pruned ones to make up.
     """
-    for hidden, active in enumerate(active_nodes(network)):
+    for hidden, active in enumerate(network.active_nodes()):
         count = max(int(active.sum(dim=1).max()), 1)
         keep = active.int().argsort(dim=1, descending=True, stable=True)[:, :count].sort(dim=1).values
         network = without_nodes(network, hidden, keep, torch.zeros_like(active, dtype=torch.float64))

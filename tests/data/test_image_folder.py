@@ -1,0 +1,116 @@
+"""Images of any format and size, a folder for each class."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import functional
+
+from tests.data.image_files import ready, write_folders
+from tsl.data import ImageFolderDataModule
+from tsl.errors import InputError
+
+SIZES = {"cat": [(8, 8), (16, 8), (8, 20)], "dog": [(32, 32), (9, 13), (8, 8), (40, 10)]}
+
+
+def folder_data(root: Path, **settings: Any) -> ImageFolderDataModule:
+    return ImageFolderDataModule(str(root), **({"size": 8, "val_size": 2, "batch_size": 2} | settings))
+
+
+def test_classes_are_numbered_by_name_and_splits_share_the_images_out(tmp_path: Path) -> None:
+    write_folders(tmp_path, SIZES)
+    data = ready(folder_data(tmp_path, test_size=1, replicates=3))
+    assert data.train_sizes == [4] * 3
+    assert data.read().labels.tolist() == [0, 0, 0, 1, 1, 1, 1]
+    for replicate in range(3):
+        rows = [data._rows[split][replicate].tolist() for split in ("train", "val", "test")]
+        assert [len(part) for part in rows] == [4, 2, 1]
+        assert sorted(row for part in rows for row in part) == list(range(7))
+    assert next(iter(data.test_dataloader())).inputs.shape == (3, 1, 3, 8, 8)
+    chunk = next(iter(data.train_dataloader()))
+    assert (chunk.inputs.shape, chunk.labels.shape) == ((2, 3, 2, 3, 8, 8), (2, 3, 2))
+
+
+@pytest.mark.parametrize("size", [8, (8, 12), (12, 8)])
+def test_images_are_scaled_to_cover_the_size_and_cut_around_the_middle(tmp_path: Path, size: Any) -> None:
+    height, width = (size, size) if isinstance(size, int) else size
+    rows, columns = np.mgrid[:24, :48].astype(np.uint8)
+    pixels = np.stack([columns * 5, rows * 10, rows + columns])
+    (tmp_path / "only").mkdir()
+    Image.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / "only/wide.png")
+    [image] = folder_data(tmp_path, size=size).read().images
+    assert image.shape == (3, height, width)
+    scale = max(height / 24, width / 48)
+    scaled = [round(24 * scale), round(48 * scale)]
+    expected = functional.center_crop(
+        functional.resize(torch.from_numpy(pixels), scaled, antialias=True), [height, width]
+    )
+    assert (image.int() - expected.int()).abs().max() <= 2  # Pillow rounds after each direction
+
+
+def test_an_image_of_that_size_is_kept_as_it_is(tmp_path: Path) -> None:
+    write_folders(tmp_path, {"cat": [(12, 8)]})
+    [image] = folder_data(tmp_path, size=(8, 12)).read().images
+    expected = np.asarray(Image.open(tmp_path / "cat/0.png")).transpose(2, 0, 1)
+    assert np.array_equal(image.numpy(), expected)
+
+
+def test_other_formats_and_colours_are_read_in_rgb(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    grey = Image.fromarray(np.full((8, 8), 77, dtype=np.uint8))
+    for name in ("grey.png", "photo.jpg", "picture.bmp"):
+        grey.save(tmp_path / "cat" / name)
+    grey.convert("P").save(tmp_path / "cat/palette.png")
+    grey.convert("RGBA").save(tmp_path / "cat/transparent.webp", lossless=True)
+    images = folder_data(tmp_path).read().images
+    assert len(images) == 5
+    assert (images.int() - 77).abs().max() <= 1
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data.init_args.data_dir = .*nowhere: no such folder"):
+        ready(folder_data(tmp_path / "nowhere"))
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Couldn't find any class folder in .* Expected a folder for each class"):
+        ready(folder_data(tmp_path))
+
+
+def test_a_class_without_images(tmp_path: Path) -> None:
+    write_folders(tmp_path, SIZES | {"emu": []})
+    (tmp_path / "emu/notes.txt").touch()
+    with pytest.raises(InputError, match=r"no valid file for the classes emu\. .* with images in it"):
+        ready(folder_data(tmp_path))
+
+
+@pytest.mark.parametrize("kept", [0, 40])
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, kept: int) -> None:
+    write_folders(tmp_path, SIZES)
+    path = tmp_path / "dog/1.png"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"the image .*dog/1\.png cannot be read \(.*: restore it, or take it out"):
+        ready(folder_data(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"val_size": 6, "test_size": 1}, r"val_size = 6, test_size = 1: of 7 images none are left"),
+        ({"val_size": 0}, "no images are held out to evaluate: set data.init_args.val_size"),
+        ({"batch_size": 6}, "data.init_args.batch_size = 6 times 1 steps an epoch needs 6 of 5 training samples"),
+    ],
+)
+def test_more_images_than_there_are(tmp_path: Path, settings: dict[str, int], message: str) -> None:
+    write_folders(tmp_path, SIZES)
+    with pytest.raises(InputError, match=message):
+        ready(folder_data(tmp_path, **settings))
+
+
+def test_no_test_images(tmp_path: Path) -> None:
+    write_folders(tmp_path, SIZES)
+    with pytest.raises(InputError, match=r"set data.init_args.test_size"):
+        ready(folder_data(tmp_path), stage="test").test_dataloader()
