@@ -12,7 +12,7 @@ from tsl.sweep import CellRun, check_settings, resolved_settings
 ROOT = Path(__file__).parents[1]
 RATIOS = ("0.3", "0.5", "0.5", "0.7")
 """The fraction of its channels that each of the teacher's convolutions loses (REFERENCE, section 5)."""
-EPOCHS_ON = {"quick": 3, "paper": 20}
+EPOCHS_ON = {"quick": 10, "paper": 20}
 """Epochs that the pruned teacher is trained on."""
 
 
