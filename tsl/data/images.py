@@ -4,7 +4,7 @@ Letters: R replicates, M images, N images of one replicate's split, C channels, 
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -257,8 +257,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if self.augmentation is None:
             return samples
         generators = replicate_generators("augmentation", self.seed, self.replicates)
-        teacher = getattr(self.trainer.lightning_module, "teacher", None)  # a Classifier has none
-        return self.augmentation(samples, generators, teacher)
+        module: Any = self.trainer.lightning_module
+        return self.augmentation(samples, generators, getattr(module, "teacher", module))  # a Classifier has no teacher
 
     def _placed(self, epoch: int) -> Tensor:
         """An epoch's crop of every training image, `[R, N, 3]`; a replicate with fewer than others ends in zeros."""
