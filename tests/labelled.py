@@ -59,8 +59,11 @@ class Chunks:
             yield Labelled(*(values[index.transpose(0, 1)] for values in self.data))
 
 
+EVALUATION_BATCH = 20
+
+
 class Whole:
-    """Batches `[R, 20, ...]`, the last of them smaller."""
+    """Batches `[R, EVALUATION_BATCH, ...]`, the last of them smaller."""
 
     split = "val"
 
@@ -68,8 +71,8 @@ class Whole:
         self.data, self.replicates = data, replicates
 
     def __len__(self) -> int:
-        return -(-len(self.data.labels) // 20)
+        return -(-len(self.data.labels) // EVALUATION_BATCH)
 
     def __iter__(self) -> Iterator[Any]:
-        for inputs, labels in zip(*(values.split(20) for values in self.data), strict=True):
+        for inputs, labels in zip(*(values.split(EVALUATION_BATCH) for values in self.data), strict=True):
             yield Labelled(*(v.expand(self.replicates, *v.shape) for v in (inputs, labels)))

@@ -266,5 +266,6 @@ class TeacherStudent(StepModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss, and accuracies where the data has labels."""
-        for name, values in {"loss": self.val_loss.compute(), **self.accuracies()}.items():
+        self.log_scalars(replicate_scalars("val/loss", self.val_loss.compute()))
+        for name, values in self.accuracies().items():
             self.log_scalars(replicate_scalars(f"val/{name}", values))
