@@ -88,6 +88,7 @@ def bare_step(module: TeacherStudent, inputs: int) -> float:
     optimizer = torch.optim.SGD(module.student.parameters(), lr=0.1)
     start = time.perf_counter()
     for chunk in ChunkLoader(lambda epoch: samples, data.sampler):
+        assert isinstance(chunk, Tensor)
         answers = module.teacher(chunk.transpose(0, 1).flatten(1, 2)).unflatten(1, (len(chunk), -1)).transpose(0, 1)
         for batch, targets in zip(chunk, answers, strict=True):
             loss = mse(module.student(batch), targets).sum()
@@ -158,6 +159,7 @@ def main() -> None:
         one.append(step)
         bare.append(bare_step(module, asked.steps * BATCH))
         eight.append(trained(asked.steps * BATCH, replicates=8)[0] / 8)
+    assert isinstance(module.student, MLP)
     single = statistics.median(one)
     print(f"trainer     {statistics.median(bare) / single:.2f} ({1000 * single:.2f} ms a step)")
     print(f"replicates  {single / statistics.median(eight):.2f}")

@@ -114,6 +114,7 @@ class Bare:
         """Seconds for one optimizer step."""
         start = time.perf_counter()
         for chunk in ChunkLoader(lambda epoch: Samples(self.inputs), self.data.sampler):
+            assert isinstance(chunk, torch.Tensor)
             answers = self.module.teacher(chunk.transpose(0, 1).flatten(1, 2))
             answers = answers.unflatten(1, (len(chunk), -1)).transpose(0, 1)
             for inputs, targets in zip(chunk, answers, strict=True):

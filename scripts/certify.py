@@ -146,9 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    (m,), (n,) = loaded.module.teacher.widths, loaded.module.student.widths
+    (m,), (n,), (d,) = loaded.module.teacher.widths, loaded.module.student.widths, loaded.module.teacher.input_shape
     console.print(node_table(frame))
-    for sentence in sentences(frame, (m, loaded.module.teacher.input_dim, n), asked.c):
+    for sentence in sentences(frame, (m, d, n), asked.c):
         console.print(sentence)
     console.print(f"written to {out} and {out.with_suffix('.pdf')}", soft_wrap=True)
     return 0

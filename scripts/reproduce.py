@@ -17,20 +17,35 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tsl.budget import budget_epochs
 from tsl.errors import InputError
-from tsl.figures import alignment, best_correlation, convergence, l_shape, sample_size, success_rate, trajectories
+from tsl.figures import (
+    alignment,
+    best_correlation,
+    convergence,
+    l_shape,
+    sample_size,
+    success_rate,
+    trained_teacher,
+    trajectories,
+)
 from tsl.figures.__main__ import save
 from tsl.figures.runs import MULTIPLIER, POLARITY, read_run
-from tsl.records import read_table
-from tsl.summary import last_epoch
+from tsl.outcomes import (
+    accuracy_and_correlations,
+    few_and_many_samples,
+    final_loss,
+    layer_correlations,
+    mean_correlation,
+    range_of_correlations,
+    recovery,
+)
 from tsl.sweep import CellRun, cell_name, check_settings, in_words, resolved_settings, train
+from tsl.trained_teachers import plan_teachers
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 AXES: dict[str, tuple[str, ...]] = {
@@ -38,63 +53,11 @@ AXES: dict[str, tuple[str, ...]] = {
     "polarity": (POLARITY,),
     "train_size": ("data.init_args.train_size",),
     "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
+    "teacher": (trained_teacher.CHECKPOINT,),
 }
 """The settings that each axis stands for; the values of any other name configs, `configs/<runs>/<value>.yaml`."""
 
 Axes = Mapping[str, Sequence[float | str]]
-
-
-def recovery(run: Path) -> dict[str, str]:
-    """E2: how many teacher nodes are recovered, early and at the end."""
-    nodes = read_table(run, "teacher_nodes")
-    early, end = nodes[(nodes["epoch"] == 5) & (nodes["split"] == "val")], last_epoch(nodes)
-    always = end.groupby(["layer", "node"])["recovered_0.95"].all()
-    return {
-        "recovered at 0.95 after 5 epochs": f"{early['recovered_0.95'].mean():.1%}" if len(early) else "not recorded",
-        "at the end": f"{end['recovered_0.95'].mean():.1%}",
-        "nodes recovered in every replicate": f"{always.sum()} of {len(always)}",
-    }
-
-
-def final_loss(run: Path) -> dict[str, str]:
-    """E3: the evaluation loss at the last epoch."""
-    losses = read_table(run, "losses")
-    log_loss = np.log10(losses.loc[losses["epoch"] == losses["epoch"].max(), "val_mse"])
-    return {"log10 evaluation loss at the end": _mean_and_std(log_loss)}
-
-
-def mean_correlation(run: Path) -> dict[str, str]:
-    """E1 and E4: the mean over teacher nodes of their best correlation."""
-    return {"rho_mean at the end": _mean_and_std(last_epoch(read_table(run, "layers"))["rho_mean"])}
-
-
-def layer_correlations(run: Path) -> dict[str, str]:
-    """E6, E7 and E10: the evaluation loss at the end, and ρ_mean of each layer."""
-    by_layer = last_epoch(read_table(run, "layers")).groupby("layer")["rho_mean"].mean()
-    return final_loss(run) | {"rho_mean of layers 1, 2, … at the end": " ".join(f"{rho:.3f}" for rho in by_layer)}
-
-
-def few_and_many_samples(run: Path) -> dict[str, str]:
-    """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
-    of_layers = sample_size.outcomes([read_run(run, sample_size.TABLE)])
-    rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
-    enough = rho.index[rho >= 0.98]
-    return {
-        "rho_mean with the fewest samples": f"{rho.iloc[0]:.3f} (N = {rho.index[0]:,})",
-        "with the most": f"{rho.iloc[-1]:.3f} (N = {rho.index[-1]:,})",
-        "samples for 0.98": f"{enough[0]:,}" if len(enough) else f"more than {rho.index[-1]:,}",
-    }
-
-
-def range_of_correlations(run: Path) -> dict[str, str]:
-    """E9: where the best correlations of teacher nodes end, each the mean over replicates."""
-    by_node = last_epoch(read_table(run, "teacher_nodes")).groupby("node")["best_correlation"].mean()
-    return {"best correlations at the end": f"{by_node.min():.3f} to {by_node.max():.3f}"} | mean_correlation(run)
-
-
-def _mean_and_std(over_replicates: pd.Series) -> str:
-    std = over_replicates.std() if len(over_replicates) > 1 else 0.0
-    return f"{over_replicates.mean():.3f} ± {std:.3f}"
 
 
 @dataclass(frozen=True)
@@ -129,6 +92,7 @@ E6_AXES: Axes = {"train_size": (5_000, 20_000, 50_000, 100_000, 200_000, 500_000
 E6_QUICK: Axes = {"train_size": (512, 2_048, 10_240, 102_400), "multiplier": (2,)}
 E7_AXES: tuple[Axes, Axes] = ({"multiplier": (10,)}, {"multiplier": (5,)})
 E9_AXES: tuple[Axes, Axes] = ({"dim": range(10, 101, 10), "multiplier": (2, 10)}, {"dim": (10, 50)})
+E8_AXES: Axes = {"teacher": ("unpruned", "pruned"), "multiplier": (1, 2, 5)}
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
 
 
@@ -152,6 +116,7 @@ EXPERIMENTS = {
     "E5-low_dimensional": on_inputs("low_dimensional"),
     "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
     "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
+    "E8": Experiment("E8", trained_teacher, accuracy_and_correlations, E8_AXES, base="cifar10/student"),
     "E9": Experiment("E9", best_correlation, range_of_correlations, *E9_AXES),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
 }
@@ -192,8 +157,17 @@ def number(word: str) -> float | str:
         return word
 
 
-def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: Sequence[Path]) -> list[CellRun]:
+def plan(
+    experiment: Experiment,
+    scale: str,
+    axes: Axes,
+    root: Path,
+    overlays: Sequence[Path],
+    files: Mapping[float | str, Path] | None = None,
+) -> list[CellRun]:
     """The run of each cell, with `overlays` laid over the experiment's configs.
+
+    Values of an axis that `files` names stand for these files.
 
     Raises:
         InputError: If a run is there that was made with other settings.
@@ -211,7 +185,8 @@ def plan(experiment: Experiment, scale: str, axes: Axes, root: Path, overlays: S
         common = [*(word for config in configs for word in ("--config", str(config))), *where]
         if configs not in settings:
             settings[configs] = resolved_settings(common)
-        varied = {key: value for axis, value in cell.items() if axis in AXES for key in AXES[axis]}
+        stands_for = {axis: str(files[value]) if files and value in files else value for axis, value in cell.items()}
+        varied = {key: value for axis, value in stands_for.items() if axis in AXES for key in AXES[axis]}
         arguments = [*common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
         arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
         path = root / scale / experiment.runs / cell_name(cell)
@@ -260,7 +235,11 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
     """Train, draw and tell the outcome; gives the exit status, and raises an InputError for what a user can mend."""
     experiment = EXPERIMENTS[asked.experiment]
     axes = chosen_axes(experiment, asked.scale, asked.where)
-    runs = plan(experiment, asked.scale, axes, asked.root, asked.config)
+    teachers, files = plan_teachers(asked.scale, asked.root, asked.config) if "teacher" in axes else ([], {})
+    runs = plan(experiment, asked.scale, axes, asked.root, asked.config, files)
+    if any(train_all([teacher], console) for teacher in teachers):  # the first that fails is the last
+        console.print("without its teacher no student can be trained")
+        return 1
     failed = train_all(runs, console)
     drawn = [run for run in runs if run.complete]
     if drawn:

@@ -70,7 +70,7 @@ def test_the_cells_are_the_combinations_of_the_axes(script: ModuleType) -> None:
         for name, experiment in script.EXPERIMENTS.items()
     }
     e5 = {"E5": 12, "E5-rademacher": 12, "E5-low_dimensional": 12}
-    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, **e5, "E6": 14, "E7": 1, "E9": 20, "E10": 9}
+    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, **e5, "E6": 14, "E7": 1, "E8": 6, "E9": 20, "E10": 9}
 
 
 def test_a_budget_in_samples_gives_every_cell_its_epochs(script: ModuleType, tmp_path: Path) -> None:
@@ -255,3 +255,87 @@ def test_outcomes(script: ModuleType, planned: Callable[..., Any]) -> None:
     fake(run)
     assert script.final_loss(run.path) == {"log10 evaluation loss at the end": "-4.000 ± 1.414"}
     assert script.recovery(run.path)["recovered at 0.95 after 5 epochs"] == "not recorded"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A config that says where the images of CIFAR-10 are: a folder of that name, with nothing in it."""
+    (tmp_path / "images/cifar-10-batches-py").mkdir(parents=True)
+    config = tmp_path / "images.yaml"
+    config.write_text(f"data: {{init_args: {{data_dir: {tmp_path / 'images'}, verify: false}}}}")
+    return config
+
+
+def test_e8_trains_and_prunes_its_teacher_first(script: ModuleType, tmp_path: Path, images: Path) -> None:
+    (trained, pruned), files = script.plan_teachers("quick", tmp_path, [images])
+    teacher = tmp_path / "quick/E8/teacher"
+    assert (trained.path, trained.epochs, trained.complete) == (teacher, 10, False)
+    assert trained.settings["model.init_args.network.init_args.widths"] == [16, 16, 16, 16]
+    assert trained.settings["data.init_args.data_dir"] == str(tmp_path / "images")
+    assert trained.student_steps == 10_000 // 64
+    assert (pruned.path, pruned.complete) == (teacher / "pruned/0.3_0.5_0.5_0.7", False)
+    command = " ".join(pruned.command())
+    assert f"scripts/prune_teacher.py {teacher} --ratios 0.3 0.5 0.5 0.7 --epochs {pruned.epochs}" in command
+    assert files == {"unpruned": pruned.path / "unpruned.pt", "pruned": pruned.path / "compact.pt"}
+    for done, accuracies in ((1, "0,0.1\n0,\n1,0.2\n"), (10, "9,0.2\n10,0.3\n")):
+        teacher.mkdir(parents=True, exist_ok=True)
+        (teacher / "metrics.csv").write_text(f"epoch,val/accuracy\n{accuracies}")
+        assert trained.epochs_done == done
+    assert trained.complete
+    pruned.path.mkdir(parents=True)
+    (pruned.path / "compact.pt").touch()
+    assert pruned.complete
+
+
+def test_e8s_students_learn_from_the_teachers_files(script: ModuleType, tmp_path: Path, images: Path) -> None:
+    e8 = script.EXPERIMENTS["E8"]
+    _, files = script.plan_teachers("quick", tmp_path, [images])
+    runs = script.plan(e8, "quick", script.chosen_axes(e8, "quick", []), tmp_path, [images], files)
+    assert [run.path.name for run in runs[:2]] == ["multiplier=1,teacher=unpruned", "multiplier=2,teacher=unpruned"]
+    for run in runs:
+        checkpoint = run.settings["model.init_args.teacher.init_args.checkpoint"]
+        assert checkpoint == str(files[run.cell["teacher"]])
+        position = run.arguments.index("--model.init_args.teacher.init_args.checkpoint")
+        assert run.arguments[position + 1] == checkpoint
+        assert run.settings["data.init_args.verify"] is False
+        assert run.student_steps == 2 * (5_000 // 64)
+
+
+def test_e8_says_how_to_get_its_images(
+    script: ModuleType, tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "images/cifar-10-batches-py").rmdir()
+    assert script.main(["E8", "--root", str(tmp_path), "--config", str(images)]) == 2
+    told = capsys.readouterr().err
+    assert f"the images of CIFAR-10 are not there: no {tmp_path / 'images/cifar-10-batches-py'}" in told
+    assert "data.init_args.data_dir" in told
+    assert "data.init_args.download: true" in told
+
+
+def test_without_a_teacher_no_student_is_trained(
+    script: ModuleType, tmp_path: Path, images: Path, no_training: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script.main(["E8", "--root", str(tmp_path), "--config", str(images)]) == 1
+    told = capsys.readouterr().out
+    assert f"{tmp_path / 'quick/E8/teacher'} ended with status 1 after 0 of 10 epochs" in told
+    assert "without its teacher no student can be trained" in told
+    assert told.count("runs: 1") == 1
+
+
+def test_the_outcome_of_a_student_on_images(script: ModuleType, planned: Callable[..., Any]) -> None:
+    run = planned()[0]
+    fake(run)
+    for epoch in range(3):
+        losses = read_table(run.path, "losses").query("epoch == @epoch")
+        accuracies = {"accuracy": [0.5, 0.7], "teacher_accuracy": 0.8, "teacher_agreement": 0.6}
+        write_table(run.path, "losses", epoch, losses.assign(**accuracies))
+        layers = pd.DataFrame({"layer": [1, 2] * 2, "replicate": [0, 0, 1, 1], "rho_mean": [0.1, 0.2, 0.3, 0.6]})
+        layers = layers.assign(epoch=epoch, split="val", **{"recovered_fraction_0.95": 0.0})
+        layers["rho_mean"] += 0.1 * epoch
+        write_table(run.path, "layers", epoch, layers)
+    assert script.accuracy_and_correlations(run.path) == {
+        "accuracy of the teacher, %": "80.0 ± 0.0",
+        "of the student, %": "60.0 ± 14.1",
+        "rho_mean of layers 1, 2, … before training": "0.200 0.400",
+        "rho_mean of layers 1, 2, … at the end": "0.400 0.600",
+    }

@@ -22,6 +22,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from tsl.budget import budget_epochs
 from tsl.callbacks import SpecializationRecords
 from tsl.errors import InputError
+from tsl.modules import Classifier
 from tsl.run_directory import (
     RunLogger,
     check_same_run,
@@ -29,7 +30,7 @@ from tsl.run_directory import (
     find_checkpoint,
     run_of_checkpoint,
 )
-from tsl.summary import print_summary
+from tsl.summary import print_classifier_summary, print_summary
 
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
@@ -138,14 +139,17 @@ class TeacherStudentCLI(LightningCLI):
         if config.enable_checkpointing is not False and not config.fast_dev_run:
             callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
             kwargs["callbacks"] = [*filter(None, callbacks), self._get(self.config_init, "checkpoint")]
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if isinstance(self.model, Classifier):  # no teacher to specialize to
+            trainer.callbacks.remove(self._get(self.config_init, "records"))
+        return trainer
 
     def after_fit(self) -> None:
         """Tell the outcome."""
         run = self.trainer.log_dir  # processes tell each other, so all have to ask
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             try:
-                print_summary(run)
+                print_classifier_summary(run) if isinstance(self.model, Classifier) else print_summary(run)
             except InputError:  # nothing was evaluated, as with --trainer.limit_val_batches 0
                 print(f"run written to {run}")
 

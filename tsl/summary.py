@@ -1,9 +1,12 @@
 """The outcome of a run, told to the person who started it."""
 
+from pathlib import Path
+
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from tsl.errors import InputError
 from tsl.records import read_table
 
 
@@ -18,7 +21,43 @@ def print_summary(run: str) -> None:
         f"val loss {last['val_loss'].mean():.3g}, val mse {last['val_mse'].mean():.3g} "
         f"(mean over {len(last)} replicates)"
     )
+    if "accuracy" in last:
+        console.print(
+            f"accuracy on labels {last['accuracy'].mean():.2%}, of the teacher {last['teacher_accuracy'].mean():.2%}; "
+            f"student and teacher agree on {last['teacher_agreement'].mean():.2%}"
+        )
     console.print(f"run written to {run}", soft_wrap=True)
+
+
+def print_classifier_summary(run: str) -> None:
+    """Print the last epoch of a Classifier's run and its best, and where the run was written.
+
+    Raises:
+        InputError: If nothing was evaluated.
+    """
+    console = Console()
+    of_epochs = accuracies(run)
+    last, best = of_epochs.index[-1], of_epochs.idxmax()
+    console.print(
+        f"validation accuracy {of_epochs.iloc[-1]:.2%} at epoch {last}, best {of_epochs.max():.2%} at epoch {best}"
+    )
+    file = Path(run) / "checkpoints" / "best.ckpt"
+    if file.is_file():
+        console.print(f"the networks of the best epoch: {file}", soft_wrap=True)
+    console.print(f"run written to {run}", soft_wrap=True)
+
+
+def accuracies(run: Path | str) -> pd.Series:
+    """The validation accuracy of a Classifier's run by epoch, the mean over replicates.
+
+    Raises:
+        InputError: If there is none.
+    """
+    path = Path(run) / "metrics.csv"
+    metrics = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    if "val/accuracy" not in metrics:
+        raise InputError(f"{path} tells no val/accuracy: that is of a run of tsl.modules.Classifier, once evaluated")
+    return metrics.dropna(subset="val/accuracy").set_index("epoch")["val/accuracy"]
 
 
 def layer_table(run: str) -> Table:

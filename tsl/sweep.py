@@ -27,6 +27,7 @@ from tsl.records import read_config
 EITHER_WAY = (
     *("version", "ckpt_path", "checkpoint.", "trainer.default_root_dir", "trainer.logger"),
     *("trainer.enable_", "trainer.accelerator", "trainer.devices", "trainer.strategy"),
+    *("data.init_args.data_dir", "data.init_args.download", "data.init_args.verify"),
 )
 """Settings, or beginnings of them, that do not change what a run records."""
 

@@ -23,6 +23,7 @@ def run(make_run: MakeRun) -> Path:
         ("best-correlation", [], ".pdf", b"%PDF"),
         ("success-rate", ["--early-epoch", "1"], ".png", b"\x89PNG"),
         ("convergence", [], ".SVG", b"<?xml"),
+        ("trained-teacher", [], ".png", b"\x89PNG"),
         ("trajectories", ["--replicates", "0", "2"], ".png", b"\x89PNG"),
     ],
 )

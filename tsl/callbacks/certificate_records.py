@@ -48,8 +48,8 @@ class CertificateMeasures(nn.Module):
         # torchmetrics squeezes results of a single number
         observation = self.observation.compute().reshape(self.shape)
         sup_norm = self.gradient_sup_norm.compute().reshape(-1)
-        weights = two_layer_weights(module.teacher), two_layer_weights(module.student)
-        return certificate(*weights, observation, sup_norm, c=c, bias_scale=bias_scale)
+        teacher, student = (two_layer_weights(checked_mlp(network)) for network in (module.teacher, module.student))
+        return certificate(teacher, student, observation, sup_norm, c=c, bias_scale=bias_scale)
 
 
 class CertificateRecords(pl.Callback):
@@ -135,9 +135,18 @@ def check_two_layers(teacher: Network) -> None:
     Raises:
         InputError: If the teacher is no MLP, or has more than one hidden layer.
     """
-    as_mlp(teacher, "the certificate", "leave tsl.callbacks.CertificateRecords out of trainer.callbacks")
+    checked_mlp(teacher)
     if len(teacher.widths) != 1:
         raise InputError(
             f"the certificate is the two-layer theorem's, whose α_kj = |v_kᵀ v°_j| deeper networks do not have: the "
             f"teacher has hidden layers {teacher.widths}; expected one (--model.init_args.teacher.init_args.widths)"
         )
+
+
+def checked_mlp(network: Network) -> MLP:
+    """A network as an MLP, of which alone there is a certificate.
+
+    Raises:
+        InputError: If it is none.
+    """
+    return as_mlp(network, "the certificate", "leave tsl.callbacks.CertificateRecords out of trainer.callbacks")

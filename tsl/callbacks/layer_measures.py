@@ -14,8 +14,9 @@ from tsl.metrics import BoundaryObservation, NodeCorrelation
 from tsl.metrics.functional import positions_as_samples, shuffled_samples
 from tsl.metrics.replicates import ReplicateMean
 from tsl.modules.teacher_student import Observation
-from tsl.networks import MLP, Activations, effective_layers
+from tsl.networks import Activations, Network, effective_layers
 from tsl.networks.convnet import some_images
+from tsl.networks.mlp import as_mlp
 from tsl.randomness import generator
 from tsl.theory.gradient_rule import LayerTerms, gradient_rule, network_pass
 
@@ -150,10 +151,15 @@ class LayerMeasures(nn.Module):
         return {name: np.atleast_1d(metric.compute().numpy(force=True)) for name, metric in named.items()}
 
 
-def lemma_terms(student: MLP, teacher: MLP, observed: Observation) -> list[LayerTerms]:
-    """The terms of Lemma 1 at every hidden layer, for one batch; BatchNorm is folded into the weights."""
+def lemma_terms(student: Network, teacher: Network, observed: Observation) -> list[LayerTerms]:
+    """The terms of Lemma 1 at every hidden layer, for one batch; BatchNorm is folded into the weights.
+
+    Raises:
+        InputError: If a network is no MLP.
+    """
     runs = []
-    for network, activations in ((student, observed.student), (teacher, observed.teacher)):
+    for of_any_kind, activations in ((student, observed.student), (teacher, observed.teacher)):
+        network = as_mlp(of_any_kind, "records.mean_matrices", "set it to false")
         weights, biases = zip(*effective_layers(network), strict=True)
         runs.append(network_pass(weights, biases, activations.pre, network.negative_slope))
     return gradient_rule(*runs)

@@ -16,7 +16,6 @@ from tsl.metrics.replicates import replicate_scalars
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
-from tsl.networks.mlp import as_mlp
 from tsl.randomness import generator
 from tsl.records import THRESHOLDS, write_table
 
@@ -76,9 +75,6 @@ class SpecializationRecords(pl.Callback):
         if not self._is_measured(trainer):
             return
         student, teacher = pl_module.student, pl_module.teacher
-        if self.mean_matrices:
-            for network in (student, teacher):
-                as_mlp(network, "records.mean_matrices", "set records.mean_matrices: false")
         self._probes = generator("strength", 0)
         layers = list(zip(teacher.active_nodes(), student.widths, student.map_sizes, strict=True))
         for loader in trainer.val_dataloaders:

@@ -17,6 +17,7 @@ from tsl.figures import (
     l_shape,
     sample_size,
     success_rate,
+    trained_teacher,
     trajectories,
 )
 from tsl.figures.runs import Run, other_differences, read_run
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add("best-correlation", "best correlation of teacher nodes per epoch (E9)")
     add("convergence", "evaluation loss per epoch (E3)")
     add("alignment", "alignment of whole layers per epoch, beside its null levels")
+    add("trained-teacher", "correlation of each layer, and accuracy, of students of a trained teacher per epoch (E8)")
     four = add("trajectories", "correlation of node pairs per epoch (E4)", " [--replicates R [R ...]]")
     four.add_argument(
         "--replicates", type=int, nargs="+", metavar="R", help="replicates to draw (default: first three)"
@@ -99,6 +101,8 @@ def _draw(asked: argparse.Namespace) -> Figure:
         return convergence.draw(_load(asked.runs, convergence.TABLE))
     if asked.figure == "alignment":
         return alignment.draw(_load(asked.runs, alignment.TABLE))
+    if asked.figure == "trained-teacher":
+        return trained_teacher.draw(_load(asked.runs, trained_teacher.TABLE))
     return trajectories.draw(_load(asked.runs, trajectories.TABLE), asked.replicates)
 
 

@@ -1,7 +1,8 @@
-"""LightningModules: training a student on a teacher's outputs."""
+"""LightningModules: training a student on a teacher's outputs, and a teacher on labels."""
 
+from tsl.modules.classifier import Classifier
 from tsl.modules.losses import KL, cross_entropy, half_squared_error, mse
 from tsl.modules.milestones import Milestones
 from tsl.modules.teacher_student import TeacherStudent
 
-__all__ = ["KL", "Milestones", "TeacherStudent", "cross_entropy", "half_squared_error", "mse"]
+__all__ = ["KL", "Classifier", "Milestones", "TeacherStudent", "cross_entropy", "half_squared_error", "mse"]

@@ -45,8 +45,30 @@ def cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         One loss for each replicate, `[R]`, in nats.
     """
-    label = teacher.argmax(dim=-1, keepdim=True)
-    return -student.log_softmax(dim=-1).gather(-1, label).mean(dim=(-2, -1))
+    return label_cross_entropy(student, teacher.argmax(dim=-1))
+
+
+def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """−log of the probability given to the labels, averaged over samples: what a classifier is trained on.
+
+    Args:
+        logits: `[R, B, classes]`.
+        labels: Classes counted from 0, int64, `[R, B]`.
+
+    Returns:
+        One loss for each replicate, `[R]`, in nats.
+    """
+    return -logits.log_softmax(dim=-1).gather(-1, labels.unsqueeze(-1)).mean(dim=(-2, -1))
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The fraction of samples whose label has the largest logit, one for each replicate, `[R]` float64.
+
+    Args:
+        logits: `[R, B, classes]`.
+        labels: Classes counted from 0, int64, `[R, B]`.
+    """
+    return (logits.argmax(dim=-1) == labels).double().mean(dim=-1)
 
 
 class KL:

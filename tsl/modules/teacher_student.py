@@ -5,27 +5,26 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
+from tsl.batch import Labelled
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
-from tsl.modules.epochs import evaluated_epoch, is_recorded
-from tsl.modules.losses import half_squared_error, mse
-from tsl.modules.student import StudentChanges, freeze_all_but, make_student
+from tsl.modules.losses import accuracy, half_squared_error, mse
+from tsl.modules.steps import StepModule, check_shapes
+from tsl.modules.student import StudentChanges, check_compared, freeze_all_but, make_student
 from tsl.networks import (
-    MLP,
     Activations,
+    FeedForward,
     Initialization,
+    Network,
     condition,
-    effective_layers,
     normalize_weights_,
 )
 from tsl.randomness import replicate_generators
-from tsl.theory.gradient_rule import backpropagated_error, gate
 
 Loss = Callable[[Tensor, Tensor], Any]
 """From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is said to be
@@ -46,19 +45,23 @@ class Observation(NamedTuple):
     student: Activations
 
 
-class TeacherStudent(pl.LightningModule):
+class TeacherStudent(StepModule):
     """Train R over-realized students, each on the outputs of its own fixed teacher.
 
     A training batch is a chunk of K minibatches `[K, R, B, d]`, for which K optimizer steps are taken; an evaluation
-    batch is `[R, B, d]`. Losses are summed over replicates, so that gradients never mix.
+    batch is `[R, B, d]`. Losses are summed over replicates, so that gradients never mix. For images d is C × H × W;
+    where the data has labels (`Labelled`), the accuracies of student and teacher and their agreement are told too.
 
     Args:
         teacher: Makes a teacher for a number of replicates, such as `tsl.networks.MLP` with everything but that.
-        teacher_initialization: How the teachers' weights are drawn.
+        teacher_initialization: How the teachers' weights are drawn; null for teachers that bring their weights with
+            them, such as `tsl.networks.Pretrained`, of which `multiplier` then counts only nodes that were not pruned.
         student_initialization: How the students' weights start.
         multiplier: Student nodes for each teacher node, in every hidden layer.
         student_widths: The student's nodes in each hidden layer, instead of `multiplier`.
         student: In what else the student's network differs from the teacher's.
+        student_network: Makes the student, as `teacher` does, where it does not follow from the teacher:
+            `multiplier`, `student_widths` and `student` then have no say and are left out.
         loss: Objective, from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`: a
             function by its import path, or a class with such a `__call__` by class_path.
         optimizer: Makes the optimizer of the students' trained parameters. It has to work elementwise (SGD, Adam, …),
@@ -76,12 +79,13 @@ class TeacherStudent(pl.LightningModule):
 
     def __init__(
         self,
-        teacher: Callable[[int], MLP],
-        teacher_initialization: Initialization,
+        teacher: Callable[[int], Network],
+        teacher_initialization: Initialization | None,
         student_initialization: Initialization,
         multiplier: PositiveFloat = 1.0,
         student_widths: list[PositiveInt] | None = None,
         student: StudentChanges | None = None,
+        student_network: Callable[[int], FeedForward] | None = None,
         loss: Loss = half_squared_error,
         optimizer: OptimizerCallable = sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -91,29 +95,25 @@ class TeacherStudent(pl.LightningModule):
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(optimizer, lr_scheduler, replicates, seed)
         self.make_teacher = teacher
         self.teacher_initialization = teacher_initialization
         self.student_initialization = student_initialization
         self.multiplier = multiplier
         self.student_widths = student_widths
         self.student_changes = student
+        self.make_student_network = student_network
         self.loss = loss
-        self.make_optimizer = optimizer
-        self.make_lr_scheduler = lr_scheduler
         self.trained_layers = trained_layers
         self.condition_teacher = condition_teacher
         self.normalize_weights = normalize_weights
         self.teacher_activity: list[Tensor] = []
         self.weight_gradients: dict[int, Tensor] = {}
-        self.replicates = replicates
-        self.seed = seed
-        self.train_loss = ReplicateMean(replicates)
-        self.train_loss.persistent(True)  # for a run that goes on within an epoch
-        self.val_loss = ReplicateMean(replicates)
         self.val_mse = ReplicateMean(replicates)
         self.gradient_sup_norm = ReplicateMaximum(replicates)
+        self.accuracy = ReplicateMean(replicates)
+        self.teacher_accuracy = ReplicateMean(replicates)
+        self.teacher_agreement = ReplicateMean(replicates)
 
     def configure_model(self) -> None:
         """Make and initialize both networks, in the Trainer's precision and on its device.
@@ -125,10 +125,10 @@ class TeacherStudent(pl.LightningModule):
             return
         self.teacher = self.make_teacher(self.replicates)
         self.teacher.eval().requires_grad_(False)
-        self.student = make_student(self.teacher, self.multiplier, self.student_widths, self.student_changes)
-        teacher_generators = replicate_generators("teacher", self.seed, self.replicates)
         student_generators = replicate_generators("student", self.seed, self.replicates)
-        self.teacher_initialization(self.teacher, teacher_generators)
+        self._initialize_teacher()
+        self.student = self._make_student()
+        check_compared(self.teacher, self.student)
         if self.condition_teacher and self.trainer.state.fn == "fit":  # else its weights come from a checkpoint
             self._check_inputs()
             self.teacher_activity = condition(self.teacher, self.trainer.datamodule.conditioning_inputs())
@@ -147,12 +147,46 @@ class TeacherStudent(pl.LightningModule):
         widest = max(self.student.output_dim, *(nodes * math.prod(size) for nodes, size in layers))
         return min(max(CACHED // (self.replicates * widest), 100), 500)
 
-    def configure_optimizers(self) -> Any:
-        """The optimizer of the trained parameters and, where asked for, its schedule."""
-        optimizer = self.make_optimizer([p for p in self.student.parameters() if p.requires_grad])
-        if self.make_lr_scheduler is None:
-            return optimizer
-        return [optimizer], [self.make_lr_scheduler(optimizer)]
+    def _initialize_teacher(self) -> None:
+        if self.teacher_initialization is not None:
+            if not isinstance(self.teacher, FeedForward):
+                raise InputError(
+                    f"model.init_args.teacher = {type(self.teacher).__name__} brings its weights with it: set "
+                    "model.init_args.teacher_initialization to null"
+                )
+            self.teacher_initialization(self.teacher, replicate_generators("teacher", self.seed, self.replicates))
+        elif any(parameter.isnan().any() for parameter in self.teacher.parameters()):
+            raise InputError(
+                f"model.init_args.teacher = {type(self.teacher).__name__} comes without weights: set "
+                "model.init_args.teacher_initialization, or take a trained teacher, such as tsl.networks.Pretrained"
+            )
+
+    def _make_student(self) -> FeedForward:
+        """The student's network, uninitialized."""
+        if self.make_student_network is None:
+            pretrained = self.teacher_initialization is None
+            settings = self.multiplier, self.student_widths, self.student_changes
+            return make_student(self.teacher, *settings, active_only=pretrained)
+        if self.multiplier != 1 or self.student_widths is not None or self.student_changes is not None:
+            raise InputError(
+                "model.init_args.student_network says all of the student's architecture: leave out "
+                "model.init_args.multiplier, student_widths and student, and write it there"
+            )
+        return self.make_student_network(self.replicates)
+
+    @property
+    def trained_network(self) -> FeedForward:
+        """The students."""
+        return self.student
+
+    def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of the students' outputs against the teachers'."""
+        return self.loss(outputs, targets)
+
+    def after_step(self) -> None:
+        """Scale the students' nodes to unit norm, if they are to stay so."""
+        if self.normalize_weights:
+            normalize_weights_(self.student)
 
     def on_fit_start(self) -> None:
         """Check that the data suits the networks.
@@ -161,16 +195,7 @@ class TeacherStudent(pl.LightningModule):
             InputError: If inputs have another dimension, or minibatches have too few samples for BatchNorm.
         """
         self._check_inputs()
-        if self.student.batch_norm and self.trainer.world_size > 1:
-            raise InputError(
-                f"BatchNorm sees only a process's share of each minibatch: set trainer.devices to 1 "
-                f"(now {self.trainer.world_size} processes), or model.init_args.student.batch_norm to none"
-            )
-        batch_size = getattr(getattr(self.trainer.datamodule, "sampler", None), "batch_size", 2)
-        if self.student.batch_norm and batch_size == 1:
-            raise InputError(
-                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
-            )
+        self.check_batch_norm("model.init_args.student.batch_norm to none")
 
     def _check_inputs(self) -> None:
         data = self.trainer.datamodule
@@ -179,11 +204,18 @@ class TeacherStudent(pl.LightningModule):
                 "model.init_args.condition_teacher needs a DataModule with a method conditioning_inputs(), inputs "
                 f"[N, d] of each replicate, and {type(data).__name__} has none: add one, or set it to false"
             )
-        dim = getattr(data, "dim", self.teacher.input_dim)
-        if dim != self.teacher.input_dim:
+        shape = getattr(data, "input_shape", [data.dim] if hasattr(data, "dim") else None)
+        for name, network in (("teacher", self.teacher), ("student_network", self.student)):
+            if shape is None or network.accepts(shape):
+                continue
+            if len(shape) == len(network.input_shape) == 1:
+                raise InputError(
+                    f"data.init_args.dim = {shape[0]}, but model.init_args.{name}.init_args.input_dim = "
+                    f"{network.input_shape[0]}: give both the same value"
+                )
             raise InputError(
-                f"data.init_args.dim = {dim}, but model.init_args.teacher.init_args.input_dim = "
-                f"{self.teacher.input_dim}: give both the same value"
+                f"inputs of {type(data).__name__} have the shape {list(shape)}, but model.init_args.{name} takes "
+                f"{network.input_shape}: set its init_args.input_shape, or input_dim, to the data's"
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -192,84 +224,46 @@ class TeacherStudent(pl.LightningModule):
         Raises:
             InputError: Naming every tensor of another shape.
         """
-        saved, here = checkpoint["state_dict"], self.state_dict()
-        differing = [
-            f"  {name} is {list(saved[name].shape) if name in saved else 'missing'} in the checkpoint, "
-            f"{list(here[name].shape) if name in here else 'missing'} here"
-            for name in sorted(saved.keys() | here.keys())
-            if name not in saved or name not in here or saved[name].shape != here[name].shape
-        ]
-        if differing:
-            raise InputError(
-                "the checkpoint of --ckpt_path is of other networks:\n" + "\n".join(differing) + "\nset "
-                "model.init_args.multiplier, model.init_args.teacher and replicates as they were, or leave "
-                "--ckpt_path out"
-            )
+        settings = "model.init_args.multiplier, model.init_args.teacher and replicates"
+        check_shapes(checkpoint["state_dict"], self.state_dict(), settings)
 
-    def training_step(self, inputs: Tensor, batch_idx: int) -> None:
-        """Take one optimizer step for each of the K minibatches in `inputs`, `[K, R, B, d]`."""
-        if self.trainer.max_steps >= 0:
-            inputs = inputs[: self.trainer.max_steps - self.trainer.global_step]
-        # The teacher answers the whole chunk in one product for each layer: [R, K·B, d].
-        targets = self.teacher(inputs.transpose(0, 1).flatten(1, 2))
-        targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
-        optimizer = self.optimizers()
-        trained = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
-        losses = []
-        for step_inputs, step_targets in zip(inputs, targets, strict=True):
-            if self.student.dropout:
-                self._seed_dropout()
-            loss = self.loss(self.student(step_inputs), step_targets)
-            for parameter in trained:
-                parameter.grad = None  # what optimizer.zero_grad does in five times the time
-            self.manual_backward(loss.sum())
-            optimizer.step()
-            if self.normalize_weights:
-                normalize_weights_(self.student)
-            losses.append(loss.detach())
-        self._record_train_losses(torch.stack(losses))
+    def training_step(self, batch: Tensor | Labelled, batch_idx: int) -> None:
+        """Take one optimizer step for each of the K minibatches of a chunk, inputs `[K, R, B, ...]`."""
+        inputs = (batch.inputs if isinstance(batch, Labelled) else batch)[: self.steps_left()]
+        if inputs.ndim > 4:  # images, of whose maps memory would not hold a chunk
+            targets = torch.stack([self.teacher(minibatch) for minibatch in inputs])
+        else:  # the teacher answers the whole chunk in one product for each layer: [R, K·B, d]
+            targets = self.teacher(inputs.transpose(0, 1).flatten(1, 2))
+            targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
+        self.take_steps(inputs, targets)
 
-    def _seed_dropout(self) -> None:
-        """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""
-        step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
-        self.student.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
+    def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation:
+        """Both networks' activations for inputs `[R, B, ...]`; the first dataloader also gives the validation losses.
 
-    def _record_train_losses(self, losses: Tensor) -> None:
-        if not losses.isfinite().all():
-            diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
-            raise InputError(
-                f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
-                "lower the learning rate (--model.init_args.optimizer.init_args.lr). "
-                "Records, metrics and checkpoints of earlier epochs are kept"
-            )
-        self.train_loss.update(losses)
-
-    def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean training loss anew; not called when a run goes on within an epoch."""
-        self.train_loss.reset()
-
-    def on_train_epoch_end(self) -> None:
-        """Log the mean training loss of the epoch and step the learning-rate schedule."""
-        self.log_scalars(replicate_scalars("train/loss", self.train_loss.compute()))
-        scheduler = self.lr_schedulers()
-        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            scheduler.step(self.trainer.callback_metrics["val/loss"])
-        elif scheduler is not None:
-            scheduler.step()
-
-    def validation_step(self, inputs: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Observation:
-        """Both networks' activations for inputs `[R, B, d]`; the first dataloader also gives the validation losses."""
+        gradient_sup_norm is over those inputs of which `FeedForward.lowest_error` tells: of convolutional networks, a
+        share of them.
+        """
+        inputs = batch.inputs if isinstance(batch, Labelled) else batch
         observed = Observation(self.teacher.activations(inputs), self.student.activations(inputs))
         if dataloader_idx == 0:
             teacher_output, student_output = observed.teacher.output, observed.student.output
             samples = inputs.shape[1]
             self.val_loss.update(self.loss(student_output, teacher_output), samples)
             self.val_mse.update(mse(student_output, teacher_output), samples)
-            gates = [gate(pre, self.student.negative_slope) for pre in observed.student.pre]
-            weights = [weight for weight, _ in effective_layers(self.student)]
-            error = backpropagated_error(weights, gates, teacher_output - student_output)
-            self.gradient_sup_norm.update(error.abs_().amax(dim=(1, 2)))
+            error = self.student.lowest_error(observed.student, teacher_output - student_output)
+            self.gradient_sup_norm.update(error.abs_().flatten(1).amax(dim=1))
+            if isinstance(batch, Labelled):
+                self.accuracy.update(accuracy(student_output, batch.labels), samples)
+                self.teacher_accuracy.update(accuracy(teacher_output, batch.labels), samples)
+                self.teacher_agreement.update(accuracy(student_output, teacher_output.argmax(dim=-1)), samples)
         return observed
+
+    def accuracies(self) -> dict[str, Tensor]:
+        """Mean accuracies over the validation data of this evaluation, `[R]` each; none where it has no labels."""
+        if not self.accuracy.update_called:
+            return {}
+        names = ("accuracy", "teacher_accuracy", "teacher_agreement")
+        return {name: getattr(self, name).compute() for name in names}
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep the last minibatch's ∂J/∂W_l, by layer, until it is recorded: Lightning frees it for the evaluation."""
@@ -282,25 +276,12 @@ class TeacherStudent(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the validation losses anew."""
-        for metric in (self.val_loss, self.val_mse, self.gradient_sup_norm):
+        of_labels = self.accuracy, self.teacher_accuracy, self.teacher_agreement
+        for metric in (self.val_loss, self.val_mse, self.gradient_sup_norm, *of_labels):
             metric.reset()
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation loss."""
+        """Log the validation loss, and accuracies where the data has labels."""
         self.log_scalars(replicate_scalars("val/loss", self.val_loss.compute()))
-
-    def log_scalars(self, scalars: dict[str, Tensor]) -> None:
-        """Log an epoch's scalars against the epoch (0 is before training) and the optimizer step.
-
-        Loggers get them directly: Lightning would count epochs from 0 and chunks for steps, and drop what its sanity
-        check finds. Its own `log` serves the progress bar, and callbacks that monitor a scalar.
-        """
-        trainer = self.trainer
-        fitting = trainer.state.fn == "fit"
-        for name, value in scalars.items():
-            in_bar = name in ("train/loss", "val/loss")
-            self.log(name, value.to(self.device), on_epoch=True, prog_bar=in_bar, logger=not fitting, sync_dist=True)
-        if fitting and (not trainer.sanity_checking or is_recorded(trainer)):
-            numbers = {name: float(value) for name, value in scalars.items()}
-            for logger in trainer.loggers:
-                logger.log_metrics(numbers | {"epoch": evaluated_epoch(trainer)}, step=trainer.global_step)
+        for name, values in self.accuracies().items():
+            self.log_scalars(replicate_scalars(f"val/{name}", values))

@@ -16,6 +16,7 @@ from tsl.networks.initialization import (
 from tsl.networks.mlp import MLP
 from tsl.networks.network import Activations, Network
 from tsl.networks.perturbed_teacher import PerturbedTeacher
+from tsl.networks.pretrained import Pretrained, load_network, save_network
 from tsl.networks.rows import normalize_weights_
 
 __all__ = [
@@ -31,12 +32,15 @@ __all__ = [
     "Initialization",
     "Network",
     "PerturbedTeacher",
+    "Pretrained",
     "ReplicatedBatchNorm",
     "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
     "condition",
     "effective_layers",
+    "load_network",
     "normalize_weights_",
+    "save_network",
     "squared_strengths",
 ]

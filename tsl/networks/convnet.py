@@ -160,12 +160,6 @@ class ConvNet(FeedForward):
         self.padding = padding
         self.map_sizes = map_sizes
 
-    def active_nodes(self) -> list[Tensor]:
-        """By the kernels above; of the last convolution, by its block of the linear layer. See the base class."""
-        *kernels, top = (layer.weight for layer in self.layers[1:])
-        blocks = top.unflatten(2, (self.widths[-1], -1))  # [R, outputs, channels, positions]
-        return [(weight != 0).any(dim=1).flatten(2).any(dim=-1) for weight in (*kernels, blocks)]
-
     @torch.no_grad()
     def output_gradients(self, activations: Activations, signals: Tensor) -> list[Tensor]:
         """V_l(x)ᵀ v: the gradient of v · f(x) with respect to every hidden layer's outputs, of their shape.
@@ -216,10 +210,12 @@ class ConvNet(FeedForward):
         few = of_images(activations, images)
         return self.output_gradients(few, error[:, images])[0] * gate(few.pre[0], self.negative_slope)
 
-    def with_widths(self, widths: list[int], **changes: Any) -> "ConvNet":
-        """A network that differs in the channels of its convolutions and in `changes` alone, uninitialized."""
-        options: dict[str, Any] = {
+    @property
+    def init_args(self) -> dict[str, Any]:
+        """The arguments that make such a network, but for `replicates`."""
+        return {
             "input_shape": self.input_shape,
+            "widths": self.widths,
             "output_dim": self.output_dim,
             "kernel_size": self.kernel_size,
             "stride": self.stride,
@@ -230,7 +226,6 @@ class ConvNet(FeedForward):
             "batch_norm_affine": self.batch_norm_affine,
             "dropout": self.dropout,
         }
-        return ConvNet(self.replicates, widths=widths, **(options | changes))
 
 
 def some_images(count: int) -> slice:

@@ -103,6 +103,11 @@ class FeedForward(Network):
         )
         self._dropout_generators: list[Generator] | None = None
 
+    @property
+    @abstractmethod
+    def init_args(self) -> dict[str, Any]:
+        """The arguments that make such a network, but for `replicates`."""
+
     @abstractmethod
     def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
         """g_1(x) = D_1(x) V_1(x)ᵀ (f°(x) − f(x)): the error at the lowest layer's pre-activations, before averaging.
@@ -115,9 +120,18 @@ class FeedForward(Network):
             Of the shape of the pre-activations, but for the number of inputs where a network takes only some.
         """
 
-    @abstractmethod
+    def active_nodes(self) -> list[Tensor]:
+        """By the weights that lead out of each node; see the base class."""
+        above = zip(self.widths, self.layers[1:], strict=True)
+        return [
+            (layer.weight != 0).reshape(*layer.weight.shape[:2], width, -1).any(dim=3).any(dim=1)
+            for width, layer in above
+        ]
+
     def with_widths(self: Own, widths: list[int], **changes: Any) -> Own:
         """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""
+        kind: Any = type(self)
+        return kind(self.replicates, **(self.init_args | {"widths": widths} | changes))
 
     def widened(self: Own, multiplier: float, **changes: Any) -> Own:
         """A network of the same kind with `multiplier` times the nodes in every hidden layer, uninitialized.

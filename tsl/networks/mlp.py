@@ -70,10 +70,6 @@ class MLP(FeedForward):
         """Any shape of as many numbers."""
         return prod(shape) == self.input_dim
 
-    def active_nodes(self) -> list[Tensor]:
-        """By the columns of the weights above; see the base class."""
-        return [(layer.weight != 0).any(dim=1) for layer in self.layers[1:]]
-
     def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
         """Exact, by `tsl.networks.squared_strengths`; see the base class."""
         return squared_strengths(self, activations)
@@ -83,10 +79,12 @@ class MLP(FeedForward):
         gates = [gate(pre, self.negative_slope) for pre in activations.pre]
         return backpropagated_error([weight for weight, _ in effective_layers(self)], gates, error)
 
-    def with_widths(self, widths: list[int], **changes: Any) -> "MLP":
-        """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""
-        options = {
+    @property
+    def init_args(self) -> dict[str, Any]:
+        """The arguments that make such a network, but for `replicates`."""
+        return {
             "input_dim": self.input_dim,
+            "widths": self.widths,
             "output_dim": self.output_dim,
             "bias": self.bias,
             "negative_slope": self.negative_slope,
@@ -94,7 +92,6 @@ class MLP(FeedForward):
             "batch_norm_affine": self.batch_norm_affine,
             "dropout": self.dropout,
         }
-        return MLP(self.replicates, widths=widths, **(options | changes))
 
 
 def as_mlp(network: nn.Module, purpose: str, remedy: str) -> MLP:

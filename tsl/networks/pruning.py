@@ -5,7 +5,7 @@ so each keeps the same number of nodes: its own best ones, and as many as the re
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,10 +13,13 @@ from torch import Tensor
 from tsl.errors import InputError
 from tsl.metrics import NodeCorrelation
 from tsl.networks.effective import squared_strengths
-from tsl.networks.mlp import MLP
+from tsl.networks.feed_forward import FeedForward
+from tsl.networks.mlp import MLP, as_mlp
+from tsl.networks.network import Network
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # student and teacher outputs [R, B, outputs] to [R]
 Score = Literal["correlation", "strength"]
+Kind = TypeVar("Kind", bound=FeedForward)
 
 
 class PrunedLayer(NamedTuple):
@@ -31,8 +34,8 @@ class PrunedLayer(NamedTuple):
 
 @torch.no_grad()
 def prune(
-    student: MLP,
-    teacher: MLP,
+    student: Network,
+    teacher: Network,
     batches: Iterable[Tensor],
     loss: Loss,
     *,
@@ -61,9 +64,12 @@ def prune(
         The smaller student, and what was done to each hidden layer.
 
     Raises:
-        InputError: If the student is in training mode where that matters, a correlation cannot reach the threshold, or
-            the student's loss is not finite.
+        InputError: If a network is no MLP, the student is in training mode where that matters, a correlation cannot
+            reach the threshold, or the student's loss is not finite.
     """
+    student, teacher = (
+        as_mlp(network, "this pruning", "use scripts/prune_teacher.py") for network in (student, teacher)
+    )
     if student.training and (student.batch_norm or student.dropout):
         raise InputError("a student with BatchNorm or dropout is pruned in evaluation mode: call student.eval() before")
     if threshold is not None and by == "correlation" and not -1 <= threshold <= 1:
@@ -118,22 +124,44 @@ def node_scores(student: MLP, teacher: MLP, hidden: int, batches: Iterable[Tenso
     return correlation.compute().reshape(student.replicates, *nodes).amax(dim=1), means / samples
 
 
+def outgoing_weights(network: FeedForward, hidden: int) -> Tensor:
+    """The weights that lead out of each node of hidden layer `hidden` (from 0), `[R, out, n, weights to one node]`.
+
+    To one node above there is one weight from a node of an MLP, a kernel from a channel, and to an output one from each
+    position of a channel.
+    """
+    weight = network.layers[hidden + 1].weight
+    return weight.reshape(*weight.shape[:2], network.widths[hidden], -1)
+
+
 @torch.no_grad()
-def without_nodes(network: MLP, hidden: int, keep: Tensor, means: Tensor) -> MLP:
+def without_nodes(network: Kind, hidden: int, keep: Tensor, means: Tensor) -> Kind:
     """A copy of a network that has only the nodes `keep`, `[R, kept]`, in hidden layer `hidden` (from 0).
 
     The `means` `[R, n]` of the nodes removed move into the biases above, if there are any: constant nodes go unnoticed.
+
+    Raises:
+        InputError: If a convolution above pads its maps, so that a constant below is no constant bias at their borders.
     """
     widths = [*network.widths[:hidden], keep.shape[1], *network.widths[hidden + 1 :]]
     smaller = network.with_widths(widths).to(network.layers[0].weight).train(network.training)
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     lower, upper = f"layers.{hidden}", f"layers.{hidden + 1}"
+    outgoing = outgoing_weights(network, hidden)
+    removed = means.to(outgoing).scatter(1, keep, 0).unsqueeze(-1)  # [R, n, 1]
+    if getattr(network.layers[hidden + 1], "padding", 0) and removed.any():
+        raise InputError(
+            f"convolution {hidden + 2} pads its maps, where the mean of a removed node is no constant bias: remove "
+            "only nodes without outgoing weights, or train with padding 0"
+        )
     if network.bias:
-        removed = means.to(state[f"{upper}.weight"]).scatter(1, keep, 0).unsqueeze(-1)  # [R, n, 1]
-        state[f"{upper}.bias"] += (state[f"{upper}.weight"] @ removed).squeeze(-1)
+        state[f"{upper}.bias"] += (outgoing.sum(dim=3) @ removed).squeeze(-1)
         state[f"{lower}.bias"] = state[f"{lower}.bias"].gather(1, keep)
-    for name, index, dim in ((f"{lower}.weight", keep.unsqueeze(-1), 1), (f"{upper}.weight", keep.unsqueeze(1), 2)):
-        state[name] = state[name].take_along_dim(index, dim)
+    shape = state[f"{upper}.weight"].shape
+    outgoing = outgoing.take_along_dim(keep[:, None, :, None], 2)
+    state[f"{upper}.weight"] = outgoing.reshape(*shape[:2], -1, *shape[3:])
+    incoming = state[f"{lower}.weight"]
+    state[f"{lower}.weight"] = incoming.take_along_dim(keep.view(*keep.shape, *[1] * (incoming.ndim - 2)), 1)
     for name in state:
         if name.startswith(f"norms.{hidden}."):
             state[name] = state[name].gather(1, keep)

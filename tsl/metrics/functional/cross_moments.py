@@ -41,9 +41,7 @@ class CrossMoments(NamedTuple):
     cross_scatter: Tensor
 
 
-def cross_moments(
-    teacher: Tensor, student: Tensor, *, full: bool, products: torch.dtype | None = None
-) -> CrossMoments:
+def cross_moments(teacher: Tensor, student: Tensor, *, full: bool, products: torch.dtype | None = None) -> CrossMoments:
     """The moments of one batch, in float64 whatever the activations' precision.
 
     Args:
@@ -66,7 +64,9 @@ def cross_moments(
         (2.0, 4.0)
     """
     check_activations(teacher, student)
-    return counted(teacher, student, over_replicates(partial(centred_sums, full=full, products=products), teacher, student))
+    return counted(
+        teacher, student, over_replicates(partial(centred_sums, full=full, products=products), teacher, student)
+    )
 
 
 def counted(teacher: Tensor, student: Tensor, sums: Sequence[Tensor]) -> CrossMoments:
@@ -97,9 +97,11 @@ def centred_sums(blocks: Sequence[Block], full: bool, products: torch.dtype | No
             s.mT @ s if full else s.square().sum(dim=1),
             t.mT @ s,
         ]
-        sums = [total.add_(part) for total, part in zip(sums, block, strict=True)] if sums else [
-            part.to(dtype) for part in block
-        ]
+        sums = (
+            [total.add_(part) for total, part in zip(sums, block, strict=True)]
+            if sums
+            else [part.to(dtype) for part in block]
+        )
     sum_t, sum_s, scatter_t, scatter_s, cross = sums
     offset_t, offset_s = sum_t / max(samples, 1), sum_s / max(samples, 1)
     return [

@@ -1,0 +1,90 @@
+"""E8: students of a trained teacher over training: ρ_mean of every layer, and their accuracy on labels."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tsl.figures.runs import Run, collect, flatten, seeds_in_words, unfinished
+from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
+from tsl.records import read_table
+
+TABLE = "layers"
+CHECKPOINT = "model.init_args.teacher.init_args.checkpoint"
+ACCURACY, TEACHER_ACCURACY = "accuracy", "teacher_accuracy"
+TEACHERS = {"compact": "pruned"}
+"""What a teacher is called whose file has another name; see scripts/prune_teacher.py."""
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run]) -> Figure:
+    """ρ_mean of each layer per epoch, and the accuracy where labels were known, mean ± standard deviation over seeds.
+
+    Two null levels tell what ρ_mean means nothing yet: that of the untrained student (epoch 0), a dotted horizontal
+    line, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
+
+    Args:
+        runs: Runs with the tables `layers` and `losses`, whose teachers came from files.
+
+    Returns:
+        The figure: a row of panels for each teacher, a column for each layer and one for the accuracy, a curve for each
+        multiplier; a dashed line is the teacher's own accuracy.
+    """
+    frame = collect(runs, [CHECKPOINT])
+    frame = frame[frame["split"] == "val"]
+    losses = collect([Run(run.path, run.config, read_table(run.path, "losses")) for run in runs], [CHECKPOINT])
+    names = {index: teacher_name(run) for index, run in enumerate(runs)}
+    frame, losses = (of_runs.assign(teacher=of_runs["run"].map(names)) for of_runs in (frame, losses))
+    teachers, layers = list(dict.fromkeys(names.values())), sorted(frame["layer"].unique())
+    with_accuracy = ACCURACY in losses and losses[ACCURACY].notna().any()
+    figure, panels = grid(len(teachers), len(layers) + with_accuracy, 1.8, share_y="col")
+    handles: dict[str, Artist] = {}
+    for row, teacher in zip(panels, teachers, strict=True):
+        row[0].set_ylabel(f"{teacher} teacher\n" + r"$\rho_{\mathrm{mean}}$")
+        of_teacher = frame[frame["teacher"] == teacher]
+        for panel, layer in zip(row, layers, strict=False):
+            panel.set_title(f"layer {layer}")
+            handles |= _draw_curves(panel, of_teacher[of_teacher["layer"] == layer], "rho_mean", "rho_mean_null")
+        if with_accuracy:
+            row[-1].set_title("accuracy on labels")
+            of_labels = losses[losses["teacher"] == teacher]
+            handles |= _draw_curves(row[-1], of_labels, ACCURACY)
+            row[-1].axhline(of_labels[TEACHER_ACCURACY].mean(), color="0.4", linestyle="--", linewidth=0.9)
+    for panel in panels[-1]:
+        panel.set_xlabel("epoch")
+    handles = {name: handles[name] for name in frame["curve"].cat.categories}
+    if with_accuracy:
+        handles["teacher"] = Line2D([], [], color="0.4", linestyle="--", linewidth=0.9)
+    handles["null levels"] = Line2D([], [], color="0.4", linestyle=":", linewidth=0.9)
+    legend_above(figure, handles)
+    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs)]
+    footnotes(figure, [*notes, "dotted: untrained student (level line), shuffled inputs (curve)"])
+    return figure
+
+
+def teacher_name(run: Run) -> str:
+    """What a run's teacher is called: its file's name, or "pruned" for a pruned one made small."""
+    stem = Path(str(flatten(run.config).get(CHECKPOINT, "trained"))).stem
+    return TEACHERS.get(stem, stem)
+
+
+def _draw_curves(panel: Axes, frame: pd.DataFrame, column: str, shuffled: str | None = None) -> Mapping[str, Artist]:
+    """A curve for each multiplier, and its null levels if `shuffled` names a column of one."""
+    handles: dict[str, Artist] = {}
+    for index, name in enumerate(frame["curve"].cat.categories):
+        by_epoch = frame[frame["curve"] == name].groupby("epoch")
+        mean, std = by_epoch[column].mean(), by_epoch[column].std().fillna(0.0)
+        style = curve_style(index)
+        panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
+        (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+        if shuffled is not None and shuffled in frame:
+            null = by_epoch[shuffled].mean()
+            panel.plot(null.index, null, color=style["color"], linestyle=":", linewidth=0.9)
+        if shuffled is not None and 0 in mean.index:
+            panel.axhline(mean[0], color=style["color"], linestyle=(0, (1, 3)), linewidth=0.9)
+    return handles

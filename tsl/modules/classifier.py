@@ -1,0 +1,140 @@
+"""The LightningModule that trains networks on labels: teachers, before students learn from them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+
+from tsl.batch import Labelled
+from tsl.errors import InputError
+from tsl.metrics.replicates import ReplicateMean, replicate_scalars
+from tsl.modules.losses import accuracy, label_cross_entropy
+from tsl.modules.steps import StepModule, check_shapes
+from tsl.networks import FeedForward, Initialization
+from tsl.networks.channel_pruning import KeptNodes
+from tsl.randomness import replicate_generators
+
+
+class Classifier(StepModule):
+    """Train R networks on labels by cross-entropy.
+
+    A training batch is a chunk of K minibatches, inputs `[K, R, B, ...]` with labels `[K, R, B]`, for which K optimizer
+    steps are taken; an evaluation batch is `[R, B, ...]` with `[R, B]`. Nodes that start without any outgoing weight,
+    those of a pruned network, stay so.
+
+    Args:
+        network: Makes the networks for a number of replicates: `tsl.networks.ConvNet` with everything but that, or
+            `tsl.networks.Pretrained` for networks that go on from a file.
+        initialization: How their weights start; null for networks that bring their weights with them.
+        optimizer: Makes the optimizer. It has to work elementwise (SGD, Adam, …), or replicates would influence each
+            other.
+        lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
+        replicates: Number R of independent networks.
+        seed: Seed of replicate 0; replicate r has seed + r.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[int], FeedForward],
+        initialization: Initialization | None,
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        replicates: PositiveInt = 1,
+        seed: NonNegativeInt = 0,
+    ) -> None:
+        super().__init__(optimizer, lr_scheduler, replicates, seed)
+        self.make_network = network
+        self.initialization = initialization
+        self.val_accuracy = ReplicateMean(replicates)
+
+    def configure_model(self) -> None:
+        """Make and initialize the networks, in the Trainer's precision and on its device.
+
+        Raises:
+            InputError: If they have no weights.
+        """
+        if hasattr(self, "network"):
+            return
+        self.network = self.make_network(self.replicates)
+        if self.initialization is not None:
+            self.initialization(self.network, replicate_generators("teacher", self.seed, self.replicates))
+        elif any(parameter.isnan().any() for parameter in self.network.parameters()):
+            raise InputError(
+                f"model.init_args.network = {type(self.network).__name__} comes without weights: set "
+                "model.init_args.initialization, or take networks from a file with tsl.networks.Pretrained"
+            )
+        self.kept_nodes = KeptNodes(self.network.active_nodes())
+
+    @property
+    def trained_network(self) -> FeedForward:
+        """The networks."""
+        return self.network
+
+    def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of the labels, `[R]`."""
+        return label_cross_entropy(outputs, targets)
+
+    def after_step(self) -> None:
+        """Set the outgoing weights of pruned nodes back to zero: momentum, weight decay and gradients move them."""
+        self.kept_nodes.mask_(self.network)
+
+    def on_fit_start(self) -> None:
+        """Check that the data suits the networks.
+
+        Raises:
+            InputError: If it has another shape, or minibatches have too few samples for BatchNorm.
+        """
+        shape = getattr(self.trainer.datamodule, "input_shape", None)
+        if shape is not None and not self.network.accepts(shape):
+            raise InputError(
+                f"data gives inputs of shape {list(shape)}, but the network takes {self.network.input_shape}: set "
+                "model.init_args.network.init_args.input_shape, or input_dim, to the data's"
+            )
+        self.check_batch_norm("model.init_args.network.init_args.batch_norm to null")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that a checkpoint fits the networks.
+
+        Raises:
+            InputError: Naming every tensor of another shape.
+        """
+        check_shapes(checkpoint["state_dict"], self.state_dict(), "model.init_args.network and replicates")
+
+    def training_step(self, batch: Labelled, batch_idx: int) -> None:
+        """Take one optimizer step for each of the K minibatches of a chunk."""
+        inputs, labels = self._labelled(batch)
+        self.take_steps(inputs[: self.steps_left()], labels[: self.steps_left()])
+
+    def validation_step(self, batch: Labelled, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Take in the losses and hits of an evaluation batch; only those of the first dataloader are told."""
+        if dataloader_idx == 0:
+            inputs, labels = self._labelled(batch)
+            outputs = self.network(inputs)
+            if labels.max() >= outputs.shape[-1]:
+                raise InputError(
+                    f"there are labels up to {int(labels.max())}, counted from 0, and {outputs.shape[-1]} outputs: set "
+                    "model.init_args.network.init_args.output_dim to the number of classes"
+                )
+            self.val_loss.update(label_cross_entropy(outputs, labels), labels.shape[1])
+            self.val_accuracy.update(accuracy(outputs, labels), labels.shape[1])
+
+    def on_validation_epoch_start(self) -> None:
+        """Start loss and accuracy anew."""
+        self.val_loss.reset()
+        self.val_accuracy.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss and accuracy."""
+        self.log_scalars(replicate_scalars("val/loss", self.val_loss.compute()))
+        self.log_scalars(replicate_scalars("val/accuracy", self.val_accuracy.compute()))
+
+    def _labelled(self, batch: Any) -> Labelled:
+        if not isinstance(batch, Labelled):
+            data = type(self.trainer.datamodule).__name__
+            raise InputError(
+                f"model.class_path = tsl.modules.Classifier learns labels, and {data} gives inputs alone: set "
+                "data.class_path to data with labels, such as tsl.data.CIFAR10DataModule"
+            )
+        return batch

@@ -1,0 +1,185 @@
+"""What every LightningModule of tsl does alike: an optimizer step for each minibatch of a chunk, and what it logs."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+
+from tsl.errors import InputError
+from tsl.metrics.replicates import ReplicateMean, replicate_scalars
+from tsl.modules.epochs import evaluated_epoch, is_recorded
+from tsl.networks import FeedForward
+from tsl.randomness import replicate_generators
+
+IN_PROGRESS_BAR = ("train/loss", "val/loss", "val/accuracy")
+
+
+class StepModule(pl.LightningModule):
+    """Trains R networks side by side on chunks of K minibatches. Losses are summed over replicates: none mix.
+
+    Args:
+        optimizer: Makes the optimizer of the trained parameters.
+        lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
+        replicates: Number R of independent networks.
+        seed: Seed of replicate 0; replicate r has seed + r.
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None,
+        replicates: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.make_optimizer = optimizer
+        self.make_lr_scheduler = lr_scheduler
+        self.replicates = replicates
+        self.seed = seed
+        self.train_loss = ReplicateMean(replicates)
+        self.train_loss.persistent(True)  # for a run that goes on within an epoch
+        self.val_loss = ReplicateMean(replicates)
+
+    @property
+    @abstractmethod
+    def trained_network(self) -> FeedForward:
+        """The networks whose parameters are trained, but for those that are frozen."""
+
+    @abstractmethod
+    def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """From the trained networks' outputs for a minibatch and its targets to one loss for each replicate, `[R]`."""
+
+    def after_step(self) -> None:
+        """What is done to the trained networks after every optimizer step; nothing by itself."""
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer of the trained parameters and, where asked for, its schedule."""
+        optimizer = self.make_optimizer([p for p in self.trained_network.parameters() if p.requires_grad])
+        if self.make_lr_scheduler is None:
+            return optimizer
+        return [optimizer], [self.make_lr_scheduler(optimizer)]
+
+    def check_batch_norm(self, remedy: str) -> None:
+        """Refuse data and devices with which BatchNorm in the trained networks would not work.
+
+        Args:
+            remedy: The setting that leaves BatchNorm out, in a message's words.
+
+        Raises:
+            InputError: If several processes share a minibatch, or it is a single sample.
+        """
+        if not self.trained_network.batch_norm:
+            return
+        if self.trainer.world_size > 1:
+            raise InputError(
+                f"BatchNorm sees only a process's share of each minibatch: set trainer.devices to 1 "
+                f"(now {self.trainer.world_size} processes), or {remedy}"
+            )
+        if getattr(getattr(self.trainer.datamodule, "sampler", None), "batch_size", 2) == 1:
+            raise InputError(
+                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
+            )
+
+    def steps_left(self) -> int | None:
+        """How many optimizer steps `trainer.max_steps` leaves; None without such a limit, as the end of a slice."""
+        return None if self.trainer.max_steps < 0 else self.trainer.max_steps - self.trainer.global_step
+
+    def take_steps(self, inputs: Tensor, targets: Tensor) -> None:
+        """Take one optimizer step for each of K minibatches.
+
+        Args:
+            inputs: `[K, R, B, ...]`.
+            targets: What `objective` gets beside the outputs, `[K, R, B, ...]`.
+
+        Raises:
+            InputError: If a loss is not finite.
+        """
+        network = self.trained_network
+        optimizer = self.optimizers()
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        losses = []
+        for step_inputs, step_targets in zip(inputs, targets, strict=True):
+            if network.dropout:
+                self._seed_dropout()
+            loss = self.objective(network(step_inputs), step_targets)
+            for parameter in trained:
+                parameter.grad = None  # what optimizer.zero_grad does in five times the time
+            self.manual_backward(loss.sum())
+            optimizer.step()
+            self.after_step()
+            losses.append(loss.detach())
+        self._record_train_losses(torch.stack(losses))
+
+    def _seed_dropout(self) -> None:
+        """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""
+        step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
+        self.trained_network.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
+
+    def _record_train_losses(self, losses: Tensor) -> None:
+        if not losses.isfinite().all():
+            diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
+            raise InputError(
+                f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
+                "lower the learning rate (--model.init_args.optimizer.init_args.lr). "
+                "Records, metrics and checkpoints of earlier epochs are kept"
+            )
+        self.train_loss.update(losses)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's mean training loss anew; not called when a run goes on within an epoch."""
+        self.train_loss.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean training loss of the epoch and step the learning-rate schedule."""
+        self.log_scalars(replicate_scalars("train/loss", self.train_loss.compute()))
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics["val/loss"])
+        elif scheduler is not None:
+            scheduler.step()
+
+    def log_scalars(self, scalars: dict[str, Tensor]) -> None:
+        """Log an epoch's scalars against the epoch (0 is before training) and the optimizer step.
+
+        Loggers get them directly: Lightning would count epochs from 0 and chunks for steps, and drop what its sanity
+        check finds. Its own `log` serves the progress bar, and callbacks that monitor a scalar.
+        """
+        trainer = self.trainer
+        fitting = trainer.state.fn == "fit"
+        for name, value in scalars.items():
+            in_bar = name in IN_PROGRESS_BAR
+            self.log(name, value.to(self.device), on_epoch=True, prog_bar=in_bar, logger=not fitting, sync_dist=True)
+        if fitting and (not trainer.sanity_checking or is_recorded(trainer)):
+            numbers = {name: float(value) for name, value in scalars.items()}
+            for logger in trainer.loggers:
+                logger.log_metrics(numbers | {"epoch": evaluated_epoch(trainer)}, step=trainer.global_step)
+
+
+def check_shapes(saved: Mapping[str, Tensor], here: Mapping[str, Tensor], settings: str) -> None:
+    """Refuse a checkpoint of other networks.
+
+    Args:
+        saved: Its tensors by name.
+        here: Those that it is loaded into.
+        settings: The settings that the shapes follow from, in a message's words.
+
+    Raises:
+        InputError: Naming every tensor of another shape.
+    """
+    differing = [
+        f"  {name} is {list(saved[name].shape) if name in saved else 'missing'} in the checkpoint, "
+        f"{list(here[name].shape) if name in here else 'missing'} here"
+        for name in sorted(saved.keys() | here.keys())
+        if name not in saved or name not in here or saved[name].shape != here[name].shape
+    ]
+    if differing:
+        lines = "\n".join(differing)
+        raise InputError(
+            f"the checkpoint of --ckpt_path is of other networks:\n{lines}\nset {settings} as they were, or leave "
+            "--ckpt_path out"
+        )
