@@ -10,7 +10,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from tsl.errors import InputError
+from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.losses import half_squared_error, mse
@@ -221,7 +221,7 @@ class TeacherStudent(pl.LightningModule):
     def _record_train_losses(self, losses: Tensor) -> None:
         if not losses.isfinite().all():
             diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
-            raise InputError(
+            raise DivergenceError(
                 f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
                 "lower the learning rate (--model.init_args.optimizer.init_args.lr). "
                 "Records, metrics and checkpoints of earlier epochs are kept"
