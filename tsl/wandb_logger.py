@@ -68,6 +68,7 @@ class WandbRunLogger(WandbLogger):
         mode = {"mode": "offline"} if offline else {}
         filed = {"entity": entity, "group": group, "job_type": job_type, "tags": tags}
         super().__init__(project=project, name=name, save_dir=save_dir, log_model=log_model, **filed, **mode)
+        del self._wandb_init["anonymous"]  # of which wandb says that it will go away
 
     def file_under(self, root: str, experiment: str, version: str, config: dict[str, Any]) -> None:
         """Say where the run belongs, wherever the user did not.
@@ -96,6 +97,7 @@ class WandbRunLogger(WandbLogger):
         if self._experiment is None:
             import wandb
 
+            Path(self._save_dir or ".").mkdir(parents=True, exist_ok=True)
             try:
                 return super().experiment
             except wandb.errors.Error as error:

@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import WandbLogger
 
 from tsl.callbacks.specialization_records import SpecializationRecords
 from tsl.callbacks.wandb_artifacts import run_artifacts
-from tsl.callbacks.wandb_charts import CHARTS, L_SHAPE, SUCCESS_RATE, l_shape_table, success_rate_table
+from tsl.callbacks.wandb_charts import CHARTS, L_SHAPE, SUCCESS_RATE, l_shape_table, success_rate_table, table
 from tsl.callbacks.wandb_pictures import is_recorded as table_is_recorded
 from tsl.callbacks.wandb_pictures import pictures, recorded
 from tsl.callbacks.wandb_scalars import EPOCH, STEP, summaries
@@ -24,8 +24,9 @@ class WandbBoard(pl.Callback):
 
     Every scalar gets a summary and stands against optimizer step and epoch. Tables, pictures and charts are made of
     records, so at epochs at which nodes are recorded (`records.every_n_epochs`): before training, at the end, and in
-    between as `every_n_epochs` says. Heat map and trajectories need `records.pairs`. At the end the last checkpoint and
-    the records are logged as artifacts. A training loss that is not finite raises an alert.
+    between as `every_n_epochs` says. Heat map and trajectories need `records.pairs`. Tables keep the first replicates,
+    as many as W&B shows; the records hold all. At the end the last checkpoint and the records are logged as artifacts. A
+    training loss that is not finite raises an alert.
 
     Args:
         every_n_epochs: Tables, pictures and charts every so many epochs; where not given, whenever the number of epochs
@@ -108,16 +109,15 @@ def shown_media(run: Path, epoch: int, entity: str | None) -> dict[str, Any]:
     """
     import wandb
 
-    nodes = {table: recorded(run, table, epoch=epoch) for table in ("teacher_nodes", "student_nodes")}
-    media: dict[str, Any] = {f"nodes/{table.split('_')[0]}": wandb.Table(dataframe=nodes[table]) for table in nodes}
+    nodes = {name: recorded(run, name, epoch=epoch) for name in ("teacher_nodes", "student_nodes")}
+    media: dict[str, Any] = {f"nodes/{name.removesuffix('_nodes')}": table(nodes[name]) for name in nodes}
     tables = {
         L_SHAPE.key: l_shape_table(nodes["student_nodes"]),
         SUCCESS_RATE.key: success_rate_table(nodes["teacher_nodes"]),
     }
     for chart in CHARTS:
         name = f"{entity}/{chart.name}" if entity else chart.name
-        table = wandb.Table(dataframe=tables[chart.key])
-        media[chart.key] = wandb.plot_table(name, table, chart.fields, {"title": chart.title})
+        media[chart.key] = wandb.plot_table(name, table(tables[chart.key]), chart.fields, {"title": chart.title})
     for name, picture in pictures(run, epoch).items():
         media[f"pictures/{name}"] = wandb.Image(picture.image, caption=picture.caption)
     return media

@@ -16,8 +16,8 @@ from tsl.figures.style import PRINT
 from tsl.records import read_config
 
 MOST_PANELS = 5
-MOST_CURVES = 20
-DPI = 120
+MOST_CURVES = 4
+DPI = 200
 
 
 class Picture(NamedTuple):
@@ -47,7 +47,7 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
     drawn = {"l_shape": picture(l_shape.draw, nodes, "student nodes", epochs=[epoch])}
     if is_recorded(run, "pairs", epoch):
         chosen, curves = chosen_trajectories(run, epoch)
-        words = f"replicate 0, lowest layer, teacher nodes {chosen}, the {MOST_CURVES} student nodes closest to them"
+        words = f"replicate 0, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
         drawn["trajectories"] = picture(trajectories.draw, curves, words, replicates=[0])
     return drawn
 
@@ -62,8 +62,9 @@ def chosen_trajectories(run: Path, epoch: int) -> tuple[list[int], pd.DataFrame]
     nodes = sorted(now["teacher_node"].unique().tolist())
     count = min(MOST_PANELS, len(nodes))
     chosen = [nodes[round(index * (len(nodes) - 1) / max(1, count - 1))] for index in range(count)]
-    closest = now[now["teacher_node"].isin(chosen)].groupby("student_node")["correlation"].max().nlargest(MOST_CURVES)
-    rows = recorded(run, "pairs", **of_layer, teacher_node=chosen, student_node=closest.index.tolist())
+    of_chosen = now[now["teacher_node"].isin(chosen)].sort_values("correlation", ascending=False)
+    closest = of_chosen.groupby("teacher_node").head(MOST_CURVES)["student_node"].unique().tolist()
+    rows = recorded(run, "pairs", **of_layer, teacher_node=chosen, student_node=closest)
     return chosen, rows[rows["epoch"] <= epoch]
 
 
