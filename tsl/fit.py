@@ -30,7 +30,7 @@ from tsl.run_directory import (
     run_of_checkpoint,
 )
 from tsl.summary import print_summary
-from tsl.wandb_logger import WandbRunLogger, saved_run_id
+from tsl.wandb_logger import WandbRunLogger, saved_run_id, sweep_run_id
 
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
@@ -97,6 +97,8 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError("trainer.barebones leaves out what tsl records: loggers, evaluations and checkpoints")
         if config.total_samples is not None:
             config.trainer.max_epochs = self._epochs_of_budget(config)
+        if config.version is None and config.ckpt_path is None:
+            config.version = sweep_run_id()  # agents side by side would take the same next free version
         root = Path(config.trainer.default_root_dir)
         run = None
         if config.ckpt_path is not None:

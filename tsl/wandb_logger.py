@@ -130,6 +130,11 @@ def tags(config: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def sweep_run_id() -> str | None:
+    """The id that a W&B sweep's agent gave this run, or None outside of a sweep."""
+    return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+
+
 def saved_run_id(checkpoint: Path) -> str | None:
     """The id of the wandb run that `WandbBoard` left in a checkpoint, or None."""
     callbacks = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).get("callbacks", {})

@@ -44,7 +44,8 @@ class WandbBoard(pl.Callback):
             run = logger.experiment
             run.define_metric(EPOCH)
             for name, summary in summaries(len(pl_module.student.widths), alignments_of(trainer)).items():
-                run.define_metric(name, step_metric=STEP, summary=summary)
+                # To wandb an unescaped dot, as in recovered_0.95, parts a name from one inside of it.
+                run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
             logger.log_hyperparams({"environment": environment()})
             self.run_id = logger.version
 
