@@ -40,7 +40,9 @@ def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[s
     sections = {
         "Losses": [panel for loss in LOSSES for panel in against_both(loss, [loss, f"{loss}_std"], log=True)],
         "Specialization": layer_panels("specialization", [*LAYER, NULL_LEVEL], layers),
-        "Alignment": layer_panels("alignment", [f"{name}{null}" for name in alignments for null in ("", "_null")], layers),
+        "Alignment": layer_panels(
+            "alignment", [f"{name}{null}" for name in alignments for null in ("", "_null")], layers
+        ),
         "L-shape and success rate": custom_charts(entity),
         "Pictures": pictures(),
         "Nodes": tables(),
@@ -73,7 +75,7 @@ def against_both(title: str, scalars: list[str], log: bool = False) -> list[Any]
     from wandb_workspaces.reports import v2 as reports
 
     return [
-        reports.LinePlot(title=f"{title} by {words}", x=axis, y=scalars, log_y=log or None)
+        reports.LinePlot(title=f"{title} by {words}", x=axis, y=[*scalars], log_y=log or None)
         for words, axis in X_AXES.items()
     ]
 
@@ -122,9 +124,34 @@ def outcome_of_settings(layers: int) -> Any:
 
 
 def register_charts(api: Any, entity: str) -> None:
-    """Register every custom chart with an entity of W&B; those of tsl's that are there are replaced."""
+    """Register every custom chart with an entity of W&B; one that is refused is named on stderr."""
+    import wandb
+
     for chart in CHARTS:
-        api.create_custom_chart(entity, chart.name, chart.title, "vega2", "private", chart.spec)
+        try:
+            api.create_custom_chart(entity, chart.name, chart.title, "vega2", "private", chart.spec)
+        except wandb.errors.Error as error:
+            reason = f"was not registered (is it there already?): {one_line(error)}"
+            print(f"warning: the custom chart {entity}/{chart.name} {reason}", file=sys.stderr)
+
+
+def save(dashboard: Any) -> None:
+    """Save a workspace in W&B.
+
+    Raises:
+        InputError: If W&B refuses it.
+    """
+    import wandb
+
+    try:
+        dashboard.save()
+    except wandb.errors.Error as error:
+        raise InputError(f"W&B did not take the workspace: {one_line(error)}") from error
+
+
+def one_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return " ".join(str(error).split())
 
 
 def logged_in() -> Any:
@@ -141,7 +168,7 @@ def logged_in() -> Any:
     try:
         return wandb.Api()
     except wandb.errors.Error as error:
-        raise InputError(f"not logged in to W&B: {' '.join(str(error).split())}") from error
+        raise InputError(f"not logged in to W&B: {one_line(error)}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         entity = asked.entity or api.default_entity
         dashboard = workspace(entity, asked.project, asked.layers, asked.alignments)
         register_charts(api, entity)
-        dashboard.save()
+        save(dashboard)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ class TeacherOfRun(Initialization):
     Args:
         run: The directory of a run, or the name of an artifact that `WandbBoard` logged,
             `[entity/]project/name:alias`; W&B then shows that this run uses it. A teacher of one replicate serves all.
+            `model.init_args.condition_teacher` would condition it anew, on the inputs of this run.
     """
 
     def __init__(self, run: str) -> None:
@@ -35,8 +36,9 @@ class TeacherOfRun(Initialization):
             path = download(self.run) / CHECKPOINT
         if not path.is_file():
             raise InputError(
-                f"tsl.teacher_of_run.TeacherOfRun: there is no {path}: give the directory of a run with a checkpoint, or "
-                "an artifact as [entity/]project/name:alias (--model.init_args.teacher_initialization.init_args.run)"
+                f"tsl.teacher_of_run.TeacherOfRun: there is no {path}: give the directory of a run with a "
+                "checkpoint, or an artifact as [entity/]project/name:alias "
+                "(--model.init_args.teacher_initialization.init_args.run)"
             )
         network.load_state_dict(expanded(teacher_weights(path), network))
 
@@ -50,7 +52,9 @@ def teacher_weights(path: Path) -> dict[str, Tensor]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:  # torch names no classes of its own for a file it cannot read
-        raise InputError(f"tsl.teacher_of_run.TeacherOfRun: {path} is damaged: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"tsl.teacher_of_run.TeacherOfRun: {path} is damaged: {' '.join(str(error).split())}"
+        ) from error
     weights = {name.removeprefix(PREFIX): values for name, values in saved.items() if name.startswith(PREFIX)}
     if not weights:
         raise InputError(f"tsl.teacher_of_run.TeacherOfRun: {path} holds no teacher")
@@ -68,9 +72,13 @@ def expanded(weights: dict[str, Tensor], network: MLP) -> dict[str, Tensor]:
     saved = {name: list(values.shape) for name, values in weights.items()}
     if saved not in (shapes, one):
         differing = sorted(name for name in saved.keys() | shapes.keys() if saved.get(name) != shapes.get(name))
-        words = [f"  {name} is {saved.get(name, 'missing')} there, {shapes.get(name, 'missing')} here" for name in differing]
+        words = [
+            f"  {name} is {saved.get(name, 'missing')} there, {shapes.get(name, 'missing')} here" for name in differing
+        ]
         raise InputError(
-            "tsl.teacher_of_run.TeacherOfRun: the teacher of that run is of other networks:\n" + "\n".join(words) + "\nset "
+            "tsl.teacher_of_run.TeacherOfRun: the teacher of that run is of other networks:\n"
+            + "\n".join(words)
+            + "\nset "
             "model.init_args.teacher.init_args and replicates (or 1 there) as they are in its config.yaml"
         )
     return {name: values.expand(shapes[name]) for name, values in weights.items()}

@@ -45,6 +45,9 @@ class WandbRunLogger(WandbLogger):
             last one.
     """
 
+    _experiment: Any
+    _save_dir: str | None
+
     def __init__(
         self,
         project: str = "tsl",

@@ -94,7 +94,9 @@ def test_a_run_is_filed_by_what_it_is(logged: Logged) -> None:
 
 def test_every_scalar_stands_against_epoch_and_step(logged: Logged) -> None:
     scalars = [column for column in logged.metrics if column not in ("epoch", "step")]
-    assert {"train/loss", "val/loss", f"{LAYER}/rho_mean", f"{LAYER}/recovered_0.95", "alignment/layer1/cka"} <= {*scalars}
+    assert {"train/loss", "val/loss", f"{LAYER}/rho_mean", f"{LAYER}/recovered_0.95", "alignment/layer1/cka"} <= {
+        *scalars
+    }
     for scalar in scalars:
         of_csv = logged.metrics[["epoch", "step", scalar]].dropna().to_numpy()
         rows = logged.wandb.rows(scalar)
@@ -131,7 +133,7 @@ def test_tables_of_nodes_are_the_records(logged: Logged, name: str, epoch: int) 
 
 
 def test_pictures_of_every_second_epoch(logged: Logged) -> None:
-    for name in ("l_shape", "trajectories"):
+    for name in ("l_shape", "heat_map", "trajectories"):
         rows = logged.wandb.rows(f"pictures/{name}")
         assert [row["epoch"] for row in rows] == [0, 2]
         assert [row["trainer/global_step"] for row in rows] == [0, 16]
@@ -175,7 +177,9 @@ def test_a_resumed_run_goes_on_in_the_same_wandb_run(logged: Logged) -> None:
     assert [row["epoch"] for row in logged.resumed.rows("val/loss")] == [3]
     assert [row["trainer/global_step"] for row in logged.resumed.rows("val/loss")] == [24]
     assert [row["epoch"] for row in logged.resumed.rows("nodes/teacher")] == [3]  # not due before 4, but the end
-    assert logged.wandb.run.run_id not in (logged.directory / "config.yaml").read_text()  # which repeats it as a new run
+    assert (
+        logged.wandb.run.run_id not in (logged.directory / "config.yaml").read_text()
+    )  # which repeats it as a new run
 
 
 def test_diverging_raises_an_alert_and_the_run_failed(

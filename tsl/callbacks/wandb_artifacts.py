@@ -21,7 +21,10 @@ def run_artifacts(run: Path, name: str, metadata: dict[str, Any]) -> list[Any]:
     import wandb
 
     artifacts = []
-    contents = {"checkpoint": ("model", run / CHECKPOINT, CHECKPOINT), "records": ("records", run / "records", "records")}
+    contents = {
+        "checkpoint": ("model", run / CHECKPOINT, CHECKPOINT),
+        "records": ("records", run / "records", "records"),
+    }
     for part, (kind, path, inside) in contents.items():
         if path.exists():
             artifact = wandb.Artifact(artifact_name(f"{name}-{part}"), type=kind, metadata=metadata)

@@ -25,8 +25,8 @@ class WandbBoard(pl.Callback):
     Every scalar gets a summary and stands against optimizer step and epoch. Tables, pictures and charts are made of
     records, so at epochs at which nodes are recorded (`records.every_n_epochs`): before training, at the end, and in
     between as `every_n_epochs` says. Heat map and trajectories need `records.pairs`. Tables keep the first replicates,
-    as many as W&B shows; the records hold all. At the end the last checkpoint and the records are logged as artifacts. A
-    training loss that is not finite raises an alert.
+    as many as W&B shows; the records hold all. At the end the last checkpoint and the records are logged as artifacts.
+    A training loss that is not finite raises an alert.
 
     Args:
         every_n_epochs: Tables, pictures and charts every so many epochs; where not given, whenever the number of epochs

@@ -131,7 +131,7 @@ def table(frame: pd.DataFrame) -> Any:
     if "replicate" in frame and len(frame) > MOST_ROWS:
         shown = max(1, MOST_ROWS * frame["replicate"].nunique() // len(frame))
         frame = frame[frame["replicate"] < shown]
-    return wandb.Table(columns=list(frame), data=[list(row) for row in frame.itertuples(index=False, name=None)])
+    return wandb.Table(columns=[*map(str, frame)], data=[list(row) for row in frame.itertuples(index=False, name=None)])
 
 
 def l_shape_table(student_nodes: pd.DataFrame) -> pd.DataFrame:
@@ -141,7 +141,9 @@ def l_shape_table(student_nodes: pd.DataFrame) -> pd.DataFrame:
 
 def success_rate_table(teacher_nodes: pd.DataFrame) -> pd.DataFrame:
     """The rows of `SUCCESS_RATE`, from the table `teacher_nodes` of one epoch; on validation data."""
-    thresholds = {name: float(name.removeprefix("recovered_")) for name in teacher_nodes if "recovered_" in name}
+    thresholds = {
+        name: float(name.removeprefix("recovered_")) for name in map(str, teacher_nodes) if "recovered_" in name
+    }
     rates = teacher_nodes[teacher_nodes["split"] == "val"].groupby(["layer", "node"])[list(thresholds)].mean()
     rows = rates.rename(columns=thresholds).rename_axis(columns="threshold").stack().rename("success_rate")
     return rows.reset_index()[list(SUCCESS_RATE.columns)]

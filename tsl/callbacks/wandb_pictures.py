@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tsl.figures import l_shape, trajectories
+from tsl.figures import heat_map, l_shape, trajectories
 from tsl.figures.runs import Run
 from tsl.figures.style import PRINT
 from tsl.records import read_config
@@ -46,6 +46,8 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
     nodes = recorded(run, "student_nodes", epoch=epoch)
     drawn = {"l_shape": picture(l_shape.draw, nodes, "student nodes", epochs=[epoch])}
     if is_recorded(run, "pairs", epoch):
+        pairs = recorded(run, "pairs", epoch=epoch, replicate=0)
+        drawn["heat_map"] = picture(heat_map.draw, pairs, "replicate 0, students beside their best teacher", epoch=epoch)
         chosen, curves = chosen_trajectories(run, epoch)
         words = f"replicate 0, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
         drawn["trajectories"] = picture(trajectories.draw, curves, words, replicates=[0])
