@@ -55,7 +55,7 @@ def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int = 0) -> F
         row[0].set_ylabel(f"{first['curve']}, epoch {first['epoch']}\nteacher node $j$")
     for panel in panels[-1]:
         panel.set_xlabel("student nodes $k$,\nby their best teacher")
-    figure.colorbar(image, ax=[panel for row in panels for panel in row], label=r"$\rho_{jk}$", fraction=0.04)
+    figure.colorbar(image, ax=figure.axes, label=r"$\rho_{jk}$", fraction=0.04)
     inputs = {"val": "evaluation", "train": "training"}[frame["split"].iloc[0]]
     seeds = ", ".join(map(str, sorted(frame["seed"].unique())))
     footnotes(figure, [f"seed {seeds}, {inputs} inputs", *notes])
