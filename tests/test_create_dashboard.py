@@ -98,14 +98,8 @@ def test_what_w_and_b_refuses_is_said_in_one_line_each(
 
 
 def test_without_a_login_or_a_package_it_says_so_in_one_line(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logged_out: None
 ) -> None:
-    import wandb
-
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    wandb.teardown()
     assert script.main([]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: not logged in to W&B: ")

@@ -75,23 +75,23 @@ def test_an_artifact_is_used_through_the_current_wandb_run(source: Path, monkeyp
     assert torch.equal(student.layers[0].weight, teacher_of(source)["teacher.layers.0.weight"])
 
 
-def test_an_artifact_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_offline_an_artifact_cannot_be_had_and_a_remedy_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import wandb
 
-    with monkeypatch.context() as patch:
-        patch.setenv("WANDB_SILENT", "true")
-        run = wandb.init(mode="offline", dir=tmp_path)
-        try:
-            with pytest.raises(
-                ValueError, match=r"a:v0 cannot be had: .*offline.*`wandb artifact get a:v0`.*give its directory"
-            ):
-                download("a:v0")
-        finally:
-            run.finish()
-    monkeypatch.setattr(wandb, "run", None)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    with pytest.raises(ValueError, match="a:v0 cannot be had"):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run = wandb.init(mode="offline", dir=tmp_path)
+    remedy = r"a:v0 cannot be had: .*offline.*`wandb artifact get a:v0`.*give its directory"
+    try:
+        with pytest.raises(ValueError, match=remedy):
+            download("a:v0")
+    finally:
+        run.finish()
+
+
+def test_without_a_login_an_artifact_cannot_be_had(logged_out: None) -> None:
+    with pytest.raises(ValueError, match=r"a:v0 cannot be had: .*wandb login"):
         download("a:v0")
 
 

@@ -200,13 +200,8 @@ def test_without_a_login_it_is_said_once_and_the_run_is_logged_offline(
     tmp_path: Path,
     wandb_environment: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    logged_out: None,
 ) -> None:
-    import wandb
-
-    for name in ("WANDB_MODE", "WANDB_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    wandb.teardown()  # what it learned of the environment before
     pairs = ["--records.pairs", "false", "--records.epochs", "[2]"]
     main([*TINY, *OVERLAY, *pairs, "--trainer.default_root_dir", str(tmp_path)])
     assert capsys.readouterr().err.count("warning: W&B cannot be reached") == 1

@@ -47,7 +47,9 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
     drawn = {"l_shape": picture(l_shape.draw, nodes, "student nodes", epochs=[epoch])}
     if is_recorded(run, "pairs", epoch):
         pairs = recorded(run, "pairs", epoch=epoch, replicate=0)
-        drawn["heat_map"] = picture(heat_map.draw, pairs, "replicate 0, students beside their best teacher", epoch=epoch)
+        drawn["heat_map"] = picture(
+            heat_map.draw, pairs, "replicate 0, students beside their best teacher", epoch=epoch
+        )
         chosen, curves = chosen_trajectories(run, epoch)
         words = f"replicate 0, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
         drawn["trajectories"] = picture(trajectories.draw, curves, words, replicates=[0])
