@@ -211,6 +211,16 @@ def test_without_a_login_it_is_said_once_and_the_run_is_logged_offline(
     assert [row["epoch"] for row in run.rows("pictures/l_shape")] == [2]
 
 
+def test_the_overlay_keeps_an_experiments_callbacks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--config", str(ROOT / "configs/certificate.yaml"), *OVERLAY, "--print_config"])
+    callbacks = yaml.safe_load(capsys.readouterr().out)["trainer"]["callbacks"]
+    assert [callback["class_path"] for callback in callbacks] == [
+        "tsl.callbacks.CertificateRecords",
+        "tsl.callbacks.WandbBoard",
+    ]
+
+
 def test_without_wandb_it_is_said_once_and_training_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

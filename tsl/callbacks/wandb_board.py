@@ -51,12 +51,12 @@ class WandbBoard(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Show this epoch, if it is due."""
-        if is_recorded(trainer) and self._is_due(evaluated_epoch(trainer)):
-            self._show(trainer, evaluated_epoch(trainer))
+        if is_recorded(trainer):
+            self._show(trainer, evaluated_epoch(trainer), at_once=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Show the last epoch, and log what the run leaves."""
-        self._show(trainer, trainer.current_epoch)
+        self._show(trainer, trainer.current_epoch, at_once=True)
         directory = trainer.log_dir  # processes tell each other, so all have to ask
         if not trainer.is_global_zero:
             return
@@ -85,16 +85,17 @@ class WandbBoard(pl.Callback):
             return True
         return epoch >= (2 * self.shown if self.every_n_epochs is None else self.shown + self.every_n_epochs)
 
-    def _show(self, trainer: pl.Trainer, epoch: int) -> None:
-        """Log the tables, pictures and charts of an epoch, unless that was done or it has no records of nodes."""
+    def _show(self, trainer: pl.Trainer, epoch: int, at_once: bool) -> None:
+        """Log the tables, pictures and charts of an epoch, if it is due or asked for `at_once`, and nodes were recorded.
+
+        The first process decides: for the others it may be too early to see what it recorded.
+        """
         directory = trainer.log_dir  # processes tell each other, so all have to ask
         loggers = wandb_loggers(trainer)
-        if not loggers or self.shown == epoch or directory is None:
+        if not loggers or not trainer.is_global_zero or self.shown == epoch or not (at_once or self._is_due(epoch)):
             return
-        if not table_is_recorded(Path(directory), "student_nodes", epoch):
-            return
-        self.shown = epoch
-        if trainer.is_global_zero:
+        if table_is_recorded(Path(directory), "student_nodes", epoch):
+            self.shown = epoch
             media = shown_media(Path(directory), epoch, loggers[0].experiment.entity)
             for logger in loggers:
                 logger.log_metrics(media | {EPOCH: epoch}, step=trainer.global_step)

@@ -39,6 +39,7 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
         replicate.
     """
     config = read_config(run)
+    config["trainer"] = config["trainer"] | {"max_epochs": epoch}  # or figures say that records end before the last one
 
     def picture(draw: Callable[..., Figure], rows: pd.DataFrame, caption: str, **settings: Any) -> Picture:
         return Picture(rasterized(draw([Run(run, config, rows)], **settings)), f"epoch {epoch}: {caption}")
