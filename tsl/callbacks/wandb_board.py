@@ -86,7 +86,7 @@ class WandbBoard(pl.Callback):
         return epoch >= (2 * self.shown if self.every_n_epochs is None else self.shown + self.every_n_epochs)
 
     def _show(self, trainer: pl.Trainer, epoch: int, at_once: bool) -> None:
-        """Log the tables, pictures and charts of an epoch, if it is due or asked for `at_once`, and nodes were recorded.
+        """Log the tables, pictures and charts of an epoch, if it is due or wanted `at_once`, and has records of nodes.
 
         The first process decides: for the others it may be too early to see what it recorded.
         """
