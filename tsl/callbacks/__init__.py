@@ -2,5 +2,6 @@
 
 from tsl.callbacks.certificate_records import CertificateRecords
 from tsl.callbacks.specialization_records import SpecializationRecords
+from tsl.callbacks.wandb_board import WandbBoard
 
-__all__ = ["CertificateRecords", "SpecializationRecords"]
+__all__ = ["CertificateRecords", "SpecializationRecords", "WandbBoard"]

@@ -19,6 +19,10 @@ LINE_STYLES = ("-", "--", "-.", ":")
 SEQUENCE = LinearSegmentedColormap.from_list("seeds", mpl.colormaps["viridis"]([x / 20 for x in range(18)]))
 """Viridis without its palest end."""
 
+HEAT = mpl.colormaps["magma_r"]
+"""From pale to black in even steps of lightness, so that it reads the same in grey."""
+
+
 PRINT: dict[Any, Any] = {
     "font.size": 8,
     "axes.labelsize": 8,
@@ -43,23 +47,27 @@ PRINT: dict[Any, Any] = {
 """Matplotlib settings under which figures are drawn and saved; 42 embeds fonts that a PDF reader can search."""
 
 
+Shared = Literal["all", "col", "row", "none"]
+
+
 def grid(
-    rows: int, columns: int, height: float, share_y: Literal["all", "col", "row"]
+    rows: int, columns: int, height: float, share_y: Shared, share_x: Shared = "all"
 ) -> tuple[Figure, list[list[Axes]]]:
-    """An empty figure of panels that share their x axis.
+    """An empty figure of panels.
 
     Args:
         rows: Rows of panels.
         columns: Columns of panels; up to four make a figure no wider than a page's text.
         height: Height of a panel, in inches.
-        share_y: As `sharey` of `Figure.subplots`.
+        share_y: Which panels have the same y axis, as `sharey` of `Figure.subplots`.
+        share_x: Which have the same x axis.
 
     Returns:
         The figure, and its panels by row and column.
     """
     width = {1: 3.5, 2: 5.0}.get(columns, max(6.75, 1.7 * columns))
     figure = Figure(figsize=(width, height * rows + 0.35), layout="constrained")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=share_y, squeeze=False)
+    panels = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False)
     return figure, panels.tolist()
 
 
