@@ -129,7 +129,8 @@ def test_a_damaged_file_is_named(tmp_path: Path):
         assert "\n" not in str(caught.value)
     losses(1).drop(columns="val_mse").to_parquet(path)
     with pytest.raises(
-        DamagedRecordsError, match=r"epoch_00001\.parquet is damaged: it lacks the columns \['val_mse'\]"
+        DamagedRecordsError,
+        match=r"epoch_00001\.parquet is damaged, or of an older tsl: it lacks the columns \['val_mse'\]",
     ):
         read_table(tmp_path, "losses")
 

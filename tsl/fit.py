@@ -3,6 +3,7 @@
 A LightningCLI without the subcommand word. A run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -14,13 +15,13 @@ import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.budget import budget_epochs
-from tsl.callbacks import SpecializationRecords
+from tsl.callbacks import RunProgress, SpecializationRecords
 from tsl.errors import InputError
 from tsl.modules import Classifier
 from tsl.run_directory import (
@@ -142,9 +143,13 @@ class TeacherStudentCLI(LightningCLI):
             run_logger = RunLogger(config.default_root_dir, *names, self.resumed_step)
             others = [logger for logger in others if logger not in (None, True)]
             kwargs["logger"] = [run_logger, *(logger for logger in others if self._is_ready(logger, run_logger))]
+        callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
+        callbacks = [*filter(None, callbacks)]
+        if config.enable_progress_bar is not False and not any(isinstance(each, ProgressBar) for each in callbacks):
+            callbacks.append(RunProgress())
         if config.enable_checkpointing is not False and not config.fast_dev_run:
-            callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
-            kwargs["callbacks"] = [*filter(None, callbacks), self._get(self.config_init, "checkpoint")]
+            callbacks.append(self._get(self.config_init, "checkpoint"))
+        kwargs["callbacks"] = callbacks
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
@@ -189,9 +194,12 @@ def fixed_seed(seed_everything: bool | int) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake in the input ends it with one message and status 2.
 
-    The environment variable TSL_DEBUG=1 shows the traceback too.
+    The environment variable TSL_DEBUG=1 shows the traceback too, and what Lightning tells of itself.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if not os.environ.get("TSL_DEBUG"):
+        for library in ("pytorch_lightning", "lightning_fabric"):  # which device there is, tips, the seed
+            logging.getLogger(library).setLevel(logging.WARNING)
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
     try:

@@ -75,6 +75,10 @@ class DamagedRecordsError(InputError):
     """A file of a run is there and cannot be read; the message names it."""
 
 
+class NoRecordsError(InputError):
+    """A run has no such table."""
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all.
@@ -85,7 +89,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     Yields:
         A hidden path beside it to write to; it takes the place of `path` when the block ends without an exception.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -129,14 +133,15 @@ def read_table(run_dir: Path | str, table: str) -> pd.DataFrame:
 
     Raises:
         ValueError: If the table is unknown.
-        InputError: If the directory is no run, or the run has no such table.
+        InputError: If the directory is no run.
+        NoRecordsError: If the run has no such table.
         DamagedRecordsError: If a file cannot be read or lacks columns.
     """
     directory = _table_dir(run_dir, table)
     _check_run(run_dir)
     paths = sorted(directory.glob("epoch_*.parquet"))
     if not paths:
-        raise InputError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
+        raise NoRecordsError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
     frame = pd.concat([_read_file(path, table) for path in paths], ignore_index=True)
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
 
@@ -206,7 +211,9 @@ def _read_file(path: Path, table: str) -> pd.DataFrame:
         raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
     missing = [column for column in COLUMNS[table] if column not in frame]
     if missing:
-        raise DamagedRecordsError(f"{path} is damaged: it lacks the columns {missing}")
+        raise DamagedRecordsError(
+            f"{path} is damaged, or of an older tsl: it lacks the columns {missing}; run it again"
+        )
     return frame
 
 

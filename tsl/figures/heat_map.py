@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from tsl.errors import InputError
 from tsl.figures.runs import Run, collect, missing_epoch, unfinished
-from tsl.figures.style import HEAT, PRINT, footnotes, grid, panel_title
+from tsl.figures.style import HEAT, PRINT, footnotes, grid, node_ticks, panel_title
 
 TABLE = "pairs"
 
@@ -36,7 +35,6 @@ def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int = 0) -> F
     layers = sorted(frame["layer"].unique())
     by_run = frame.groupby("run")
     figure, panels = grid(by_run.ngroups, len(layers), 1.75, share_y="none", share_x="none")
-    lowest = min(0.0, frame["correlation"].min())
     for row, (_, of_run) in zip(panels, by_run, strict=True):
         first = of_run.iloc[0]
         for panel, layer in zip(row, layers, strict=True):
@@ -47,11 +45,11 @@ def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int = 0) -> F
             cells = sorted_correlations(of_layer)
             # The edges of the image lie half a node beyond the first and the last; teacher node 1 is on top.
             extent = (0.5, cells.shape[1] + 0.5, cells.shape[0] + 0.5, 0.5)
-            image = panel.imshow(cells, cmap=HEAT, vmin=lowest, vmax=1, extent=extent, interpolation="none")
+            image = panel.imshow(cells, cmap=HEAT, vmin=-1, vmax=1, extent=extent, interpolation="none")
             panel.set(aspect="auto", title=panel_title(first["polarity"], layer if len(layers) > 1 else None))
             panel.grid(visible=False)
-            panel.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+            panel.set_yticks(node_ticks(cells.shape[0]))
+            panel.set_xticks(node_ticks(cells.shape[1]))
         row[0].set_ylabel(f"{first['curve']}, epoch {first['epoch']}\nteacher node $j$")
     for panel in panels[-1]:
         panel.set_xlabel("student nodes $k$,\nby their best teacher")

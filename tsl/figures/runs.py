@@ -1,7 +1,7 @@
 """Runs as figures see them: settings, one table, and what sets one run apart from another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,27 @@ def collect(runs: Sequence[Run], arranged: Sequence[str] = ()) -> pd.DataFrame:
     frame["curve"] = pd.Categorical(frame["curve"], names, ordered=True)
     _check_replicates_differ(runs, frame)
     return frame
+
+
+def without_repeated(runs: Sequence[Run]) -> tuple[list[Run], list[InputError]]:
+    """The runs that go into one figure together: of those that hold the same replicate, the first.
+
+    Args:
+        runs: Runs with the same table.
+
+    Returns:
+        The runs that stay, and for each other one why it does not.
+    """
+    kept: list[Run] = []
+    reasons = []
+    replicates = [replace(run, table=run.table[["replicate"]].drop_duplicates()) for run in runs]
+    for index in range(len(runs)):
+        try:
+            collect([replicates[earlier] for earlier in (*map(runs.index, kept), index)])
+            kept.append(runs[index])
+        except InputError as error:
+            reasons.append(error)
+    return kept, reasons
 
 
 def seeds_in_words(frame: pd.DataFrame) -> str:
