@@ -21,6 +21,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.budget import budget_epochs
 from tsl.callbacks import SpecializationRecords
+from tsl.callbacks.run_status import RunStatus
 from tsl.errors import InputError
 from tsl.run_directory import (
     RunLogger,
@@ -138,7 +139,9 @@ class TeacherStudentCLI(LightningCLI):
         if config.enable_checkpointing is not False and not config.fast_dev_run:
             callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
             kwargs["callbacks"] = [*filter(None, callbacks), self._get(self.config_init, "checkpoint")]
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        trainer.callbacks.append(RunStatus())  # after the checkpoint's
+        return trainer
 
     def after_fit(self) -> None:
         """Tell the outcome."""
