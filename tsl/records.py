@@ -8,7 +8,7 @@ no rows.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,13 +121,17 @@ def write_table(run_dir: Path | str, table: str, epoch: int, frame: pd.DataFrame
     return path
 
 
-def read_table(run_dir: Path | str, table: str, last: bool = False) -> pd.DataFrame:
+def read_table(
+    run_dir: Path | str, table: str, epochs: Collection[int] | None = None, needed: Collection[str] | None = None
+) -> pd.DataFrame:
     """Read one table of a run.
 
     Args:
         run_dir: The run's directory.
         table: A key of `COLUMNS`.
-        last: Read the last epoch alone, not all.
+        epochs: The recorded epochs to read; all if None.
+        needed: The columns that have to be there, for a reader of records from before there were others; all of
+            `COLUMNS[table]` if None.
 
     Returns:
         The rows, sorted by epoch and the table's other `KEYS`.
@@ -140,16 +144,17 @@ def read_table(run_dir: Path | str, table: str, last: bool = False) -> pd.DataFr
     directory = _table_dir(run_dir, table)
     _check_run(run_dir)
     paths = sorted(directory.glob("epoch_*.parquet"))
+    if epochs is not None:
+        paths = [path for path in paths if int(path.stem.removeprefix("epoch_")) in epochs]
     if not paths:
         raise InputError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
-    frame = pd.concat([_read_file(path, table) for path in (paths[-1:] if last else paths)], ignore_index=True)
+    frame = pd.concat([_read_file(path, COLUMNS[table] if needed is None else needed) for path in paths], ignore_index=True)
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
 
 
-def last_epoch(run_dir: Path | str, table: str) -> int | None:
-    """The last epoch of which a run has records of a table; None if it has none."""
-    paths = _table_dir(run_dir, table).glob("epoch_*.parquet")
-    return max((int(path.stem.removeprefix("epoch_")) for path in paths), default=None)
+def recorded_epochs(run_dir: Path | str, table: str) -> list[int]:
+    """The epochs of which a run has records of a table, in order; none if it is no run."""
+    return sorted(int(path.stem.removeprefix("epoch_")) for path in _table_dir(run_dir, table).glob("epoch_*.parquet"))
 
 
 def read_config(run_dir: Path | str) -> dict[str, Any]:
@@ -210,12 +215,12 @@ def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:
             raise ValueError(f"{column} counts from 1, got {frame[column].min()}")
 
 
-def _read_file(path: Path, table: str) -> pd.DataFrame:
+def _read_file(path: Path, needed: Collection[str]) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
-    missing = [column for column in COLUMNS[table] if column not in frame]
+    missing = [column for column in needed if column not in frame]
     if missing:
         raise DamagedRecordsError(f"{path} is damaged: it lacks the columns {missing}")
     return frame

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tsl.environment import environment
-from tsl.records import last_epoch, written_whole
+from tsl.records import recorded_epochs, written_whole
 
 NAME = "status.json"
 
@@ -88,8 +88,9 @@ def run_state(run: Path | str, max_epochs: Any) -> str:
         return str(state)
     if state == RUNNING and _is_locked(Path(run) / NAME):
         return RUNNING
-    if state is None and isinstance(max_epochs, int) and 0 <= max_epochs <= (last_epoch(run, "losses") or 0):
-        return COMPLETE
+    if state is None and isinstance(max_epochs, int) and max_epochs >= 0:
+        if recorded_epochs(run, "losses")[-1:] >= [max_epochs]:
+            return COMPLETE
     return RESUMABLE if any((Path(run) / "checkpoints").glob("*.ckpt")) else FAILED
 
 

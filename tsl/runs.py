@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tsl.errors import InputError
 from tsl.figures.runs import flatten, setting_differences
-from tsl.records import DamagedRecordsError, read_config, read_table
+from tsl.records import DamagedRecordsError, read_config, read_table, recorded_epochs
 from tsl.run_status import COMPLETE, FAILED, RESUMABLE, RUNNING, STATES, read_status, run_state
 
 COLUMNS = ("run", "state", "epoch", "val_mse", "rho_mean", "recovered", "settings", "when", "note")
@@ -104,14 +104,14 @@ def read_outcome(run: Path) -> Outcome:
         DamagedRecordsError: If they cannot be read.
     """
     try:
-        losses = read_table(run, "losses", last=True)
+        losses = read_table(run, "losses", recorded_epochs(run, "losses")[-1:])
     except DamagedRecordsError:
         raise
     except InputError:  # nothing was recorded
         return Outcome()
     outcome = Outcome(int(losses["epoch"].iloc[0]), float(losses["val_mse"].mean()))
     try:
-        layers = read_table(run, "layers", last=True)
+        layers = read_table(run, "layers", recorded_epochs(run, "layers")[-1:])
     except DamagedRecordsError:
         raise
     except InputError:
