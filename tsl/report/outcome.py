@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsl.figures.runs import setting_differences
+from tsl.figures.runs import MULTIPLIER, POLARITY, setting_differences
 from tsl.report.curves import SIZES, measures
 from tsl.report.runs import ReportRun
 from tsl.runs import short_name
 
-MOST_SETTINGS = 6
+MOST_SETTINGS = 4
 """More settings that differ are left to the section on settings."""
 
 
@@ -44,7 +44,8 @@ def outcome_rows(
         layers: Of each its table `layers`, empty if there is none.
     """
     settings = setting_differences([run.config for run in runs])
-    shown = list(settings)[:MOST_SETTINGS]
+    shown = sorted(settings, key=lambda key: (key not in (MULTIPLIER, POLARITY), not key.startswith("model.")))
+    shown = shown[:MOST_SETTINGS]
     rows = []
     for index, run in enumerate(runs):
         row = Row(run, {"state": Cell(run.state, run.state)})
@@ -53,10 +54,10 @@ def outcome_rows(
             planned = f" of {run.planned_epochs}" if run.planned_epochs is not None else ""
             row.cells["epoch"] = Cell(f"{max(epochs)}{planned}", max(epochs))
         row.cells |= {short_name(key): _setting(settings[key][index]) for key in shown}
-        row.cells |= _last(losses[index].drop(columns=list(SIZES), errors="ignore"))
-        for layer, of_layer in layers[index].groupby("layer") if len(layers[index]) else ():
-            names = [name for name in measures(of_layer) if not name.endswith("_null")]
-            row.cells |= _last(of_layer[["epoch", *names]], f", layer {layer}" if len(set(layers[index].layer)) > 1 else "")
+        of_losses = _last(losses[index].drop(columns=list(SIZES), errors="ignore"))
+        heading = in_words("val_mse")
+        row.cells |= {heading: of_losses[heading]} if heading in of_losses else {}
+        row.cells |= _layers(layers[index]) | of_losses
         rows.append(row)
     return rows
 
@@ -78,9 +79,9 @@ def in_words(name: str) -> str:
     """The name of a column as people read it.
 
     >>> in_words("rho_mean"), in_words("recovered_fraction_0.95"), in_words("val_mse")
-    ('ρ_mean', 'recovered (ρ* > 0.95)', 'val mse')
+    ('ρ_mean', 'recovered', 'val mse')
     """
-    known = {"rho_mean": "ρ_mean", "recovered_fraction_0.95": "recovered (ρ* > 0.95)", "cka": "CKA"}
+    known = {"rho_mean": "ρ_mean", "recovered_fraction_0.95": "recovered", "cka": "CKA"}
     return known.get(name, name.replace("_", " "))
 
 
@@ -89,6 +90,14 @@ def _last(frame: pd.DataFrame, where: str = "") -> dict[str, Cell]:
         return {}
     last = frame[frame["epoch"] == frame["epoch"].max()]
     return {in_words(name) + where: _spread(last[name]) for name in measures(last)}
+
+
+def _layers(layers: pd.DataFrame) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {}
+    for layer, rows in layers.groupby("layer") if len(layers) else ():
+        names = [name for name in measures(rows) if not name.endswith("_null")]
+        cells |= _last(rows[["epoch", *names]], f", layer {layer}" if layers["layer"].nunique() > 1 else "")
+    return cells
 
 
 def _spread(values: pd.Series) -> Cell:

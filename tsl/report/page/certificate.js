@@ -14,13 +14,15 @@ function drawCertificate(certificate, epoch, seedIndex) {
   const [granted, reached, outcome] = [certificate.granted, certificate.reached, certificate.outcome].map(unpack);
   const layout = panels([""], "log₁₀ granted ε", "log₁₀ reached ε", { height: 380 });
   layout.showlegend = true;
+  layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom" };
   layout.shapes = guides(granted, reached);
   draw("certificate", [pathTrace(certificate, seedIndex, granted, reached),
     ...OUTCOME_MARKS.map((_, kind) => markTrace(certificate, kind, epochIndex, seedIndex, granted, reached, outcome))], layout);
-  const counts = certificate.outcomes.map((name, kind) => `${certificate.counts[kind]} ${name}`);
+  const counts = certificate.counts.map((count, kind) => `${count} ${certificate.outcomes[kind]}`);
+  const found = counts.filter((_, kind) => certificate.counts[kind]);
   document.getElementById("certificate-hint").textContent = `Epoch ${certificate.epochs[epochIndex]}. Left of the dotted `
     + "line (granted ε < 1) the condition holds; below the dashed diagonal the conclusion does. Of all seeds and teacher "
-    + `nodes at the last epoch: ${counts.join(", ")}. ${keptWords(certificate)}`;
+    + `nodes at the last epoch: ${found.join(", ")}. ${keptWords(certificate)}`;
 }
 
 // Calls `visit(place in the arrays, seed, node)` for each seed and node at an epoch.
@@ -51,7 +53,7 @@ function pathTrace(certificate, seedIndex, granted, reached) {
 function markTrace(certificate, kind, epochIndex, seedIndex, granted, reached, outcome) {
   const [x, y, customdata] = [[], [], []];
   eachNode(certificate, epochIndex, seedIndex, (place, seed, node) => {
-    if (outcome[place] !== kind || Number.isNaN(granted[place])) return;
+    if (outcome[place] !== kind || Number.isNaN(granted[place] + reached[place])) return;
     x.push(granted[place]);
     y.push(reached[place]);
     customdata.push([node, seed, 10 ** granted[place], 10 ** reached[place]]);

@@ -25,8 +25,7 @@ function drawCurves(chosen) {
   const loss = document.getElementById("loss-measure").value;
   const curves = DATA.runs.map((run) => [run.losses]);
   if (loss) {
-    const scale = /accuracy|agreement/.test(loss) ? "linear" : "log";
-    const layout = panels([""], "epoch", inWords(loss), { height: 320, y: { type: scale, exponentformat: "power" } });
+    const layout = panels([""], "epoch", inWords(loss), { height: 320, y: lossAxis(loss) });
     draw("losses", curveTraces(curves, loss, chosen), withLegend(layout));
   }
   const measure = document.getElementById("layer-measure").value;
@@ -34,11 +33,20 @@ function drawCurves(chosen) {
     const numbers = [...new Set(DATA.runs.flatMap((run) => run.layers.map((curve) => curve.layer)))].sort((a, b) => a - b);
     const byLayer = DATA.runs.map((run) => numbers.map((layer) => run.layers.find((curve) => curve.layer === layer)));
     const titles = numbers.map((layer) => (numbers.length > 1 ? `layer ${layer}` : ""));
-    const layout = panels(titles, "epoch", inWords(measure), { height: numbers.length > 4 ? 220 : 320 });
+    const layout = panels(titles, "epoch", inWords(measure), { height: numbers.length > 4 ? 220 : 320, sameY: true });
     draw("layers", curveTraces(byLayer, measure, chosen), withLegend(layout));
     const nulls = byLayer.some((layers) => layers.some((curve) => curve && curve.columns[`${measure}_null`]));
     document.getElementById("layers-hint").hidden = !nulls;
   }
+}
+
+// Losses on a logarithmic scale, with fewer labels the more powers of ten there are; shares on a linear one.
+function lossAxis(loss) {
+  if (/accuracy|agreement/.test(loss)) return {};
+  const curves = DATA.runs.flatMap((run) => run.losses.columns[loss] || []);
+  const positive = curves.flatMap((curve) => [...unpack(curve.low), ...unpack(curve.high)]).filter((value) => value > 0);
+  const powers = Math.log10(greatest(positive) / least(positive));
+  return { type: "log", exponentformat: "power", ...(powers > 1.5 ? { dtick: Math.ceil(powers / 8) } : { dtick: "D2" }) };
 }
 
 function withLegend(layout) {

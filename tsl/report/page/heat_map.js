@@ -17,7 +17,8 @@ function drawPairs(pairs, epoch, seed) {
   const order = studentOrder(pairs, layer, seedIndex);
   const rows = correlations(pairs, layer, epochIndex, seedIndex);
   const layout = panels([""], "student node, sorted by its best teacher at the last epoch", "teacher node",
-    { height: 380, x: { type: "category", showgrid: false }, y: { type: "category", autorange: "reversed", showgrid: false } });
+    { height: 380, x: { type: "category", showgrid: false, tickangle: 0 },
+      y: { type: "category", autorange: "reversed", showgrid: false } });
   draw("pairs", [{ type: "heatmap", x: order.map((index) => String(layer.students[index])), y: layer.teachers.map(String),
     z: rows.map((row) => order.map((index) => row[index])), zmin: -1, zmax: 1, colorscale: ORANGE_TO_BLUE,
     colorbar: { title: { text: "ρ" }, thickness: 14 }, hoverongaps: false,

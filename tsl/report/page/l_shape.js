@@ -40,7 +40,7 @@ function drawRecovery(nodes, titles, epochIndex) {
   figure.hidden = nodes.layers.some((layer) => !layer.teachers);
   if (figure.hidden) return;
   const layout = panels(titles, "teacher node, strongest first", "share with ρ* > 0.95",
-    { height: 240, x: { type: "category", showgrid: false }, y: { range: [0, 1.03] } });
+    { height: 240, x: { type: "category", showgrid: false, tickangle: 0, tickfont: { size: 11 } }, y: { range: [0, 1.03] } });
   const traces = nodes.layers.map((layer, index) => {
     const { nodes: numbers, correlation, recovered, strength } = layer.teachers;
     const start = epochIndex * numbers.length;

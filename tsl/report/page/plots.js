@@ -7,6 +7,8 @@ const DASHES = ["solid", "dash", "dashdot", "dot"];
 const AXIS = { gridcolor: "#e8e8e8", zerolinecolor: "#d0d0d0", linecolor: "#777", ticks: "outside", tickcolor: "#777",
   automargin: true };
 
+const TITLE_FONT = { size: 13 };
+
 function runStyle(index) {
   return { color: DATA.palette[index % DATA.palette.length], dash: DASHES[index % DASHES.length],
     symbol: SYMBOLS[index % SYMBOLS.length] };
@@ -18,7 +20,7 @@ function panels(titles, xTitle, yTitle, settings = {}) {
   const rows = Math.ceil(titles.length / columns);
   const layout = {
     height: (settings.height || 340) * rows + 40,
-    margin: { l: 60, r: 15, t: 30, b: 45 },
+    margin: { l: 60, r: 15, t: titles.length > 1 ? 54 : 34, b: 45 },
     font: { family: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", size: 13, color: "#1a1a1a" },
     hoverlabel: { align: "left" },
     showlegend: false,
@@ -32,9 +34,10 @@ function panels(titles, xTitle, yTitle, settings = {}) {
     const name = axisName(index);
     const below = index + columns >= titles.length;
     layout[`xaxis${name}`] = { ...AXIS, ...settings.x, domain: [left, left + width], anchor: `y${name}`,
-      title: { text: below ? xTitle : "" } };
+      title: { text: below ? xTitle : "", font: TITLE_FONT } };
     layout[`yaxis${name}`] = { ...AXIS, ...settings.y, domain: [Math.max(0, top - height), top], anchor: `x${name}`,
-      title: { text: column ? "" : yTitle } };
+      title: { text: column ? "" : yTitle, font: TITLE_FONT } };
+    if (settings.sameY && index) layout[`yaxis${name}`].matches = "y";
     layout.annotations.push({ text: title, x: left + width / 2, y: top, xref: "paper", yref: "paper", xanchor: "center",
       yanchor: "bottom", showarrow: false });
   });

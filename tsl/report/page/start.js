@@ -72,3 +72,4 @@ byId("epoch").addEventListener("input", drawRunSoon);
 byId("play").addEventListener("click", play);
 chooseRun(0);
 document.body.dataset.ready = "true";
+performance.mark("ready");
