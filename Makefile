@@ -29,6 +29,7 @@ benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run me
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/inputs.py
 	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python -m benchmarks.report
 
 clean:  ## remove the virtual environment
 	rm -rf .venv

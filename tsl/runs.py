@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(_rich_table(rows))
         if any(row["state"] == RESUMABLE for row in rows):
             command = f"python -m tsl.fit --config {directory}/RUN/config.yaml --ckpt_path last"
-            console.print(f"go on with a resumable run: {command}", markup=False, soft_wrap=True)
+            console.print(f"go on with a resumable run: {command}", markup=False, highlight=False, soft_wrap=True)
     else:
         print("\n".join("\t".join(row) for row in [list(COLUMNS), *([row[name] for name in COLUMNS] for row in rows)]))
     return 0

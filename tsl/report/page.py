@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 from plotly.offline import get_plotlyjs
 
+from tsl.errors import InputError
 from tsl.figures.style import PALETTE, SEQUENCE
 from tsl.report.certificate import certificate_data
 from tsl.report.curves import layer_curves, logged_losses, loss_curves
@@ -33,6 +34,9 @@ def make_page(runs: Sequence[ReportRun], notes: Sequence[str]) -> str:
     Args:
         runs: The runs, at least one.
         notes: What is to be said beside what the runs say themselves.
+
+    Raises:
+        InputError: If there is nothing to draw.
     """
     losses = [_losses(run) for run in runs]
     layers = [run.table("layers", needed=["rho_mean"]) for run in runs]
@@ -52,10 +56,12 @@ def make_page(runs: Sequence[ReportRun], notes: Sequence[str]) -> str:
             for index, run in enumerate(runs)
         ],
     }
+    said = [*notes, *differing_kinds(runs), *(note for run in runs for note in _notes_of(run, losses, runs))]
+    if not any(len(frame) for frame in (*losses, *layers)):
+        raise InputError(f"none of the runs has records: {'; '.join(said)}")
     table = outcome_table(outcome_rows(runs, losses, layers))
     experiments = list(dict.fromkeys(str(run.config.get("experiment", run.name)) for run in runs))
     title = f"{', '.join(experiments[:3])}{' …' if len(experiments) > 3 else ''}"
-    said = [*notes, *differing_kinds(runs), *(note for run in runs for note in _notes_of(run, losses, runs))]
     return _template("page.html").substitute(
         title=escape(title),
         count=f"{len(runs)} run{'s' if len(runs) > 1 else ''}",

@@ -71,7 +71,7 @@ function curveTraces(curves, column, chosen) {
       if (curves.length <= FEW_RUNS) traces.push({ ...bandTrace(x, values, run), ...axes });
       traces.push({ ...curveTrace(x, values, run, run === chosen, curves.length), ...axes, showlegend: first });
       const shuffled = curve.columns[`${column}_null`];
-      if (shuffled) traces.push({ ...nullTrace(x, shuffled, run), ...axes });
+      if (shuffled && (curves.length <= FEW_RUNS || run === chosen)) traces.push({ ...nullTrace(x, shuffled, run), ...axes });
       first = false;
     });
   });
@@ -82,7 +82,7 @@ function curveTrace(x, values, run, isChosen, runs) {
   const style = runStyle(run);
   const [low, high] = [unpack(values.low), unpack(values.high)];
   const customdata = x.map((_, index) => [low[index], high[index]]);
-  return { x, y: Array.from(unpack(values.mean)), customdata, name: DATA.runs[run].name, mode: "lines+markers",
+  return { x, y: Array.from(unpack(values.mean)), customdata, name: DATA.runs[run].name, mode: runs <= FEW_RUNS ? "lines+markers" : "lines",
     opacity: isChosen || runs <= FEW_RUNS ? 1 : 0.5,
     line: { color: style.color, dash: style.dash, width: isChosen && runs > 1 ? 3 : 1.5 },
     marker: { symbol: style.symbol, size: 6, maxdisplayed: 8 },
