@@ -46,7 +46,9 @@ def test_how_it_ended(run: Path, state: str):
 
 
 def test_a_process_that_was_killed_runs_no_more(run: Path):
-    code = f"import time, tsl.run_status as s; f = s.StatusFile({str(run)!r}, 'cpu'); print(1, flush=True); time.sleep(60)"
+    code = (
+        f"import time, tsl.run_status as s; f = s.StatusFile({str(run)!r}, 'cpu'); print(1, flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

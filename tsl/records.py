@@ -148,7 +148,9 @@ def read_table(
         paths = [path for path in paths if int(path.stem.removeprefix("epoch_")) in epochs]
     if not paths:
         raise InputError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
-    frame = pd.concat([_read_file(path, COLUMNS[table] if needed is None else needed) for path in paths], ignore_index=True)
+    frame = pd.concat(
+        [_read_file(path, COLUMNS[table] if needed is None else needed) for path in paths], ignore_index=True
+    )
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
 
 

@@ -88,9 +88,9 @@ def run_state(run: Path | str, max_epochs: Any) -> str:
         return str(state)
     if state == RUNNING and _is_locked(Path(run) / NAME):
         return RUNNING
-    if state is None and isinstance(max_epochs, int) and max_epochs >= 0:
-        if recorded_epochs(run, "losses")[-1:] >= [max_epochs]:
-            return COMPLETE
+    is_older = state is None and isinstance(max_epochs, int) and max_epochs >= 0
+    if is_older and recorded_epochs(run, "losses")[-1:] >= [max_epochs]:
+        return COMPLETE
     return RESUMABLE if any((Path(run) / "checkpoints").glob("*.ckpt")) else FAILED
 
 

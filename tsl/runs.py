@@ -178,8 +178,8 @@ def _settings(paths: Sequence[Path], configs: Sequence[dict[str, Any]]) -> list[
 def short_name(key: str) -> str:
     """The last words of a setting's dotted name that say what it is.
 
-    >>> short_name("model.init_args.teacher_initialization.init_args.polarity"), short_name("model.init_args.multiplier")
-    ('teacher_initialization.polarity', 'multiplier')
+    >>> short_name("model.init_args.teacher_initialization.init_args.polarity")
+    'teacher_initialization.polarity'
     """
     words = [word for word in key.split(".") if word not in ("init_args", "class_path")]
     return ".".join(words[-2:]) if len(words) > 2 else words[-1]

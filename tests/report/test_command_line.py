@@ -56,7 +56,9 @@ def test_nothing_to_draw(tmp_path: Path, make_run: MakeRun, capsys: pytest.Captu
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
 
 
-def test_what_is_no_run_is_left_out(make_run: MakeRun, report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_what_is_no_run_is_left_out(
+    make_run: MakeRun, report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     page = report(make_run(), tmp_path / "absent")
     said = f"left out: {tmp_path / 'absent'} is no run directory: there is no such directory"
     assert notes(page) == [said]
@@ -91,7 +93,9 @@ def test_a_run_without_its_config(make_run: MakeRun, report: Report):
     run = make_run()
     (run / "config.yaml").unlink()
     page = report(run)
-    assert notes(page) == [f"runs/run: {run} has no config.yaml, which every run of tsl.fit writes; copy it beside its records"]
+    assert notes(page) == [
+        f"runs/run: {run} has no config.yaml, which every run of tsl.fit writes; copy it beside its records"
+    ]
     assert "without its config.yaml it cannot be repeated" in page.read_text()
 
 
@@ -128,7 +132,13 @@ def test_the_same_run_twice_is_one(make_run: MakeRun, report: Report):
 
 def test_a_run_without_records_is_drawn_from_its_metrics(make_run: MakeRun, report: Report):
     run = make_run(epochs=[])
-    rows = ["epoch,step,train/loss,val/accuracy,val/accuracy_std", "0,1,,0.1,0", "1,9,0.5,,", "1,9,,0.75,0", "6,9,0.25,0.875,0"]
+    rows = [
+        "epoch,step,train/loss,val/accuracy,val/accuracy_std",
+        "0,1,,0.1,0",
+        "1,9,0.5,,",
+        "1,9,,0.75,0",
+        "6,9,0.25,0.875,0",
+    ]
     (run / "metrics.csv").write_text("\n".join(rows))
     page = report(run).read_text()
     assert '<td class="number" data-value="0.875">0.875</td>' in page
@@ -136,7 +146,9 @@ def test_a_run_without_records_is_drawn_from_its_metrics(make_run: MakeRun, repo
     assert "accuracy std" not in page
 
 
-def test_environment_and_commands_as_recorded_with_the_run(make_run: MakeRun, report: Report, monkeypatch: pytest.MonkeyPatch):
+def test_environment_and_commands_as_recorded_with_the_run(
+    make_run: MakeRun, report: Report, monkeypatch: pytest.MonkeyPatch
+):
     recorded, older = make_run("with it"), make_run("without")
     then = {"python": "3.9.1", "packages": {"torch": "1.2.3"}, "git_commit": "abc123", "git_changes": True}
     monkeypatch.setattr("tsl.run_status.environment", lambda: then)
@@ -149,5 +161,8 @@ def test_environment_and_commands_as_recorded_with_the_run(make_run: MakeRun, re
     assert "trained on cuda:0" in page
     assert page.count("Not recorded with the run; this is what the report was written with:") == 1
     again = f"python -m tsl.fit --config '{recorded}/config.yaml' --version 'with it-again' --ckpt_path null"
-    assert f"git checkout abc123\n# tracked files differed from this commit, and those changes are not kept\n{again}" in page
+    assert (
+        f"git checkout abc123\n# tracked files differed from this commit, and those changes are not kept\n{again}"
+        in page
+    )
     assert f"python -m tsl.fit --config {older}/config.yaml --version without-again\n" in page.replace("</pre>", "\n")

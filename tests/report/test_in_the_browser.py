@@ -33,7 +33,9 @@ def visit(browser: WebDriver, report: Report) -> Callable[..., WebDriver]:
         assert browser.execute_script("return document.body.dataset.ready") == "true"
         assert browser.get_log("browser") == []
         events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-        asked = {event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"}
+        asked = {
+            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
+        }
         assert {address for address in asked if not address.startswith(("data:", "blob:"))} == {url}
         return browser
 
@@ -105,7 +107,9 @@ def test_the_heat_map_sorts_students_by_their_best_teacher(make_run: MakeRun, vi
         move_slider(browser, epoch)
         drawn = trace(browser, "pairs")
         assert list(map(int, drawn["x"])) == order
-        matrix = pairs[pairs["epoch"] == epoch].pivot(index="teacher_node", columns="student_node", values="correlation")
+        matrix = pairs[pairs["epoch"] == epoch].pivot(
+            index="teacher_node", columns="student_node", values="correlation"
+        )
         np.testing.assert_allclose(drawn["z"], matrix[order], atol=2e-5)
         assert f"Epoch {epoch}, seed 8." in browser.find_element(By.ID, "pairs-hint").text
 
@@ -171,7 +175,9 @@ def test_recovery_counts_seeds_strongest_node_first(make_run: MakeRun, visit: Ca
     run = make_run(polarity=1.0, replicates=5)
     nodes = read_table(run, "teacher_nodes")
     for epoch, rows in nodes.groupby("epoch"):  # the weakest made the strongest
-        write_table(run, "teacher_nodes", int(str(epoch)), rows.assign(strength=rows["strength"].max() - rows["strength"]))
+        write_table(
+            run, "teacher_nodes", int(str(epoch)), rows.assign(strength=rows["strength"].max() - rows["strength"])
+        )
     browser = visit(run)
     move_slider(browser, 3)
     share = nodes.query("epoch == 3").groupby("node")["recovered_0.95"].mean()
@@ -194,7 +200,9 @@ def test_the_certificate(make_run: MakeRun, visit: Callable[..., WebDriver]):
     }
     write_table(run, "certificate", 6, tidy(6, ("val",), ["node"], values).drop(columns=["split", "layer"]))
     browser = visit(run)
-    marks = {trace(browser, "certificate", number)["name"]: trace(browser, "certificate", number) for number in range(1, 5)}
+    marks = {
+        trace(browser, "certificate", number)["name"]: trace(browser, "certificate", number) for number in range(1, 5)
+    }
     np.testing.assert_allclose(marks["certified"]["x"], [-3, -2], rtol=1e-6)
     np.testing.assert_allclose(marks["certified"]["y"], [-5, -5], rtol=1e-6)
     np.testing.assert_allclose(marks["vacuous"]["customdata"], [[2, 0, 5.0, 0.7], [3, 1, 3.0, 0.9]], rtol=1e-6)

@@ -7,7 +7,7 @@ from tsl.run_status import COMPLETE, FAILED, RESUMABLE, StatusFile
 
 
 class RunStatus(pl.Callback):
-    """Writes `tsl.run_status.StatusFile` when the run starts and ends; a fast_dev_run, which leaves nothing, has none."""
+    """Writes `tsl.run_status.StatusFile` when the run starts and ends; a fast_dev_run leaves nothing, not even that."""
 
     def __init__(self) -> None:
         self._file: StatusFile | None = None

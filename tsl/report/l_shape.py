@@ -63,7 +63,7 @@ def arrange(frame: pd.DataFrame, column: str, axes: dict[str, list[int]]) -> np.
         axes: The values along each axis, by the column that holds them.
     """
     array = np.full([len(values) for values in axes.values()], np.nan)
-    places = [pd.Index(values).get_indexer(frame[name]) for name, values in axes.items()]
+    places = [pd.Index(values).get_indexer(pd.Index(frame[name])) for name, values in axes.items()]
     inside = np.all([place >= 0 for place in places], axis=0)
     array[tuple(place[inside] for place in places)] = frame[column].to_numpy(dtype=float)[inside]
     return array

@@ -1,4 +1,4 @@
-"""The table of outcomes: a row for each run, with its last recorded epoch as mean ± standard deviation over replicates."""
+"""The table of outcomes: a row for each run, with its last recorded epoch as mean ± standard deviation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -7,7 +7,6 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import pandas as pd
 from matplotlib.colors import to_hex
@@ -23,7 +22,16 @@ from tsl.report.outcome import in_words, outcome_rows, outcome_table
 from tsl.report.runs import ReportRun, differing_kinds
 from tsl.report.settings import differences_table, environments, run_details
 
-SCRIPTS = ("decode.js", "outcome.js", "plots.js", "curves.js", "l_shape.js", "heat_map.js", "certificate.js", "start.js")
+SCRIPTS = (
+    "decode.js",
+    "outcome.js",
+    "plots.js",
+    "curves.js",
+    "l_shape.js",
+    "heat_map.js",
+    "certificate.js",
+    "start.js",
+)
 NODE_BYTES, PAIR_BYTES, CERTIFICATE_BYTES = 4.5e6, 3.5e6, 1e6
 """For all runs together, before base64 makes 4 bytes of 3."""
 

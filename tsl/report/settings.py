@@ -21,7 +21,9 @@ def differences_table(runs: Sequence[ReportRun]) -> str:
         by_value: dict[str, list[str]] = {}
         for run, value in zip(with_settings, values, strict=True):
             by_value.setdefault("not set" if value is None else str(value), []).append(run.name)
-        named = [(value, f"{len(names)} runs" if len(names) > 4 else ", ".join(names)) for value, names in by_value.items()]
+        named = [
+            (value, f"{len(names)} runs" if len(names) > 4 else ", ".join(names)) for value, names in by_value.items()
+        ]
         words = "".join(f"<li><b>{escape(value)}</b> {escape(names)}</li>" for value, names in named)
         rows.append(f'<tr><th scope="row"><code>{escape(key)}</code></th><td><ul>{words}</ul></td></tr>')
     if not rows:
@@ -59,7 +61,9 @@ def commands(run: ReportRun) -> list[str]:
         if recorded.get("git_changes"):
             lines.append("# tracked files differed from this commit, and those changes are not kept")
     again = f"{run.config.get('version') or run.path.name}-again"
-    lines.append(f"python -m tsl.fit --config {shlex.quote(str(run.path / 'config.yaml'))} --version {shlex.quote(again)}")
+    lines.append(
+        f"python -m tsl.fit --config {shlex.quote(str(run.path / 'config.yaml'))} --version {shlex.quote(again)}"
+    )
     if run.config.get("ckpt_path") is not None:  # it went on from a checkpoint, and is to start from the beginning
         lines[-1] += " --ckpt_path null"
     return lines
