@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tsl.errors import InputError
-from tsl.figures.runs import flatten, setting_differences
-from tsl.records import DamagedRecordsError, read_config, read_table, recorded_epochs
+from tsl.figures.runs import setting_differences
+from tsl.records import read_config, read_last
 from tsl.run_status import COMPLETE, FAILED, RESUMABLE, RUNNING, STATES, read_status, run_state
 
 COLUMNS = ("run", "state", "epoch", "val_mse", "rho_mean", "recovered", "settings", "when", "note")
@@ -103,21 +103,17 @@ def read_outcome(run: Path) -> Outcome:
     Raises:
         DamagedRecordsError: If they cannot be read.
     """
-    try:
-        losses = read_table(run, "losses", recorded_epochs(run, "losses")[-1:])
-    except DamagedRecordsError:
-        raise
-    except InputError:  # nothing was recorded
+    losses = read_last(run, "losses", ("epoch", "val_mse"))
+    if not losses:
         return Outcome()
-    outcome = Outcome(int(losses["epoch"].iloc[0]), float(losses["val_mse"].mean()))
-    try:
-        layers = read_table(run, "layers", recorded_epochs(run, "layers")[-1:])
-    except DamagedRecordsError:
-        raise
-    except InputError:
-        return outcome
-    means = layers[layers["split"] == "val"].groupby("layer")[["rho_mean", "recovered_fraction_0.95"]].mean()
-    return outcome._replace(rho_mean=tuple(means.iloc[:, 0]), recovered=tuple(means.iloc[:, 1]))
+    layers = read_last(run, "layers", ("split", "layer", "rho_mean", "recovered_fraction_0.95"))
+    by_layer: dict[int, list[tuple[float, float]]] = {}
+    for split, layer, *values in zip(*layers.values(), strict=True):
+        if split == "val":
+            by_layer.setdefault(layer, []).append((values[0], values[1]))
+    means = [np.mean(by_layer[layer], axis=0) for layer in sorted(by_layer)]
+    rho_mean, recovered = (tuple(float(mean[column]) for mean in means) for column in (0, 1))
+    return Outcome(losses["epoch"][0], float(np.mean(losses["val_mse"])), rho_mean, recovered)
 
 
 def _describe(run: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -165,12 +161,14 @@ def _local_time(run: Path, since: str | None) -> str:
 def _settings(paths: Sequence[Path], configs: Sequence[dict[str, Any]]) -> list[str]:
     """What sets each run apart from the others in its directory."""
     words = [""] * len(paths)
-    by_parent = pd.Series(range(len(paths))).groupby([str(path.parent) for path in paths])
-    for _, chosen in by_parent:
-        indices = [index for index in chosen if configs[index]]
-        for key, values in setting_differences([configs[index] for index in indices]).items() if indices else ():
+    by_parent: dict[Path, list[int]] = {}
+    for index, path in enumerate(paths):
+        if configs[index]:
+            by_parent.setdefault(path.parent, []).append(index)
+    for indices in by_parent.values():
+        for key, values in setting_differences([configs[index] for index in indices]).items():
             for index, value in zip(indices, values, strict=True):
-                if key in flatten(configs[index]):
+                if value is not None:
                     words[index] += f" {short_name(key)}={str(value).replace(' ', '')}"
     return [word.strip() for word in words]
 
