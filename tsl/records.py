@@ -253,7 +253,7 @@ def _read_file(path: Path, needed: Collection[str]) -> pd.DataFrame:
     return frame
 
 
-def _check_columns(path: Path, needed: Collection[str], read: Collection[str]) -> None:
+def _check_columns(path: Path, needed: Collection[str], read: pd.DataFrame | dict[str, list[Any]]) -> None:
     missing = [column for column in needed if column not in read]
     if missing:
         raise DamagedRecordsError(f"{path} is damaged: it lacks the columns {missing}")
