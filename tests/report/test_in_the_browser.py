@@ -33,9 +33,8 @@ def visit(browser: WebDriver, report: Report) -> Callable[..., WebDriver]:
         assert browser.execute_script("return document.body.dataset.ready") == "true"
         assert browser.get_log("browser") == []
         events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-        asked = {
-            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
-        }
+        requests = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        asked = {request["request"]["url"] for request in requests if request["documentURL"] == url}
         assert {address for address in asked if not address.startswith(("data:", "blob:"))} == {url}
         return browser
 
