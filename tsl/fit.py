@@ -22,6 +22,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.budget import budget_epochs
 from tsl.callbacks import RunProgress, SpecializationRecords
+from tsl.callbacks.run_status import RunStatus
 from tsl.errors import InputError
 from tsl.modules import Classifier
 from tsl.run_directory import (
@@ -153,6 +154,7 @@ class TeacherStudentCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
+        trainer.callbacks.append(RunStatus())  # after the checkpoint's
         return trainer
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:

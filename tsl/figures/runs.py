@@ -15,9 +15,12 @@ MULTIPLIER = "model.init_args.multiplier"
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 TRAIN_SIZE = "data.init_args.train_size"
 
+SEEDS = frozenset({"seed_everything", "replicates"})
+
 OTHER_GROUPS = ("trainer.logger", "trainer.enable_", "records.", "checkpoint.")
 OTHER_WORDS = {
-    *("seed_everything", "seed", "replicates", "experiment", "version"),
+    *SEEDS,
+    *("seed", "experiment", "version"),
     *("default_root_dir", "ckpt_path", "dirpath", "save_dir", "weights_only"),
     *("accelerator", "devices", "chunk_size", "eval_batch_size", "evaluate_train"),
 }
@@ -60,8 +63,27 @@ def flatten(config: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def setting_differences(configs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """The settings in which runs differ, besides where they are, how fast they run, and what is recorded.
+
+    Args:
+        configs: The runs' configurations.
+
+    Returns:
+        For each such setting, by its dotted name, its value in each run (None where a run does not have it).
+    """
+    flats = [flatten(config) for config in configs]
+    found = {}
+    for key in sorted(set().union(*flats)):
+        values = [flat.get(key) for flat in flats]
+        expected = key.startswith(OTHER_GROUPS) or key.rsplit(".", 1)[-1] in OTHER_WORDS - SEEDS
+        if not expected and any(value != values[0] for value in values):
+            found[key] = values
+    return found
+
+
 def other_differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """The settings in which runs differ, besides multiplier, polarity, seeds, and where, how fast and what is recorded.
+    """Those `setting_differences` that are not multiplier, polarity or seeds.
 
     Args:
         runs: The runs that go into one figure.
@@ -69,15 +91,8 @@ def other_differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
     Returns:
         For each such setting, by its dotted name, its value in each run (None where a run does not have it).
     """
-    flats = [flatten(run.config) for run in runs]
-    differences = {}
-    for key in sorted(set().union(*flats)):
-        values = [flat.get(key) for flat in flats]
-        expected = key in (MULTIPLIER, POLARITY) or key.startswith(OTHER_GROUPS)
-        expected = expected or key.rsplit(".", 1)[-1] in OTHER_WORDS
-        if not expected and any(value != values[0] for value in values):
-            differences[key] = values
-    return differences
+    found = setting_differences([run.config for run in runs])
+    return {key: values for key, values in found.items() if key not in {MULTIPLIER, POLARITY, *SEEDS}}
 
 
 def collect(runs: Sequence[Run], arranged: Sequence[str] = ()) -> pd.DataFrame:
