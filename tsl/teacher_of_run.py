@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from tsl.errors import InputError
-from tsl.networks import MLP, Initialization
+from tsl.networks import FeedForward, Initialization, Network
 
 CHECKPOINT = Path("checkpoints", "last.ckpt")
 PREFIX = "teacher."
@@ -25,7 +25,7 @@ class TeacherOfRun(Initialization):
     def __init__(self, run: str) -> None:
         self.run = run
 
-    def __call__(self, network: MLP, generators: Sequence[Generator], teacher: MLP | None = None) -> None:
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
         """Initialize `network`; see the class.
 
         Raises:
@@ -61,7 +61,7 @@ def teacher_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def expanded(weights: dict[str, Tensor], network: MLP) -> dict[str, Tensor]:
+def expanded(weights: dict[str, Tensor], network: FeedForward) -> dict[str, Tensor]:
     """The weights with the replicates of `network`, if they are of one or of as many.
 
     Raises:

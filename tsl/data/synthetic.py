@@ -121,7 +121,8 @@ class SyntheticDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> list[EvaluationLoader]:
         """The evaluation inputs and, where asked for, the training samples."""
         share = self.trainer.global_rank, self.trainer.world_size
-        batch_size = self.eval_batch_size or getattr(self.trainer.lightning_module, "eval_batch_size", 500)
+        suited: int = getattr(self.trainer.lightning_module, "eval_batch_size", 500)
+        batch_size = self.eval_batch_size or suited
         loaders = [EvaluationLoader("val", lambda: self._val_samples, batch_size, *share)]
         if self.evaluate_train:
             train = lambda: self.train_samples(self._train_epoch)  # noqa: E731

@@ -122,7 +122,7 @@ def _draw_recoveries(panel: Axes, of_curve: pd.DataFrame, last: int, index: int)
     drawn = of_curve["epoch"].clip(upper=never)
     panel.plot(of_curve["strength"], drawn, **style | {"markersize": 2.5}, alpha=0.2, markeredgewidth=0, zorder=1)
     # The median over seeds, with those that never recover the node as infinite, needs no assumption about them.
-    medians = of_curve.groupby("node")[["strength", "epoch"]].agg(lambda values: values.quantile(0.5, "higher"))
+    medians = of_curve.groupby("node")[["strength", "epoch"]].quantile(0.5, "higher")
     found = np.isfinite(medians["epoch"])
     (marks,) = panel.plot(*medians[found].T.to_numpy(), **style, zorder=3, label=of_curve["curve"].iloc[0])
     panel.plot(medians.loc[~found, "strength"], [never] * (~found).sum(), **style, zorder=3, markerfacecolor="white")

@@ -129,7 +129,7 @@ def legend_above(figure: Figure, handles: Mapping[str, Artist], title: str | Non
     figure.legend(handles.values(), handles.keys(), title=title, title_fontsize=8, **place)
 
 
-def panel_title(polarity: float, layer: int | None = None) -> str:
+def panel_title(polarity: Any, layer: Any = None) -> str:
     """What a panel shows: its polarity if there is one (not NaN), and its layer if given."""
     words = [rf"$p = {polarity:g}$"] if polarity == polarity else []
     return ", ".join(words + ([f"layer {layer}"] if layer is not None else []))
