@@ -177,9 +177,15 @@ def run_name(run: Run) -> str:
 def _curves(runs: Sequence[Run], arranged: Sequence[str]) -> list[tuple[tuple[Any, ...], str]]:
     """For each run what to sort its curve by, and the curve's name."""
     differences = {key: values for key, values in other_differences(runs).items() if key not in arranged}
-    classes = tuple(key.removesuffix("class_path") + "init_args." for key in differences if key.endswith("class_path"))
-    # Classes that differ have other arguments: the class says it.
-    differences = {key: values for key, values in differences.items() if not key.startswith(classes or "\0")}
+    classes = {
+        key.removesuffix(".class_path"): names for key, names in differences.items() if key.endswith(".class_path")
+    }
+    # Classes that differ have other arguments: the class says it, unless runs of the same class differ in them too.
+    differences = {
+        key: values
+        for key, values in differences.items()
+        if not any(key.startswith(f"{of}.init_args.") and _follows(values, names) for of, names in classes.items())
+    }
     # Settings that go together, such as data.dim and teacher.input_dim, need saying once.
     last = {str(values): key for key, values in differences.items()}
     differences = {key: differences[key] for key in last.values()}
@@ -197,6 +203,13 @@ def _curves(runs: Sequence[Run], arranged: Sequence[str]) -> list[tuple[tuple[An
         words += others if len(others) <= 2 else [run_name(first_run.setdefault(order, run))]
         curves.append((order, ", ".join(words)))
     return curves
+
+
+def _follows(values: Sequence[Any], names: Sequence[Any]) -> bool:
+    """Whether runs that agree in their name agree in their value."""
+    return len(set(map(str, names))) == len(
+        {(str(name), str(value)) for name, value in zip(names, values, strict=True)}
+    )
 
 
 def _setting(key: str, value: Any) -> str:
