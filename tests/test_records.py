@@ -106,7 +106,7 @@ def test_written_whole_replaces_only_at_the_end(tmp_path: Path):
     [
         ("loss", losses(0), "unknown table 'loss'; the tables are teacher_nodes, .*pairs"),
         ("losses", losses(0).drop(columns="val_mse"), r"missing \['val_mse'\], unknown \[\]"),
-        ("losses", losses(0).assign(accuracy=1), r"missing \[\], unknown \['accuracy'\]"),
+        ("losses", losses(0).assign(recall=1), r"missing \[\], unknown \['recall'\]"),
         ("losses", losses(0).iloc[:0], "no rows for 'losses' at epoch 0"),
         ("losses", losses(2), r"of epoch 0 has rows of epochs \[2\]"),
         ("layers", layers(layer=0), "layer counts from 1, got 0"),
@@ -188,7 +188,8 @@ def test_columns_of_the_last_epoch(tmp_path: Path):
         path = write_table(tmp_path, "losses", epoch, losses(epoch, epoch / 8))
     assert read_last(tmp_path, "losses", ["epoch", "val_mse"]) == {"epoch": [100, 100], "val_mse": [12.5, 12.5]}
     with pytest.raises(
-        DamagedRecordsError, match=r"epoch_00100.parquet is damaged: it lacks the columns \['accuracy'\]"
+        DamagedRecordsError,
+        match=r"epoch_00100.parquet is damaged, or of an older tsl: it lacks the columns \['accuracy'\]",
     ):
         read_last(tmp_path, "losses", ["epoch", "accuracy"])
     path.write_bytes(b"PAR1")

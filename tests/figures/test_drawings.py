@@ -147,6 +147,7 @@ def test_l_shape_has_the_null_level_of_untrained_students(grid_of_runs: list[Pat
 def test_the_animated_l_shape_moves_the_points(make_run: MakeRun):
     path, late = make_run(layers=2, max_epochs=3), make_run("late", multiplier=1, layers=2, epochs=[0, 2], max_epochs=3)
     animation = l_shape_animation.draw(loaded([path, late], "student_nodes"))
+    animation._draw_was_started = True  # or matplotlib warns that nobody saved it
     assert list(animation.new_frame_seq()) == [0, 1, 2, 3, *[3] * l_shape_animation.HOLD]
     for epoch in (0, 1, 2, 3):
         animation._draw_frame(epoch)
