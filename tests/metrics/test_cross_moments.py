@@ -70,7 +70,7 @@ def test_the_coarsest_precision_counts() -> None:
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3])
-def test_products_in_float32_cost_a_millionth(offset: float) -> None:
+def test_products_in_float32_cost_a_few_millionths(offset: float) -> None:
     """Also where a mean is a thousand times the spread, and over many blocks; a node with itself comes to 1."""
     generator = torch.Generator().manual_seed(0)
     teacher = torch.randn(20_000, 8, generator=generator) + offset
@@ -80,5 +80,5 @@ def test_products_in_float32_cost_a_millionth(offset: float) -> None:
     for start in range(0, 20_000, 7_000):
         for metric in (fast, exact):
             metric.update(teacher[start : start + 7_000], student[start : start + 7_000])
-    torch.testing.assert_close(fast.compute(), exact.compute(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(fast.compute(), exact.compute(), rtol=0, atol=5e-6)
     assert fast.compute().dtype == torch.float64
