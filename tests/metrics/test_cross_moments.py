@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tsl.metrics import NodeCorrelation
 from tsl.metrics.functional.cross_moments import CrossMoments, constant_nodes, cross_moments, merge
 
 
@@ -66,3 +67,18 @@ def test_the_coarsest_precision_counts() -> None:
     assert cross_moments(fine, coarse, full=False).resolution == torch.finfo(torch.float32).eps
     merged = merge(cross_moments(fine, fine, full=False), cross_moments(coarse, coarse, full=False))
     assert merged.resolution == torch.finfo(torch.float32).eps
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_products_in_float32_cost_a_few_millionths(offset: float) -> None:
+    """Also where a mean is a thousand times the spread, and over many blocks; a node with itself comes to 1."""
+    generator = torch.Generator().manual_seed(0)
+    teacher = torch.randn(20_000, 8, generator=generator) + offset
+    student = teacher.roll(1, dims=1) + torch.randn(20_000, 8, generator=generator)
+    student[:, 0] = teacher[:, 0]
+    fast, exact = NodeCorrelation(8, 8, products=torch.float32), NodeCorrelation(8, 8)
+    for start in range(0, 20_000, 7_000):
+        for metric in (fast, exact):
+            metric.update(teacher[start : start + 7_000], student[start : start + 7_000])
+    torch.testing.assert_close(fast.compute(), exact.compute(), rtol=0, atol=5e-6)
+    assert fast.compute().dtype == torch.float64

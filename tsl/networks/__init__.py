@@ -5,6 +5,7 @@ from tsl.networks.conditioning import condition
 from tsl.networks.convnet import ConvNet, ReplicatedConv2d
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
 from tsl.networks.effective import effective_layers, squared_strengths
+from tsl.networks.external import External
 from tsl.networks.feed_forward import FeedForward, ReplicatedLinear
 from tsl.networks.initialization import (
     AdversarialInitialization,
@@ -26,6 +27,7 @@ __all__ = [
     "ConvNet",
     "DeepSeparableInitialization",
     "DefaultInitialization",
+    "External",
     "FeedForward",
     "FromFile",
     "GaussianInitialization",
