@@ -148,6 +148,7 @@ def test_the_animated_l_shape_moves_the_points(make_run: MakeRun):
     path, late = make_run(layers=2, max_epochs=3), make_run("late", multiplier=1, layers=2, epochs=[0, 2], max_epochs=3)
     animation = l_shape_animation.draw(loaded([path, late], "student_nodes"))
     assert list(animation.new_frame_seq()) == [0, 1, 2, 3, *[3] * l_shape_animation.HOLD]
+    animation._init_draw()
     for epoch in (0, 1, 2, 3):
         animation._draw_frame(epoch)
         panels = animation._fig.axes
