@@ -149,6 +149,7 @@ def test_the_animated_l_shape_moves_the_points(make_run: MakeRun):
     animation = l_shape_animation.draw(loaded([path, late], "student_nodes"))
     animation._draw_was_started = True  # or matplotlib warns that nobody saved it
     assert list(animation.new_frame_seq()) == [0, 1, 2, 3, *[3] * l_shape_animation.HOLD]
+    animation._init_draw()
     for epoch in (0, 1, 2, 3):
         animation._draw_frame(epoch)
         panels = animation._fig.axes

@@ -68,7 +68,8 @@ class RunProgress(ProgressBar):
     ) -> None:
         """Tell how far it is, after each chunk."""
         within = (batch_idx + 1) / trainer.num_training_batches
-        self._tell(trainer, WITHIN_EPOCH, within if within < 1 else 0.0)  # the last chunk's epoch is told when it ends
+        if within < 1 or self._progress is not None:  # a line tells of an epoch when all of it has been logged
+            self._tell(trainer, WITHIN_EPOCH, within)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock of training."""
@@ -110,7 +111,7 @@ class RunProgress(ProgressBar):
         done = fraction_done(trainer, within * self.clock.training_share())
         epochs = f"/{trainer.max_epochs}" if trainer.max_epochs not in (None, -1) else ""
         epoch = f"epoch {trainer.current_epoch + bool(within)}{epochs}"
-        told = [SHOWN[name].format(value) for name, value in self._scalars.items()]
+        told = [words.format(self._scalars[name]) for name, words in SHOWN.items() if name in self._scalars]
         rate = self.clock.steps_per_second(trainer.global_step)
         if rate is not None:
             told.append(f"{rate * getattr(trainer.lightning_module, 'replicates', 1):,.0f} student-steps/s")
@@ -153,20 +154,22 @@ class Clock:
 
     def steps_per_second(self, step: int) -> float | None:
         """Optimizer steps per second of training; None before the first."""
-        trained = self.trained + (0.0 if self.since is None else time.monotonic() - self.since)
-        return (step - self.first_step) / trained if step > self.first_step else None
+        trained = self._seconds_trained()
+        return (step - self.first_step) / trained if step > self.first_step and trained > 0 else None
 
     def training_share(self) -> float:
         """The share of the time that went into training, not evaluation."""
-        now = time.monotonic()
-        trained = self.trained + (0.0 if self.since is None else now - self.since)
-        return trained / (now - self.begun) if now > self.begun else 1.0
+        elapsed = time.monotonic() - self.begun
+        return self._seconds_trained() / elapsed if elapsed > 0 else 1.0
 
     def seconds_left(self, fraction: float) -> float | None:
         """Seconds that the rest takes, evaluation included; None where nothing is known yet."""
         elapsed = time.monotonic() - self.begun
         done = fraction - self.first_fraction
         return elapsed * (1 - fraction) / done if done > 0 else None
+
+    def _seconds_trained(self) -> float:
+        return self.trained + (0.0 if self.since is None else time.monotonic() - self.since)
 
 
 def fraction_done(trainer: pl.Trainer, within: float = 0.0) -> float:

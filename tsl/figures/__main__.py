@@ -89,11 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     entry = FIGURES[asked.figure]
     try:
-        if asked.out.suffix.lower() not in entry.suffixes:
-            expected = ", ".join(entry.suffixes)
-            raise InputError(f"--out {asked.out}: the suffix says the format; expected one of {expected}")
-        if asked.out.suffix.lower() == ".mp4" and not FFMpegWriter.isAvailable():
-            raise InputError(f"--out {asked.out}: an MP4 needs ffmpeg, which is not installed; write a .gif")
+        _check_format(asked.out, entry.suffixes)
         runs = _load(asked.runs, entry.module.TABLE)
         save(entry.module.draw(runs, **{option: getattr(asked, option) for option in entry.options}), asked.out)
     except (InputError, OSError) as error:
@@ -111,12 +107,21 @@ def save(figure: Figure | Animation, path: Path) -> None:
         if isinstance(figure, Figure):
             figure.savefig(temporary, format=suffix[1:])
             return
-        # Frames of even width and height, as H.264 wants them; a format of their own, for the path has no suffix.
         writer = PillowWriter(fps=5) if suffix == ".gif" else FFMpegWriter(fps=5, extra_args=_H264)
         figure.save(temporary, writer=writer, dpi=120, progress_callback=_tell)
 
 
-_H264 = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p", "-f", "mp4"]
+_H264 = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"]
+"""Frames of even width and height, as this format wants them."""
+
+
+def _check_format(out: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a file that cannot be written, before anything is drawn."""
+    suffix = out.suffix.lower()
+    if suffix not in suffixes:
+        raise InputError(f"--out {out}: the suffix says the format; expected one of {', '.join(suffixes)}")
+    if suffix == ".mp4" and not FFMpegWriter.isAvailable():
+        raise InputError(f"--out {out}: an MP4 needs ffmpeg, which is not installed; write a .gif, or install it")
 
 
 def _tell(frame: int, frames: int | None) -> None:
