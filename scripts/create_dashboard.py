@@ -14,7 +14,7 @@ from typing import Any
 from jsonargparse.typing import PositiveInt
 
 from tsl.callbacks.wandb_charts import CHARTS
-from tsl.callbacks.wandb_scalars import EPOCH, LAYER, LOSSES, NULL_LEVEL, STEP
+from tsl.callbacks.wandb_scalars import ACCURACIES, EPOCH, LAYER, LOSSES, NULL_LEVEL, STEP
 from tsl.errors import InputError
 
 X_AXES = {"epoch": EPOCH, "step": STEP}
@@ -39,6 +39,9 @@ def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[s
 
     sections = {
         "Losses": [panel for loss in LOSSES for panel in against_both(loss, [loss, f"{loss}_std"], log=True)],
+        "Accuracy of runs on images": [
+            panel for name in ACCURACIES for panel in against_both(name, [name, f"{name}_std"])
+        ],
         "Specialization": layer_panels("specialization", [*LAYER, NULL_LEVEL], layers),
         "Alignment": layer_panels(
             "alignment", [f"{name}{null}" for name in alignments for null in ("", "_null")], layers

@@ -11,6 +11,7 @@ from torch.optim import SGD, AdamW
 
 from tests.conftest import make_data
 from tests.labelled import TinyImages
+from tests.wandb_file import read_wandb_runs
 from tsl.errors import InputError
 from tsl.fit import main
 from tsl.modules import Classifier
@@ -227,3 +228,11 @@ def test_a_checkpoint_of_another_shape(tmp_path: Path, capsys: pytest.CaptureFix
     told = capsys.readouterr().err
     assert "network.layers.0.weight is [2, 8, 6] in the checkpoint, [2, 9, 6] here" in told
     assert "set model.init_args.network and replicates as they were" in told
+
+
+def test_the_wandb_overlay_watches_a_classifier_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    train(tmp_path, "--config", str(ROOT / "configs/logger/wandb.yaml"))
+    [logged] = read_wandb_runs(tmp_path)
+    assert "val/accuracy" in {key for row in logged.history for key in row}

@@ -38,23 +38,24 @@ class WandbBoard(pl.Callback):
         self.run_id: str | None = None
         self.shown: int | None = None
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Define the summaries, and say what the run is computed with."""
+        layers = len(pl_module.student.widths) if isinstance(pl_module, TeacherStudent) else 0
         for logger in wandb_loggers(trainer):
             run = logger.experiment
             run.define_metric(EPOCH)
-            for name, summary in summaries(len(pl_module.student.widths), alignments_of(trainer)).items():
+            for name, summary in summaries(layers, alignments_of(trainer)).items():
                 # To wandb an unescaped dot, as in recovered_0.95, parts a name from one inside of it.
                 run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
             logger.log_hyperparams({"environment": environment()})
             self.run_id = logger.version
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show this epoch, if it is due."""
         if is_recorded(trainer):
             self._show(trainer, evaluated_epoch(trainer), at_once=False)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the last epoch, and log what the run leaves."""
         self._show(trainer, trainer.current_epoch, at_once=True)
         directory = trainer.log_dir  # processes tell each other, so all have to ask
@@ -66,7 +67,7 @@ class WandbBoard(pl.Callback):
             for artifact in run_artifacts(Path(directory), f"{trainer.loggers[0].name}-{run.id}", metadata):
                 run.log_artifact(artifact)
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: TeacherStudent, exception: BaseException) -> None:
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Raise an alert if training diverged."""
         if isinstance(exception, DivergenceError) and trainer.is_global_zero:
             for logger in wandb_loggers(trainer):

@@ -6,6 +6,7 @@ EPOCH = "epoch"
 STEP = "trainer/global_step"  # the name that Lightning's W&B logger gives the optimizer step
 
 LOSSES = ("train/loss", "val/loss")
+ACCURACIES = ("val/accuracy", "val/teacher_accuracy", "val/teacher_agreement")
 LAYER = ("rho_mean", "recovered_0.95")
 NULL_LEVEL = "rho_mean_null"
 
@@ -24,7 +25,7 @@ def summaries(layers: int, alignments: Mapping[str, bool | None]) -> dict[str, s
     >>> summaries(1, {})["specialization/layer1/rho_mean"]
     'max,last'
     """
-    kept = dict.fromkeys(LOSSES, "min,last")
+    kept = dict.fromkeys(LOSSES, "min,last") | dict.fromkeys(ACCURACIES, "max,last")
     best = {True: "max,last", False: "min,last", None: "min,max,last"}
     for layer in range(1, layers + 1):
         kept |= dict.fromkeys((f"specialization/layer{layer}/{name}" for name in LAYER), "max,last")
