@@ -97,7 +97,7 @@ def test_written_whole_replaces_only_at_the_end(tmp_path: Path):
     [
         ("loss", losses(0), "unknown table 'loss'; the tables are teacher_nodes, .*pairs"),
         ("losses", losses(0).drop(columns="val_mse"), r"missing \['val_mse'\], unknown \[\]"),
-        ("losses", losses(0).assign(accuracy=1), r"missing \[\], unknown \['accuracy'\]"),
+        ("losses", losses(0).assign(perplexity=1), r"missing \[\], unknown \['perplexity'\]"),
         ("losses", losses(0).iloc[:0], "no rows for 'losses' at epoch 0"),
         ("losses", losses(2), r"of epoch 0 has rows of epochs \[2\]"),
         ("layers", layers(layer=0), "layer counts from 1, got 0"),
