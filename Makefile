@@ -31,6 +31,7 @@ benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run me
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/images_data.py
 	$(BIN)/python benchmarks/images.py
+	$(BIN)/python -m benchmarks.report
 
 clean:  ## remove the virtual environment
 	rm -rf .venv

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,19 @@ from tsl.modules import TeacherStudent
 from tsl.networks import MLP, GaussianInitialization, SeparableInitialization
 
 DIM, OUTPUTS, TEACHER_NODES = 6, 3, 4
+
+
+@pytest.fixture
+def logged_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An environment in which wandb would be online and finds no login; it forgets what it knew of another."""
+    import wandb
+
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wandb.teardown()
+    yield
+    wandb.teardown()
 
 
 @pytest.fixture(autouse=True)

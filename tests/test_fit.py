@@ -42,7 +42,9 @@ def test_a_run_directory_holds_what_was_promised_and_the_outcome_is_told(
     tsl_fit: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tsl_fit() / "tiny/version_0"
-    assert {path.name for path in run.iterdir()} == {"config.yaml", "metrics.csv", "checkpoints", "records"}
+    assert {path.name for path in run.iterdir()} == {
+        *("config.yaml", "status.json", "metrics.csv", "checkpoints", "records")
+    }
     for table in ("teacher_nodes", "student_nodes", "layers", "losses"):
         records = read_table(run, table)
         assert list(records["epoch"].unique()) == [0, 1, 2]
@@ -134,7 +136,7 @@ def test_fast_dev_run_leaves_nothing_behind(tsl_fit: Callable[..., Path]) -> Non
 
 def test_without_checkpoints_and_loggers(tsl_fit: Callable[..., Path]) -> None:
     root = tsl_fit("--trainer.enable_checkpointing", "false", "--trainer.logger", "false")
-    assert {path.name for path in root.iterdir()} == {"config.yaml", "records"}
+    assert {path.name for path in root.iterdir()} == {"config.yaml", "status.json", "records"}
 
 
 def test_the_lowest_precision_trains_and_accumulates_in_the_highest(tsl_fit: Callable[..., Path]) -> None:

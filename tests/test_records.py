@@ -4,7 +4,16 @@ import pandas as pd
 import pytest
 
 from tsl.errors import InputError
-from tsl.records import COLUMNS, DamagedRecordsError, read_config, read_table, write_table, written_whole
+from tsl.records import (
+    COLUMNS,
+    DamagedRecordsError,
+    read_config,
+    read_last,
+    read_table,
+    recorded_epochs,
+    write_table,
+    written_whole,
+)
 
 
 def losses(epoch: int, loss: float = 0.5) -> pd.DataFrame:
@@ -97,7 +106,7 @@ def test_written_whole_replaces_only_at_the_end(tmp_path: Path):
     [
         ("loss", losses(0), "unknown table 'loss'; the tables are teacher_nodes, .*pairs"),
         ("losses", losses(0).drop(columns="val_mse"), r"missing \['val_mse'\], unknown \[\]"),
-        ("losses", losses(0).assign(perplexity=1), r"missing \[\], unknown \['perplexity'\]"),
+        ("losses", losses(0).assign(recall=1), r"missing \[\], unknown \['recall'\]"),
         ("losses", losses(0).iloc[:0], "no rows for 'losses' at epoch 0"),
         ("losses", losses(2), r"of epoch 0 has rows of epochs \[2\]"),
         ("layers", layers(layer=0), "layer counts from 1, got 0"),
@@ -129,7 +138,8 @@ def test_a_damaged_file_is_named(tmp_path: Path):
         assert "\n" not in str(caught.value)
     losses(1).drop(columns="val_mse").to_parquet(path)
     with pytest.raises(
-        DamagedRecordsError, match=r"epoch_00001\.parquet is damaged: it lacks the columns \['val_mse'\]"
+        DamagedRecordsError,
+        match=r"epoch_00001\.parquet is damaged, or of an older tsl: it lacks the columns \['val_mse'\]",
     ):
         read_table(tmp_path, "losses")
 
@@ -170,3 +180,28 @@ def test_records_without_a_config_are_said(tmp_path: Path):
     write_table(tmp_path, "losses", 0, losses(0))
     with pytest.raises(InputError, match=r"has no config\.yaml, which every run of tsl\.fit writes"):
         read_config(tmp_path)
+
+
+def test_columns_of_the_last_epoch(tmp_path: Path):
+    assert read_last(tmp_path, "losses", ["val_mse"]) == {}
+    for epoch in (3, 100):
+        path = write_table(tmp_path, "losses", epoch, losses(epoch, epoch / 8))
+    assert read_last(tmp_path, "losses", ["epoch", "val_mse"]) == {"epoch": [100, 100], "val_mse": [12.5, 12.5]}
+    with pytest.raises(
+        DamagedRecordsError,
+        match=r"epoch_00100.parquet is damaged, or of an older tsl: it lacks the columns \['accuracy'\]",
+    ):
+        read_last(tmp_path, "losses", ["epoch", "accuracy"])
+    path.write_bytes(b"PAR1")
+    with pytest.raises(DamagedRecordsError, match=r"epoch_00100.parquet is damaged"):
+        read_last(tmp_path, "losses", ["epoch"])
+
+
+def test_chosen_epochs_and_columns_that_an_older_version_had(tmp_path: Path):
+    for epoch in (0, 3, 5):
+        path = write_table(tmp_path, "losses", epoch, losses(epoch))
+        pd.read_parquet(path).drop(columns="val_loss").to_parquet(path)
+    assert recorded_epochs(tmp_path, "losses") == [0, 3, 5]
+    assert read_table(tmp_path, "losses", [3, 5], ["val_mse"])["epoch"].tolist() == [3, 3, 5, 5]
+    with pytest.raises(InputError, match="no records"):
+        read_table(tmp_path, "losses", [1], ["val_mse"])

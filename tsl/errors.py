@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     `python -m tsl.fit` and the scripts print the message alone and exit with status 2. In Python it is a `ValueError`.
     """
+
+
+class DivergenceError(InputError):
+    """Training reached a loss that is not finite; the message says when, and what to lower."""

@@ -3,6 +3,7 @@
 A LightningCLI without the subcommand word. A run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -14,13 +15,14 @@ import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.budget import budget_epochs
-from tsl.callbacks import SpecializationRecords
+from tsl.callbacks import RunProgress, SpecializationRecords
+from tsl.callbacks.run_status import RunStatus
 from tsl.errors import InputError
 from tsl.modules import Classifier
 from tsl.run_directory import (
@@ -31,6 +33,7 @@ from tsl.run_directory import (
     run_of_checkpoint,
 )
 from tsl.summary import print_classifier_summary, print_summary
+from tsl.wandb_logger import WandbRunLogger, saved_run_id, sweep_run_id
 
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
@@ -54,6 +57,7 @@ class TeacherStudentCLI(LightningCLI):
     """Adds what every run of tsl has: a name, replicates, records, checkpoints, and exact resumption."""
 
     resumed_step: int | None = None
+    resumed_wandb_run: str | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add tsl's own settings."""
@@ -96,6 +100,8 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError("trainer.barebones leaves out what tsl records: loggers, evaluations and checkpoints")
         if config.total_samples is not None:
             config.trainer.max_epochs = self._epochs_of_budget(config)
+        if config.version is None and config.ckpt_path is None:
+            config.version = sweep_run_id()  # agents side by side would take the same next free version
         root = Path(config.trainer.default_root_dir)
         run = None
         if config.ckpt_path is not None:
@@ -111,6 +117,7 @@ class TeacherStudentCLI(LightningCLI):
                     f"--trainer.default_root_dir and --version as they were, or leave --version out"
                 )
             self.resumed_step = step
+            self.resumed_wandb_run = saved_run_id(checkpoint)
             config.version = run.name
         elif config.version is not None and (root / config.experiment / config.version / "config.yaml").exists():
             raise InputError(
@@ -135,14 +142,33 @@ class TeacherStudentCLI(LightningCLI):
             others = config.logger if isinstance(config.logger, list) else [config.logger]
             names = self._get(self.config_init, "experiment"), self._get(self.config_init, "version")
             run_logger = RunLogger(config.default_root_dir, *names, self.resumed_step)
-            kwargs["logger"] = [run_logger, *(logger for logger in others if logger not in (None, True))]
+            others = [logger for logger in others if logger not in (None, True)]
+            kwargs["logger"] = [run_logger, *(logger for logger in others if self._is_ready(logger, run_logger))]
+        callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
+        callbacks = [*filter(None, callbacks)]
+        if config.enable_progress_bar is not False and not any(isinstance(each, ProgressBar) for each in callbacks):
+            callbacks.append(RunProgress())
         if config.enable_checkpointing is not False and not config.fast_dev_run:
-            callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
-            kwargs["callbacks"] = [*filter(None, callbacks), self._get(self.config_init, "checkpoint")]
+            callbacks.append(self._get(self.config_init, "checkpoint"))
+        kwargs["callbacks"] = callbacks
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
+        trainer.callbacks.append(RunStatus())  # after the checkpoint's
         return trainer
+
+    def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:
+        """Whether a logger can be used; W&B's is told first which run it logs."""
+        if not isinstance(logger, WandbRunLogger):
+            return True
+        if logger.available:
+            config = self.config[self.subcommand]
+            settings = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_unset=False))
+            version = Path(run_logger.log_dir).name
+            logger.file_under(config.trainer.default_root_dir, config.experiment, version, settings)
+            if self.resumed_wandb_run is not None:
+                logger.go_on(self.resumed_wandb_run)
+        return logger.available
 
     def after_fit(self) -> None:
         """Tell the outcome."""
@@ -170,9 +196,12 @@ def fixed_seed(seed_everything: bool | int) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake in the input ends it with one message and status 2.
 
-    The environment variable TSL_DEBUG=1 shows the traceback too.
+    The environment variable TSL_DEBUG=1 shows the traceback too, and what Lightning tells of itself.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if not os.environ.get("TSL_DEBUG"):
+        for library in ("pytorch_lightning", "lightning_fabric"):  # which device there is, tips, the seed
+            logging.getLogger(library).setLevel(logging.WARNING)
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
     try:

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from tsl.errors import InputError
 from tsl.modules import TeacherStudent
+from tsl.networks import GaussianInitialization
 from tsl.records import read_config
+from tsl.teacher_of_run import TeacherOfRun
 
 
 class LoadedRun(NamedTuple):
@@ -70,6 +72,8 @@ def load_run(run: Path | str) -> LoadedRun:
         raise InputError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     module, data = _instantiate(Path(run), config)
     module.condition_teacher = False  # the checkpoint's teacher is conditioned
+    if isinstance(module.teacher_initialization, TeacherOfRun):  # it is in the checkpoint, and that run may be gone
+        module.teacher_initialization = GaussianInitialization()
     module.configure_model()
     module.to(dtype=next(values.dtype for name, values in weights.items() if name.startswith("student.")))
     try:

@@ -8,13 +8,14 @@ no rows.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow
+import pyarrow.parquet
 import yaml
 
 from tsl.errors import InputError
@@ -71,8 +72,16 @@ FROM_ONE = (
 )
 
 
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C reads a thousand configurations in a second."""
+
+
 class DamagedRecordsError(InputError):
     """A file of a run is there and cannot be read; the message names it."""
+
+
+class NoRecordsError(InputError):
+    """A run has no such table."""
 
 
 @contextmanager
@@ -85,7 +94,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     Yields:
         A hidden path beside it to write to; it takes the place of `path` when the block ends without an exception.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -117,28 +126,69 @@ def write_table(run_dir: Path | str, table: str, epoch: int, frame: pd.DataFrame
     return path
 
 
-def read_table(run_dir: Path | str, table: str) -> pd.DataFrame:
-    """Read one table of a run, all epochs.
+def read_table(
+    run_dir: Path | str, table: str, epochs: Collection[int] | None = None, needed: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Read one table of a run.
 
     Args:
         run_dir: The run's directory.
         table: A key of `COLUMNS`.
+        epochs: The recorded epochs to read; all if None.
+        needed: The columns that have to be there, for a reader of records from before there were others; all of
+            `COLUMNS[table]` if None.
 
     Returns:
         The rows, sorted by epoch and the table's other `KEYS`.
 
     Raises:
         ValueError: If the table is unknown.
-        InputError: If the directory is no run, or the run has no such table.
+        InputError: If the directory is no run.
+        NoRecordsError: If the run has no such table.
         DamagedRecordsError: If a file cannot be read or lacks columns.
     """
     directory = _table_dir(run_dir, table)
     _check_run(run_dir)
     paths = sorted(directory.glob("epoch_*.parquet"))
+    if epochs is not None:
+        paths = [path for path in paths if int(path.stem.removeprefix("epoch_")) in epochs]
     if not paths:
-        raise InputError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
-    frame = pd.concat([_read_file(path, table) for path in paths], ignore_index=True)
+        raise NoRecordsError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
+    frame = pd.concat(
+        [_read_file(path, COLUMNS[table] if needed is None else needed) for path in paths], ignore_index=True
+    )
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
+
+
+def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[str, list[Any]]:
+    """Some columns of the last recorded epoch, five times as fast as `read_table`, for lists of many runs.
+
+    Args:
+        run_dir: The run's directory.
+        table: A key of `COLUMNS`.
+        columns: Names of columns.
+
+    Returns:
+        The columns by name; none if the run has no such table.
+
+    Raises:
+        DamagedRecordsError: If the file cannot be read or lacks columns.
+    """
+    for epoch in recorded_epochs(run_dir, table)[-1:]:
+        path = _table_dir(run_dir, table) / f"epoch_{epoch:05d}.parquet"
+        try:
+            with pyarrow.parquet.ParquetFile(path) as file:
+                read = file.read(list(columns), use_threads=False).to_pydict()
+        except (OSError, pyarrow.ArrowException) as error:
+            raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
+        _check_columns(path, columns, read)
+        return read
+    return {}
+
+
+def recorded_epochs(run_dir: Path | str, table: str) -> list[int]:
+    """The epochs of which a run has records of a table, in order; none if it is no run."""
+    return sorted(int(path.stem.removeprefix("epoch_")) for path in _table_dir(run_dir, table).glob("epoch_*.parquet"))
 
 
 def read_config(run_dir: Path | str) -> dict[str, Any]:
@@ -159,7 +209,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{run_dir} has no config.yaml, which every run of tsl.fit writes; copy it beside its records")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
     if not isinstance(config, dict):
@@ -199,15 +249,21 @@ def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:
             raise ValueError(f"{column} counts from 1, got {frame[column].min()}")
 
 
-def _read_file(path: Path, table: str) -> pd.DataFrame:
+def _read_file(path: Path, needed: Collection[str]) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
-    missing = [column for column in COLUMNS[table] if column not in frame]
-    if missing:
-        raise DamagedRecordsError(f"{path} is damaged: it lacks the columns {missing}")
+    _check_columns(path, needed, frame)
     return frame
+
+
+def _check_columns(path: Path, needed: Collection[str], read: pd.DataFrame | dict[str, list[Any]]) -> None:
+    missing = [column for column in needed if column not in read]
+    if missing:
+        raise DamagedRecordsError(
+            f"{path} is damaged, or of an older tsl: it lacks the columns {missing}; run it again"
+        )
 
 
 def _one_line(error: Exception) -> str:

@@ -19,7 +19,8 @@ def print_summary(run: str) -> None:
     console.print(
         f"epoch {last['epoch'].iloc[0]}: train loss {last['train_loss'].mean():.3g}, "
         f"val loss {last['val_loss'].mean():.3g}, val mse {last['val_mse'].mean():.3g} "
-        f"(mean over {len(last)} replicates)"
+        f"(mean over {len(last)} replicates)",
+        soft_wrap=True,
     )
     if "accuracy" in last:
         console.print(
@@ -64,7 +65,7 @@ def layer_table(run: str) -> Table:
     """How far each layer has specialized at the last recorded epoch of a run, on validation data."""
     layers, nodes = (last_epoch(read_table(run, table)) for table in ("layers", "teacher_nodes"))
     table = Table(title="Specialization of student nodes to teacher nodes")
-    for heading in ("layer", "ρ_mean", "recovered at 0.95", "best teacher node", "worst teacher node"):
+    for heading in ("layer", "ρ_mean", "null level", "recovered at 0.95", "best node", "worst node"):
         table.add_column(heading, justify="right")
     for layer, rows in layers.groupby("layer"):
         correlation = nodes[nodes["layer"] == layer].groupby("node")["best_correlation"].mean()
@@ -72,6 +73,7 @@ def layer_table(run: str) -> Table:
         table.add_row(
             str(layer),
             f"{rows['rho_mean'].mean():.4f}",
+            f"{rows['rho_mean_null'].mean():.2f}" if "rho_mean_null" in rows else "",
             f"{rows['recovered_fraction_0.95'].mean():.1%}",
             f"{best} (ρ* {correlation[best]:.3f})",
             f"{worst} (ρ* {correlation[worst]:.3f})",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from matplotlib.animation import FFMpegWriter
 from matplotlib.figure import Figure
 
 from tsl.figures.__main__ import main
@@ -25,6 +26,9 @@ def run(make_run: MakeRun) -> Path:
         ("convergence", [], ".SVG", b"<?xml"),
         ("trained-teacher", [], ".png", b"\x89PNG"),
         ("trajectories", ["--replicates", "0", "2"], ".png", b"\x89PNG"),
+        ("heat-map", ["--epoch", "3", "--replicate", "1"], ".pdf", b"%PDF"),
+        ("specialization-order", [], ".pdf", b"%PDF"),
+        ("l-shape-animation", [], ".gif", b"GIF89a"),
     ],
 )
 def test_writes_the_figure_and_prints_its_path(
@@ -79,6 +83,44 @@ def test_a_damaged_run_is_named_and_the_rest_drawn(
     written = capsys.readouterr()
     assert written.err.startswith(f"warning: run left out: {damaged} is damaged")
     assert written.out == f"{out}\n"
+
+
+def test_a_run_without_the_table_is_named_and_the_rest_drawn(
+    make_run: MakeRun, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    without = make_run("without", multiplier=5)
+    assert main(["heat-map", str(without), str(run), "--out", str(tmp_path / "figure.png")]) == 0
+    assert capsys.readouterr().err.startswith(f"warning: run left out: {without} has no records of 'pairs'; run it")
+
+
+def test_a_replicate_that_comes_twice_is_named_and_the_rest_drawn(
+    make_run: MakeRun, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    again = make_run("again", seed=2, max_epochs=5)  # replicate 0 is the first run's replicate 2
+    assert main(["convergence", str(run), str(again), "--out", str(tmp_path / "figure.png")]) == 0
+    reason = f"{run} and {again} hold the same replicate (2×, seed 2): leave one of them out"
+    assert capsys.readouterr().err == f"warning: run left out: {reason}\n"
+
+
+def test_a_moving_figure_has_formats_of_its_own(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["l-shape-animation", str(run), "--out", str(tmp_path / "figure.pdf")]) == 2
+    assert "expected one of .gif, .mp4" in one_line(capsys)
+
+
+def test_an_mp4_without_ffmpeg(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(FFMpegWriter, "isAvailable", lambda: False)
+    assert main(["l-shape-animation", str(run), "--out", str(tmp_path / "figure.mp4")]) == 2
+    assert "an MP4 needs ffmpeg, which is not installed; write a .gif" in one_line(capsys)
+    assert list(tmp_path.glob("*.mp4")) == []
+
+
+@pytest.mark.skipif(not FFMpegWriter.isAvailable(), reason="ffmpeg is not installed")
+def test_an_mp4_with_ffmpeg(run: Path, tmp_path: Path):
+    out = tmp_path / "figure.mp4"
+    assert main(["l-shape-animation", str(run), "--out", str(out)]) == 0
+    assert out.read_bytes()[4:8] == b"ftyp"
 
 
 def test_other_differences_are_warned_of(

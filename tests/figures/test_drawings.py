@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures import best_correlation, convergence, l_shape, success_rate, trajectories
+from tsl.figures import best_correlation, convergence, l_shape, l_shape_animation, success_rate, trajectories
 from tsl.figures.runs import Run, read_run
 from tsl.figures.style import LINE_STYLES, MARKERS, PALETTE, curve_style
 from tsl.records import read_table
@@ -131,6 +131,37 @@ def test_l_shape_has_a_point_for_each_student_node(grid_of_runs: list[Path]):
     assert len(np.unique(colors)) == 3
     np.testing.assert_array_equal(colors, points["replicate"] + 1)
     assert "training inputs" in figure.axes[3].get_xlabel()
+
+
+def test_l_shape_has_the_null_level_of_untrained_students(grid_of_runs: list[Path], make_run: MakeRun):
+    panel = l_shape.draw(loaded(grid_of_runs, "student_nodes")).axes[3]
+    untrained = read_table(grid_of_runs[3], "student_nodes").query("split == 'train' and epoch == 0")
+    (dotted,) = panel.get_lines()
+    assert dotted.get_linestyle() == ":"
+    assert dotted.get_xdata()[0] == pytest.approx(untrained["best_correlation"].mean())
+    later = l_shape.draw(loaded([make_run(epochs=[3, 6])], "student_nodes"))
+    assert len(later.axes[0].get_lines()) == 0
+    assert "untrained" not in notes(later)
+
+
+def test_the_animated_l_shape_moves_the_points(make_run: MakeRun):
+    path, late = make_run(layers=2, max_epochs=3), make_run("late", multiplier=1, layers=2, epochs=[0, 2], max_epochs=3)
+    animation = l_shape_animation.draw(loaded([path, late], "student_nodes"))
+    animation._draw_was_started = True  # or matplotlib warns that nobody saved it
+    assert list(animation.new_frame_seq()) == [0, 1, 2, 3, *[3] * l_shape_animation.HOLD]
+    animation._init_draw()
+    for epoch in (0, 1, 2, 3):
+        animation._draw_frame(epoch)
+        panels = animation._fig.axes
+        assert animation._fig.get_suptitle() == f"epoch {epoch} of 3"
+        for row, run, shown in ((1, path, epoch), (0, late, 2 if epoch >= 2 else 0)):
+            for layer in (1, 2):
+                points = read_table(run, "student_nodes").query(f"epoch == {shown} and layer == {layer}")
+                offsets = panels[2 * row + layer - 1].collections[0].get_offsets()
+                np.testing.assert_array_equal(offsets, points[["best_correlation", "strength"]])
+                low, high = panels[2 * row + layer - 1].get_ylim()
+                assert low <= points["strength"].min()
+                assert high >= points["strength"].max()
 
 
 def test_l_shape_of_evaluation_inputs_where_a_run_lacks_training_ones(make_run: MakeRun):

@@ -60,6 +60,15 @@ def test_classes_that_differ_name_the_curves_without_their_arguments(make_run: M
     assert set(frame["curve"].cat.categories) == {"2×, no augmentation", "2×, Some", "2×, Other"}
 
 
+def test_arguments_tell_runs_of_the_same_class_apart_beside_another_class(make_run: MakeRun):
+    """As E10's plain SGD, SGD with momentum, and Adam."""
+    kinds = (("SGD", {"momentum": 0}), ("SGD", {"momentum": 0.9}), ("Adam", {"betas": [0.9, 0.999]}))
+    runs = [read_run(make_run(f"run{index}"), "losses") for index in range(len(kinds))]
+    for run, (name, arguments) in zip(runs, kinds, strict=True):
+        run.config["model"]["init_args"]["optimizer"] = {"class_path": f"torch.optim.{name}", "init_args": arguments}
+    assert collect(runs)["curve"].nunique() == len(kinds)
+
+
 def test_settings_that_the_figure_arranges_tell_no_curves_apart(make_run: MakeRun):
     runs = [read_run(make_run(f"m{m}w{w}", multiplier=m, width=w), "losses") for m in (1, 2) for w in (5, 6)]
     frame = collect(runs, arranged=("model.init_args.multiplier", "model.init_args.width"))

@@ -213,6 +213,18 @@ def test_the_closed_form_itself_against_sampling() -> None:
     assert (np.abs(difference) < 5 * error.numpy()).all()
 
 
+@pytest.mark.parametrize(
+    ("replicates", "multiplier", "asked", "expected"),
+    [(2, 2, None, 500), (40, 20, None, 327), (40, 80, None, 100), (40, 80, 7, 7)],
+)
+def test_evaluation_batches_shrink_as_networks_grow_until_a_size_is_asked_for(
+    replicates: int, multiplier: int, asked: int | None, expected: int, fit: Any
+) -> None:
+    data = make_data(replicates=replicates, val_size=1, eval_batch_size=asked, steps_per_epoch=1)
+    trainer = fit(make_module(replicates=replicates, multiplier=multiplier), data)
+    assert trainer.val_dataloaders[0].batch_size == expected
+
+
 def test_evaluation_losses_equal_their_definition_over_uneven_batches(fit: Any) -> None:
     module = make_module(replicates=2)
     data = make_data(replicates=2, val_size=50, eval_batch_size=7)

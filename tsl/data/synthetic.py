@@ -34,7 +34,8 @@ class SyntheticDataModule(pl.LightningDataModule):
         fresh_inputs: Draw new training inputs in every epoch.
         evaluate_train: Evaluate on the training samples as well.
         chunk_size: Minibatches handed to the module at a time, a matter of speed alone.
-        eval_batch_size: Inputs in an evaluation batch, a matter of speed and memory alone.
+        eval_batch_size: Inputs in an evaluation batch, a matter of speed and memory alone but for the chance in null
+            levels; as many as suit the module's widths (`TeacherStudent.eval_batch_size`) where not given.
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.
     """
@@ -53,7 +54,7 @@ class SyntheticDataModule(pl.LightningDataModule):
         fresh_inputs: bool = False,
         evaluate_train: bool = False,
         chunk_size: PositiveInt = 50,
-        eval_batch_size: PositiveInt = 500,
+        eval_batch_size: PositiveInt | None = None,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
     ) -> None:
@@ -120,10 +121,12 @@ class SyntheticDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> list[EvaluationLoader]:
         """The evaluation inputs and, where asked for, the training samples."""
         share = self.trainer.global_rank, self.trainer.world_size
-        loaders = [EvaluationLoader("val", lambda: self._val_samples, self.eval_batch_size, *share)]
+        suited: int = getattr(self.trainer.lightning_module, "eval_batch_size", 500)
+        batch_size = self.eval_batch_size or suited
+        loaders = [EvaluationLoader("val", lambda: self._val_samples, batch_size, *share)]
         if self.evaluate_train:
             train = lambda: self.train_samples(self._train_epoch)  # noqa: E731
-            loaders.append(EvaluationLoader("train", train, self.eval_batch_size, *share))
+            loaders.append(EvaluationLoader("train", train, batch_size, *share))
         return loaders
 
     def train_samples(self, epoch: int) -> Samples:

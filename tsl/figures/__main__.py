@@ -4,8 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
+from matplotlib.animation import Animation, FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
@@ -14,17 +17,64 @@ from tsl.figures import (
     best_correlation,
     certificate,
     convergence,
+    heat_map,
     l_shape,
+    l_shape_animation,
     sample_size,
+    specialization_order,
     success_rate,
     trained_teacher,
     trajectories,
 )
-from tsl.figures.runs import Run, other_differences, read_run
+from tsl.figures.runs import Run, other_differences, read_run, without_repeated
 from tsl.figures.style import PRINT
-from tsl.records import DamagedRecordsError, written_whole
+from tsl.records import DamagedRecordsError, NoRecordsError, written_whole
 
 SUFFIXES = (".pdf", ".png", ".svg")
+MOVING = (".gif", ".mp4")
+
+
+class Entry(NamedTuple):
+    """A figure on the command line.
+
+    Args:
+        module: Has `TABLE` and `draw(runs, **options)`.
+        help: What it shows.
+        options: What the command line gives to `draw`, by the argument's name: keywords of `add_argument`.
+        suffixes: Formats it can be written in.
+    """
+
+    module: ModuleType
+    help: str
+    options: dict[str, dict[str, Any]] = {}  # noqa: RUF012
+    suffixes: tuple[str, ...] = SUFFIXES
+
+
+EPOCHS = {"type": int, "nargs": "*", "metavar": "N", "help": "epochs to draw, all if none is named (default: the last)"}
+EPOCH = {"type": int, "metavar": "N", "help": "epoch to draw (default: the last)"}
+EARLY = {"type": int, "default": 5, "metavar": "N", "help": "epoch drawn dotted (default: 5)"}
+REPLICATE = {"type": int, "default": 0, "metavar": "R", "help": "replicate to draw (default: 0)"}
+REPLICATES = {"type": int, "nargs": "+", "metavar": "R", "help": "replicates to draw (default: first three)"}
+
+FIGURES = {
+    "l-shape": Entry(l_shape, "strength of student nodes against their best correlation (E1, E7)", {"epochs": EPOCHS}),
+    "l-shape-animation": Entry(l_shape_animation, "the same, moving from epoch to epoch", suffixes=MOVING),
+    "success-rate": Entry(success_rate, "how often each teacher node is recovered (E2)", {"early_epoch": EARLY}),
+    "specialization-order": Entry(specialization_order, "when each teacher node is recovered, against its strength"),
+    "convergence": Entry(convergence, "evaluation loss per epoch (E3)"),
+    "trajectories": Entry(trajectories, "correlation of node pairs per epoch (E4)", {"replicates": REPLICATES}),
+    "heat-map": Entry(
+        heat_map, "correlation of every pair of nodes at an epoch", {"epoch": EPOCH, "replicate": REPLICATE}
+    ),
+    "sample-size": Entry(sample_size, "losses and correlation of each layer against the training samples (E5, E6)"),
+    "best-correlation": Entry(best_correlation, "best correlation of teacher nodes per epoch (E9)"),
+    "alignment": Entry(alignment, "alignment of whole layers per epoch, beside its null levels (E10)"),
+    "trained-teacher": Entry(
+        trained_teacher, "correlation of each layer, and accuracy, of students of a trained teacher per epoch (E8)"
+    ),
+    "certificate": Entry(certificate, "ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
+}
+"""Every figure by its name; one more is one entry here, and a module beside the others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,11 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     asked = _parser().parse_args(arguments)
+    entry = FIGURES[asked.figure]
     try:
-        if asked.out.suffix.lower() not in SUFFIXES:
-            raise InputError(f"--out {asked.out}: the suffix says the format; expected one of {', '.join(SUFFIXES)}")
-        figure = _draw(asked)
-        save(figure, asked.out)
+        _check_format(asked.out, entry.suffixes)
+        runs = _load(asked.runs, entry.module.TABLE)
+        save(entry.module.draw(runs, **{option: getattr(asked, option) for option in entry.options}), asked.out)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -49,75 +99,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure | Animation, path: Path) -> None:
     """Write a figure whole or not at all, in the format of the path's suffix; makes the directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = path.suffix.lower()
     with written_whole(path) as temporary, mpl.rc_context(PRINT):
-        figure.savefig(temporary, format=path.suffix[1:].lower())
+        if isinstance(figure, Figure):
+            figure.savefig(temporary, format=suffix[1:])
+            return
+        writer = PillowWriter(fps=5) if suffix == ".gif" else FFMpegWriter(fps=5, extra_args=_H264)
+        figure.save(temporary, writer=writer, dpi=120, progress_callback=_tell)
+
+
+_H264 = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"]
+"""Frames of even width and height, as this format wants them."""
+
+
+def _check_format(out: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a file that cannot be written, before anything is drawn."""
+    suffix = out.suffix.lower()
+    if suffix not in suffixes:
+        raise InputError(f"--out {out}: the suffix says the format; expected one of {', '.join(suffixes)}")
+    if suffix == ".mp4" and not FFMpegWriter.isAvailable():
+        raise InputError(f"--out {out}: an MP4 needs ffmpeg, which is not installed; write a .gif, or install it")
+
+
+def _tell(frame: int, frames: int | None) -> None:
+    """Say how far an animation is, where somebody looks on."""
+    if sys.stderr.isatty():
+        print(f"\rframe {frame + 1} of {frames}", end="" if frame + 1 != frames else "\n", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, with its records/")
-    common.add_argument("--out", type=Path, required=True, metavar="FILE", help="PDF, PNG or SVG file to write")
     parser = argparse.ArgumentParser(prog="python -m tsl.figures", description="Draw a figure from records of runs.")
     figures = parser.add_subparsers(dest="figure", required=True)
-
-    def add(name: str, help_line: str, options: str = "") -> argparse.ArgumentParser:
-        usage = f"%(prog)s RUN [RUN ...] --out FILE{options}"
-        return figures.add_parser(name, parents=[common], help=help_line, description=help_line, usage=usage)
-
-    one = add("l-shape", "strength of student nodes against their best correlation (E1, E7)", " [--epochs [N ...]]")
-    one.add_argument(
-        "--epochs", type=int, nargs="*", metavar="N", help="epochs to draw, all if none is named (default: the last)"
-    )
-    two = add("success-rate", "how often each teacher node is recovered (E2)", " [--early-epoch N]")
-    two.add_argument("--early-epoch", type=int, default=5, metavar="N", help="epoch drawn dotted (default: 5)")
-    add("certificate", "ε granted by the theorem against ε reached, over training (tsl.callbacks.CertificateRecords)")
-    add("sample-size", "losses and correlation of each layer against the number of training samples (E5, E6)")
-    add("best-correlation", "best correlation of teacher nodes per epoch (E9)")
-    add("convergence", "evaluation loss per epoch (E3)")
-    add("alignment", "alignment of whole layers per epoch, beside its null levels")
-    add("trained-teacher", "correlation of each layer, and accuracy, of students of a trained teacher per epoch (E8)")
-    four = add("trajectories", "correlation of node pairs per epoch (E4)", " [--replicates R [R ...]]")
-    four.add_argument(
-        "--replicates", type=int, nargs="+", metavar="R", help="replicates to draw (default: first three)"
-    )
+    for name, entry in FIGURES.items():
+        words = {option: f"--{option.replace('_', '-')}" for option in entry.options}
+        usage = "".join(f" [{word} {entry.options[option]['metavar']}]" for option, word in words.items())
+        usage = f"%(prog)s RUN [RUN ...] --out FILE{usage}"
+        figure = figures.add_parser(name, help=entry.help, description=entry.help, usage=usage)
+        figure.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, with its records/")
+        formats = ", ".join(suffix[1:].upper() for suffix in entry.suffixes)
+        figure.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"file to write: {formats}")
+        for option, word in words.items():
+            figure.add_argument(word, **entry.options[option])
     return parser
 
 
-def _draw(asked: argparse.Namespace) -> Figure:
-    if asked.figure == "l-shape":
-        return l_shape.draw(_load(asked.runs, l_shape.TABLE), asked.epochs)
-    if asked.figure == "success-rate":
-        return success_rate.draw(_load(asked.runs, success_rate.TABLE), asked.early_epoch)
-    if asked.figure == "best-correlation":
-        return best_correlation.draw(_load(asked.runs, best_correlation.TABLE))
-    if asked.figure == "certificate":
-        return certificate.draw(_load(asked.runs, certificate.TABLE))
-    if asked.figure == "sample-size":
-        return sample_size.draw(_load(asked.runs, sample_size.TABLE))
-    if asked.figure == "convergence":
-        return convergence.draw(_load(asked.runs, convergence.TABLE))
-    if asked.figure == "alignment":
-        return alignment.draw(_load(asked.runs, alignment.TABLE))
-    if asked.figure == "trained-teacher":
-        return trained_teacher.draw(_load(asked.runs, trained_teacher.TABLE))
-    return trajectories.draw(_load(asked.runs, trajectories.TABLE), asked.replicates)
-
-
 def _load(paths: Sequence[Path], table: str) -> list[Run]:
-    """Load the runs; those that are damaged are named on stderr and left out while others remain."""
-    runs, damaged = [], []
+    """Load the runs; those that cannot be drawn are named on stderr and left out while others remain."""
+    runs, failed = [], []
     for path in paths:
         try:
             runs.append(read_run(path, table))
-        except DamagedRecordsError as error:
-            damaged.append(error)
+        except (DamagedRecordsError, NoRecordsError) as error:
+            failed.append(error)
     if not runs:
-        raise damaged[0]
-    for damage in damaged:
-        print(f"warning: run left out: {damage}", file=sys.stderr)
+        raise failed[0]
+    runs, repeated = without_repeated(runs)
+    if not runs:
+        raise repeated[0]
+    for reason in (*failed, *repeated):
+        print(f"warning: run left out: {reason}", file=sys.stderr)
     differences = [
         f"{key} ({', '.join(dict.fromkeys(str(value) for value in values))})"
         for key, values in other_differences(runs).items()

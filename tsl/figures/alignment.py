@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, whole_epochs
 from tsl.records import COLUMNS
 
 TABLE = "layers"
@@ -51,6 +51,7 @@ def draw(runs: Sequence[Run]) -> Figure:
                     panel.axhline(mean[0], color=style["color"], linestyle=(0, (1, 3)), linewidth=0.9)
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
+    whole_epochs(panels[0][0])
     handles["null levels"] = Line2D([], [], color="0.4", linestyle=":", linewidth=0.9)
     legend_above(figure, handles)
     notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs)]

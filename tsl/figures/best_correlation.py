@@ -7,7 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, wrapped
+from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
 
 TABLE = "teacher_nodes"
 
@@ -41,6 +41,7 @@ def draw(runs: Sequence[Run]) -> Figure:
                 least, most = by_epoch.min(), by_epoch.max()
                 panel.fill_between(mean.index, least, most, color=style["color"], alpha=0.15, linewidth=0)
             (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+    whole_epochs(panels[0])
     legend_above(figure, {name: handles[name] for name in frame["curve"].cat.categories if name in handles})
     over = f"mean over teacher nodes and {seeds_in_words(frame)}"
     over += "; the band is from the least to the largest" if bands else ""

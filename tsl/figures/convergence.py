@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, wrapped
+from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
 
 TABLE = "losses"
 
@@ -43,6 +43,7 @@ def draw(runs: Sequence[Run]) -> Figure:
             style = curve_style(index)
             panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
             (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+    whole_epochs(panels[0])
     legend_above(figure, {name: handles[name] for name in frame["curve"].cat.categories if name in handles})
     footnotes(figure, notes)
     return figure

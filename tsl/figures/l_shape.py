@@ -1,18 +1,25 @@
 """E1 and E7: strength of each student node against its best correlation; the "L" of over-realized students."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
 from tsl.figures.runs import Run, collect, missing_epoch, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, SEQUENCE, footnotes, grid, panel_title
+from tsl.figures.style import PRINT, SEQUENCE, Shared, footnotes, grid, panel_title
 
 TABLE = "student_nodes"
+
+
+class Cell(NamedTuple):
+    """What a panel shows: its points, and which rows of the table they are of."""
+
+    points: PathCollection
+    rows: pd.Series
 
 
 @mpl.rc_context(PRINT)
@@ -27,64 +34,110 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
         epochs: The epochs drawn; each run's last one if None, all that are recorded if empty.
 
     Returns:
-        The figure. A note names the runs whose records lack an epoch.
+        The figure. Dotted is the null level, the mean correlation of untrained students. A note names the runs whose
+        records lack an epoch.
 
     Raises:
         InputError: If no run has one of the epochs.
     """
-    frame = collect(runs)
-    in_training = frame[frame["split"] == "train"]
-    on_training_inputs = in_training["run"].nunique() == len(runs)
-    frame = in_training if on_training_inputs else frame[frame["split"] == "val"]
-    notes = [f"a colour for each of {seeds_in_words(frame)}", *unfinished(runs)]
+    frame, inputs = on_common_inputs(runs)
     recorded = sorted(frame["epoch"].unique().tolist())
     epochs = recorded if epochs is not None and not epochs else epochs
-    for epoch in epochs or []:
-        notes += missing_epoch(runs, epoch)
-        if epoch not in recorded:
-            raise InputError(f"no run has records of epoch {epoch}; recorded are {recorded}")
+    if absent := [epoch for epoch in epochs or [] if epoch not in recorded]:
+        raise InputError(f"no run has records of epoch {absent[0]}; recorded are {recorded}")
+    missing = [note for epoch in epochs or [] for note in missing_epoch(runs, epoch)]
+    rows, columns, share_y = arrangement(frame)
     if epochs is None:
-        frame = frame[frame["epoch"] == frame.groupby("run")["epoch"].transform("max")]
+        chosen = frame["epoch"] == frame.groupby("run")["epoch"].transform("max")
     else:
-        frame = frame[frame["epoch"].isin(epochs)]
+        chosen = frame["epoch"].isin(epochs)
+        if len(epochs) > 1:
+            rows = {
+                "\n".join(filter(None, [curve.split("\n")[0], title, _strength(frame)])): of_curve & of_layer
+                for curve, of_curve in rows.items()
+                for title, of_layer in columns.items()
+            }
+            columns, share_y = {f"epoch {epoch}": frame["epoch"] == epoch for epoch in epochs}, "row"
+    figure, _ = draw_cells(frame, chosen, rows, columns, share_y, inputs)
+    footnotes(figure, [*notes_of(frame), *unfinished(runs), *missing])
+    return figure
 
+
+def on_common_inputs(runs: Sequence[Run]) -> tuple[pd.DataFrame, str]:
+    """The table of all runs on training inputs if all have them, else on evaluation inputs; and which these are."""
+    frame = collect(runs)
+    in_training = frame[frame["split"] == "train"]
+    if in_training["run"].nunique() == len(runs):
+        return in_training, "training"
+    return frame[frame["split"] == "val"], "evaluation"
+
+
+def arrangement(frame: pd.DataFrame) -> tuple[dict[str, pd.Series], dict[str, pd.Series], Shared]:
+    """A row for each curve, a column for each polarity and layer, as masks by label; and how they share y axes."""
     several_layers = frame["layer"].nunique() > 1
-    strength = r"$\sqrt{\mathrm{E}_x \beta_{kk}}$" if several_layers else r"$\|v_k\|$"
-    curves = {name: frame["curve"] == name for name in frame["curve"].cat.categories}
-    by_layer = {
+    rows = {f"{name}\n{_strength(frame)}": frame["curve"] == name for name in frame["curve"].cat.categories}
+    columns = {
         panel_title(polarity, layer if several_layers else None): frame["polarity"].isin([polarity])
         & (frame["layer"] == layer)
         for (polarity, layer), _ in frame.groupby(["polarity", "layer"], dropna=False)
     }
-    if epochs is None or len(epochs) == 1:
-        rows, columns = {f"{name}\n{strength}": chosen for name, chosen in curves.items()}, by_layer
-    else:
-        rows = {
-            "\n".join(filter(None, [name, title, strength])): of_curve & of_layer
-            for name, of_curve in curves.items()
-            for title, of_layer in by_layer.items()
-        }
-        columns = {f"epoch {epoch}": frame["epoch"] == epoch for epoch in epochs}
-    share_y: Any = "row" if epochs is not None and len(epochs) > 1 else "col" if several_layers else "all"
+    return rows, columns, "col" if several_layers else "all"
+
+
+def draw_cells(
+    frame: pd.DataFrame,
+    chosen: pd.Series,
+    rows: Mapping[str, pd.Series],
+    columns: Mapping[str, pd.Series],
+    share_y: Shared,
+    inputs: str,
+) -> tuple[Figure, list[Cell]]:
+    """Draw a panel for each row and column, with axes that hold all points chosen.
+
+    Args:
+        frame: The table of all runs.
+        chosen: Which of its rows are drawn.
+        rows: By the label of each row of panels, which rows of the table are its own.
+        columns: The same by the title of each column.
+        share_y: Which panels have the same y axis.
+        inputs: What the correlations are on, for the x axis.
+
+    Returns:
+        The figure and its cells.
+    """
     figure, panels = grid(len(rows), len(columns), 1.45, share_y)
+    untrained = frame["epoch"] == 0
+    cells = []
     for row, (label, in_row) in zip(panels, rows.items(), strict=True):
         for panel, in_column in zip(row, columns.values(), strict=True):
-            _scatter(panel, frame[in_row & in_column])
+            in_cell = in_row & in_column & chosen
+            points = frame[in_cell]
+            style: dict[str, Any] = {"cmap": SEQUENCE, "s": 8, "linewidths": 0, "alpha": 0.8, "clip_on": False}
+            rank = points["seed"].rank(method="dense")
+            cells.append(Cell(panel.scatter(points["best_correlation"], points["strength"], c=rank, **style), in_cell))
+            # A column of one epoch has the null level of its row: the same students before training.
+            before = in_row & in_column & untrained
+            before = before if before.any() else in_row & untrained
+            if before.any():
+                null_level = frame.loc[before, "best_correlation"].mean()
+                panel.axvline(null_level, color="0.4", linestyle=":", linewidth=0.9, zorder=0)
         row[0].set_ylabel(label)
     for panel, title in zip(panels[0], columns, strict=True):
         panel.set_title(title)
-        panel.set_ylim(bottom=0)
         panel.set_xlim(min(-0.02, frame["best_correlation"].min()), 1.02)
     for row in panels:  # only now: a limit that is set stops the panels that share it from growing
-        row[0].set_ylim(bottom=0)
-    inputs = "training" if on_training_inputs else "evaluation"
+        for panel in row:
+            panel.set_ylim(bottom=0)
     for panel in panels[-1]:
         panel.set_xlabel(f"$\\mathrm{{max}}_j\\;\\rho_{{jk}}$\n({inputs} inputs)")
-    footnotes(figure, notes)
-    return figure
+    return figure, cells
 
 
-def _scatter(panel: Axes, points: pd.DataFrame) -> None:
-    seed_rank = points["seed"].rank(method="dense")
-    style: dict[str, Any] = {"cmap": SEQUENCE, "s": 8, "linewidths": 0, "alpha": 0.8, "clip_on": False}
-    panel.scatter(points["best_correlation"], points["strength"], c=seed_rank, **style)
+def notes_of(frame: pd.DataFrame) -> list[str]:
+    """What the points and the dotted line are."""
+    dotted = ["dotted: mean of untrained students"] if (frame["epoch"] == 0).any() else []
+    return [f"a colour for each of {seeds_in_words(frame)}", *dotted]
+
+
+def _strength(frame: pd.DataFrame) -> str:
+    return r"$\sqrt{\mathrm{E}_x \beta_{kk}}$" if frame["layer"].nunique() > 1 else r"$\|v_k\|$"

@@ -1,7 +1,7 @@
 """Runs as figures see them: settings, one table, and what sets one run apart from another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ MULTIPLIER = "model.init_args.multiplier"
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 TRAIN_SIZE = "data.init_args.train_size"
 
+SEEDS = frozenset({"seed_everything", "replicates"})
+
 OTHER_GROUPS = ("trainer.logger", "trainer.enable_", "records.", "checkpoint.")
 OTHER_WORDS = {
-    *("seed_everything", "seed", "replicates", "experiment", "version"),
+    *SEEDS,
+    *("seed", "experiment", "version"),
     *("default_root_dir", "ckpt_path", "dirpath", "save_dir", "weights_only"),
     *("accelerator", "devices", "chunk_size", "eval_batch_size", "evaluate_train"),
 }
@@ -60,8 +63,27 @@ def flatten(config: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def setting_differences(configs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """The settings in which runs differ, besides where they are, how fast they run, and what is recorded.
+
+    Args:
+        configs: The runs' configurations.
+
+    Returns:
+        For each such setting, by its dotted name, its value in each run (None where a run does not have it).
+    """
+    flats = [flatten(config) for config in configs]
+    found = {}
+    for key in sorted(set().union(*flats)):
+        values = [flat.get(key) for flat in flats]
+        expected = key.startswith(OTHER_GROUPS) or key.rsplit(".", 1)[-1] in OTHER_WORDS - SEEDS
+        if not expected and any(value != values[0] for value in values):
+            found[key] = values
+    return found
+
+
 def other_differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """The settings in which runs differ, besides multiplier, polarity, seeds, and where, how fast and what is recorded.
+    """Those `setting_differences` that are not multiplier, polarity or seeds.
 
     Args:
         runs: The runs that go into one figure.
@@ -69,15 +91,8 @@ def other_differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
     Returns:
         For each such setting, by its dotted name, its value in each run (None where a run does not have it).
     """
-    flats = [flatten(run.config) for run in runs]
-    differences = {}
-    for key in sorted(set().union(*flats)):
-        values = [flat.get(key) for flat in flats]
-        expected = key in (MULTIPLIER, POLARITY) or key.startswith(OTHER_GROUPS)
-        expected = expected or key.rsplit(".", 1)[-1] in OTHER_WORDS
-        if not expected and any(value != values[0] for value in values):
-            differences[key] = values
-    return differences
+    found = setting_differences([run.config for run in runs])
+    return {key: values for key, values in found.items() if key not in {MULTIPLIER, POLARITY, *SEEDS}}
 
 
 def collect(runs: Sequence[Run], arranged: Sequence[str] = ()) -> pd.DataFrame:
@@ -108,6 +123,27 @@ def collect(runs: Sequence[Run], arranged: Sequence[str] = ()) -> pd.DataFrame:
     frame["curve"] = pd.Categorical(frame["curve"], names, ordered=True)
     _check_replicates_differ(runs, frame)
     return frame
+
+
+def without_repeated(runs: Sequence[Run]) -> tuple[list[Run], list[InputError]]:
+    """The runs that go into one figure together: of those that hold the same replicate, the first.
+
+    Args:
+        runs: Runs with the same table.
+
+    Returns:
+        The runs that stay, and for each other one why it does not.
+    """
+    kept: list[Run] = []
+    reasons = []
+    replicates = [replace(run, table=run.table[["replicate"]].drop_duplicates()) for run in runs]
+    for index in range(len(runs)):
+        try:
+            collect([replicates[earlier] for earlier in (*map(runs.index, kept), index)])
+            kept.append(runs[index])
+        except InputError as error:
+            reasons.append(error)
+    return kept, reasons
 
 
 def seeds_in_words(frame: pd.DataFrame) -> str:
@@ -141,9 +177,15 @@ def run_name(run: Run) -> str:
 def _curves(runs: Sequence[Run], arranged: Sequence[str]) -> list[tuple[tuple[Any, ...], str]]:
     """For each run what to sort its curve by, and the curve's name."""
     differences = {key: values for key, values in other_differences(runs).items() if key not in arranged}
-    classes = tuple(key.removesuffix("class_path") + "init_args." for key in differences if key.endswith("class_path"))
-    # Classes that differ have other arguments: the class says it.
-    differences = {key: values for key, values in differences.items() if not key.startswith(classes or "\0")}
+    classes = {
+        key.removesuffix(".class_path"): names for key, names in differences.items() if key.endswith(".class_path")
+    }
+    # Classes that differ have other arguments: the class says it, unless runs of the same class differ in them too.
+    differences = {
+        key: values
+        for key, values in differences.items()
+        if not any(key.startswith(f"{of}.init_args.") and _follows(values, names) for of, names in classes.items())
+    }
     # Settings that go together, such as data.dim and teacher.input_dim, need saying once.
     last = {str(values): key for key, values in differences.items()}
     differences = {key: differences[key] for key in last.values()}
@@ -161,6 +203,13 @@ def _curves(runs: Sequence[Run], arranged: Sequence[str]) -> list[tuple[tuple[An
         words += others if len(others) <= 2 else [run_name(first_run.setdefault(order, run))]
         curves.append((order, ", ".join(words)))
     return curves
+
+
+def _follows(values: Sequence[Any], names: Sequence[Any]) -> bool:
+    """Whether runs that agree in their name agree in their value."""
+    return len(set(map(str, names))) == len(
+        {(str(name), str(value)) for name, value in zip(names, values, strict=True)}
+    )
 
 
 def _setting(key: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours without yellow, which is lost on white paper (https://jfly.uni-koeln.de/color/)."""
@@ -18,6 +19,12 @@ LINE_STYLES = ("-", "--", "-.", ":")
 
 SEQUENCE = LinearSegmentedColormap.from_list("seeds", mpl.colormaps["viridis"]([x / 20 for x in range(18)]))
 """Viridis without its palest end."""
+
+HEAT = LinearSegmentedColormap.from_list(
+    "heat", [(0, "#7FC4EC"), (0.5, "white"), (0.65, "#FBD09A"), (0.8, "#D55E00"), (0.92, "#6B1D00"), (1, "black")]
+)
+"""Correlations from −1 (pale blue) over 0 (white) to 1 (black): in grey as well, the darker the larger."""
+
 
 PRINT: dict[Any, Any] = {
     "font.size": 8,
@@ -43,23 +50,27 @@ PRINT: dict[Any, Any] = {
 """Matplotlib settings under which figures are drawn and saved; 42 embeds fonts that a PDF reader can search."""
 
 
+Shared = Literal["all", "col", "row", "none"]
+
+
 def grid(
-    rows: int, columns: int, height: float, share_y: Literal["all", "col", "row"]
+    rows: int, columns: int, height: float, share_y: Shared, share_x: Shared = "all"
 ) -> tuple[Figure, list[list[Axes]]]:
-    """An empty figure of panels that share their x axis.
+    """An empty figure of panels.
 
     Args:
         rows: Rows of panels.
-        columns: Columns of panels; up to four make a figure no wider than a page's text.
+        columns: Columns of panels; up to five make a figure no wider than a page's text.
         height: Height of a panel, in inches.
-        share_y: As `sharey` of `Figure.subplots`.
+        share_y: Which panels have the same y axis, as `sharey` of `Figure.subplots`.
+        share_x: Which have the same x axis.
 
     Returns:
         The figure, and its panels by row and column.
     """
-    width = {1: 3.5, 2: 5.0}.get(columns, max(6.75, 1.7 * columns))
+    width = {1: 3.5, 2: 5.0}.get(columns, max(6.75, 1.35 * columns))
     figure = Figure(figsize=(width, height * rows + 0.35), layout="constrained")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=share_y, squeeze=False)
+    panels = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False)
     return figure, panels.tolist()
 
 
@@ -77,6 +88,23 @@ def wrapped(count: int, x_label: str, y_label: str) -> tuple[Figure, list[Axes]]
     for panel in panels[::columns]:
         panel.set_ylabel(y_label)
     return figure, panels
+
+
+def whole_epochs(panel: Axes) -> None:
+    """Ticks at whole epochs only, on this panel and those that share its x axis."""
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def node_ticks(nodes: int) -> list[int]:
+    """Where to mark nodes 1 to `nodes` of an axis: the first, and at most six round numbers.
+
+    >>> node_ticks(10)
+    [1, 2, 4, 6, 8, 10]
+    >>> node_ticks(125)
+    [1, 50, 100]
+    """
+    step = next(step for power in range(9) for step in (10**power, 2 * 10**power, 5 * 10**power) if nodes <= 6 * step)
+    return sorted({1, *range(step, nodes + 1, step)})
 
 
 def curve_style(index: int) -> dict[str, Any]:
@@ -101,7 +129,7 @@ def legend_above(figure: Figure, handles: Mapping[str, Artist], title: str | Non
     figure.legend(handles.values(), handles.keys(), title=title, title_fontsize=8, **place)
 
 
-def panel_title(polarity: float, layer: int | None = None) -> str:
+def panel_title(polarity: Any, layer: Any = None) -> str:
     """What a panel shows: its polarity if there is one (not NaN), and its layer if given."""
     words = [rf"$p = {polarity:g}$"] if polarity == polarity else []
     return ", ".join(words + ([f"layer {layer}"] if layer is not None else []))

@@ -30,6 +30,8 @@ def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
     frame = frame[frame["split"] == "val"]
     notes = [f"fraction of {seeds_in_words(frame)}, evaluation inputs", *unfinished(runs)]
     notes += missing_epoch(runs, early_epoch)
+    untrained = frame.loc[frame["epoch"] == 0, "recovered_0.95"]
+    notes += [f"null level: {untrained.mean():.1%}, of untrained students"] if len(untrained) else []
     last_epochs = frame.groupby("run")["epoch"].transform("max")
     several_layers = frame["layer"].nunique() > 1
     by_panel = frame.groupby(["polarity", "layer"], dropna=False)

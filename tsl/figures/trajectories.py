@@ -9,14 +9,17 @@ from matplotlib.figure import Figure
 
 from tsl.errors import InputError
 from tsl.figures.runs import Run, run_name, unfinished
-from tsl.figures.style import LINE_STYLES, PALETTE, PRINT, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import LINE_STYLES, PALETTE, PRINT, curve_style, footnotes, grid, legend_above, whole_epochs
 
 TABLE = "pairs"
+
+ACROSS = 5
+"""Teacher nodes beside each other; more go on in the next row."""
 
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure:
-    """A column of panels per teacher node, a row per replicate, and in each a curve per student node.
+    """A panel per teacher node, a row (or several) per replicate, and in each panel a curve per student node.
 
     Args:
         runs: Runs with the table `pairs`; the rows of each stand below those of the one before.
@@ -35,10 +38,18 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
         notes.append("lowest layer")
     teacher_nodes = sorted(set().union(*(frame["teacher_node"] for _, frame in rows)))
     student_nodes = sorted(set().union(*(frame["student_node"] for _, frame in rows)))
-    figure, panels = grid(len(rows), len(teacher_nodes), 1.25, share_y="all")
+    columns = min(len(teacher_nodes), ACROSS)
+    rows_each = -(-len(teacher_nodes) // columns)
+    figure, panels = grid(len(rows) * rows_each, columns, 1.25, share_y="all")
     handles: dict[str, Artist] = {}
-    for panel_row, (run, frame) in zip(panels, rows, strict=True):
-        for panel, teacher_node in zip(panel_row, teacher_nodes, strict=True):
+    for place, (run, frame) in enumerate(rows):
+        panel_rows = panels[place * rows_each : (place + 1) * rows_each]
+        of_replicate = [panel for panel_row in panel_rows for panel in panel_row]
+        for panel in of_replicate[len(teacher_nodes) :]:
+            panel.remove()
+        for panel, teacher_node in zip(of_replicate, teacher_nodes, strict=False):
+            if place == 0 or rows_each > 1:
+                panel.set_title(f"teacher node $j = {teacher_node}$")
             for student_node, curve in frame[frame["teacher_node"] == teacher_node].groupby("student_node"):
                 index = student_nodes.index(student_node)
                 (line,) = panel.plot(
@@ -56,11 +67,11 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
         notes.append(f"correlation on {inputs} inputs")
         seed = run.seed + frame["replicate"].iloc[0]
         number = f"run {runs.index(run) + 1}, " if len(runs) > 1 else ""
-        panel_row[0].set_ylabel(f"{number}seed {seed}\n$\\rho_{{jk}}$")
-    for panel, teacher_node in zip(panels[0], teacher_nodes, strict=True):
-        panel.set_title(f"teacher node $j = {teacher_node}$")
+        for panel_row in panel_rows:
+            panel_row[0].set_ylabel(f"{number}seed {seed}\n$\\rho_{{jk}}$")
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
+    whole_epochs(panels[0][0])
     panels[0][0].set_ylim(min(0.0, *(frame["correlation"].min() for _, frame in rows)), 1.0)
     if len(student_nodes) <= len(PALETTE) * len(LINE_STYLES):
         legend_above(figure, handles, title="student node $k$")

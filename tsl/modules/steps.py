@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from tsl.errors import InputError
+from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.networks import FeedForward
@@ -97,7 +97,7 @@ class StepModule(pl.LightningModule):
             targets: What `objective` gets beside the outputs, `[K, R, B, ...]`.
 
         Raises:
-            InputError: If a loss is not finite.
+            DivergenceError: If a loss is not finite.
         """
         network = self.trained_network
         optimizer = self.optimizers()
@@ -123,7 +123,7 @@ class StepModule(pl.LightningModule):
     def _record_train_losses(self, losses: Tensor) -> None:
         if not losses.isfinite().all():
             diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
-            raise InputError(
+            raise DivergenceError(
                 f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
                 "lower the learning rate (--model.init_args.optimizer.init_args.lr). "
                 "Records, metrics and checkpoints of earlier epochs are kept"

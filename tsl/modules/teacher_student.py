@@ -1,5 +1,6 @@
 """The LightningModule that trains students on the outputs of fixed teachers."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -31,6 +32,10 @@ Any, because jsonargparse takes a class there for the base of those that may be 
 
 sgd = partial(torch.optim.SGD, lr=0.01)
 """The paper's optimizer for two-layer networks."""
+
+
+CACHED = 1 << 20
+"""Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
 
 
 class Observation(NamedTuple):
@@ -130,6 +135,17 @@ class TeacherStudent(StepModule):
         self.student_initialization(self.student, student_generators, self.teacher)
         if self.trained_layers is not None:
             freeze_all_but(self.student, self.trained_layers)
+
+    @property
+    def eval_batch_size(self) -> int:
+        """How many inputs are best evaluated at a time, for DataModules to ask: 100 to 500.
+
+        As many as keep the widest layer in cache. More of them cost a processor page faults and trips to memory, fewer
+        the overhead of each batch.
+        """
+        layers = zip(self.student.widths, self.student.map_sizes, strict=True)
+        widest = max(self.student.output_dim, *(nodes * math.prod(size) for nodes, size in layers))
+        return min(max(CACHED // (self.replicates * widest), 100), 500)
 
     def _initialize_teacher(self) -> None:
         if self.teacher_initialization is not None:
@@ -235,7 +251,7 @@ class TeacherStudent(StepModule):
             self.val_loss.update(self.loss(student_output, teacher_output), samples)
             self.val_mse.update(mse(student_output, teacher_output), samples)
             error = self.student.lowest_error(observed.student, teacher_output - student_output)
-            self.gradient_sup_norm.update(error.abs().flatten(1).amax(dim=1))
+            self.gradient_sup_norm.update(error.abs_().flatten(1).amax(dim=1))
             if isinstance(batch, Labelled):
                 self.accuracy.update(accuracy(student_output, batch.labels), samples)
                 self.teacher_accuracy.update(accuracy(teacher_output, batch.labels), samples)

@@ -153,7 +153,7 @@ def backpropagated_error(weights: Sequence[Tensor], gates: Sequence[Tensor], err
     """
     signal = error
     for weight, layer_gate in zip(reversed(weights[1:]), reversed(gates), strict=True):
-        signal = torch.bmm(signal, weight) * layer_gate
+        signal = torch.bmm(signal, weight).mul_(layer_gate)
     return signal
 
 

@@ -109,7 +109,7 @@ def centred_sums(blocks: Sequence[Block], full: bool, products: torch.dtype | No
         shift_s.squeeze(1) + offset_s,
         scatter_t - samples * _square(offset_t, full),
         scatter_s - samples * _square(offset_s, full),
-        cross - samples * _outer(offset_t, offset_s),
+        _add_outer(cross, -samples * offset_t, offset_s),
     ]
 
 
@@ -130,7 +130,7 @@ def merge(first: CrossMoments, second: CrossMoments) -> CrossMoments:
         first.student_mean + delta_s * share,
         first.teacher_scatter + second.teacher_scatter + weight * _square(delta_t, full),
         first.student_scatter + second.student_scatter + weight * _square(delta_s, full),
-        first.cross_scatter + second.cross_scatter + weight * _outer(delta_t, delta_s),
+        _add_outer(first.cross_scatter + second.cross_scatter, weight * delta_t, delta_s),
     )
 
 
@@ -163,6 +163,10 @@ def without_constant_nodes(moments: CrossMoments) -> CrossMoments:
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
     return left.unsqueeze(-1) * right.unsqueeze(-2)
+
+
+def _add_outer(matrix: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    return matrix.addcmul_(left.unsqueeze(-1), right.unsqueeze(-2))  # one pass over what is largest, in place
 
 
 def _square(vector: Tensor, full: bool) -> Tensor:

@@ -1,0 +1,91 @@
+"""Every command and snippet of README.md and docs/guide.md, run in order at tiny size."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.test_fit import ROOT
+from tsl.figures.__main__ import main as draw
+from tsl.fit import main as fit
+
+RUN_ELSEWHERE = (
+    "make ",  # .ci/run
+    "source ",
+    "python scripts/reproduce.py",  # tests/test_reproduce.py
+    "WANDB_MODE=offline",  # tests/test_loggers.py
+    "python -m tsl.fit --config configs/multilayer.yaml",  # tests/test_configs.py
+)
+NOT_YET = (  # remove what has landed
+    "python -m tsl.runs",
+    "python -m tsl.report",
+    "python -m tsl.fit --config configs/cifar10/",
+    "python scripts/prune_teacher.py",
+)
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a document, as language and text."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands(block: str) -> list[list[str]]:
+    """The commands of a console block that are run here, as words."""
+    lines = block.replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line and not line.startswith(RUN_ELSEWHERE + NOT_YET)]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory that stands for a checkout, in which runs may be made; the current one."""
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    tiny = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
+    del tiny["experiment"]  # documents say where runs are
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as python -m does with the current directory
+    return tmp_path
+
+
+def run(words: list[str]) -> None:
+    """Run a command in this process; tsl.fit with the tiny settings laid over its configs."""
+    if not words:
+        return
+    assert words[:2] == ["python", "-m"], words
+    module, arguments = words[2], words[3:]
+    if module == "tsl.fit":
+        after = max(index for index, word in enumerate(arguments) if word == "--config") + 2
+        fit([*arguments[:after], "--config", "tiny.yaml", *arguments[after:]])
+    else:
+        assert module == "tsl.figures", words
+        assert draw(arguments) == 0
+        assert Path(arguments[arguments.index("--out") + 1]).stat().st_size > 1000
+
+
+@pytest.mark.slow  # ten runs of the command line
+@pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
+def test_what_a_document_shows_works(document: str, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = 0
+    for language, text in blocks(document):
+        if language == "python":
+            if text.startswith("# mine.py"):
+                (checkout / "mine.py").write_text(text)
+            else:
+                exec(compile(text, document, "exec"), {})
+            done += 1
+        else:
+            assert language == "console"
+            for words in commands(text):
+                run(words)
+                done += bool(words)
+    sys.modules.pop("mine", None)
+    assert done >= {"README.md": 11, "docs/guide.md": 3}[document]
+
+
+def test_the_documents_name_files_that_exist() -> None:
+    for document in ("README.md", "docs/guide.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / document).read_text()):
+            assert ((ROOT / document).parent / target).exists(), f"{document} points to {target}"

@@ -1,0 +1,194 @@
+"""How far a run is: one bar for all of it on a terminal, plain lines elsewhere."""
+
+import math
+import time
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from torch import Tensor
+
+SHOWN = {
+    "train/loss": "train loss {:.3g}",
+    "val/loss": "val loss {:.3g}",
+    "specialization/layer1/rho_mean": "ρ_mean {:.3f}",
+}
+"""The scalars that are shown, of those that the module logs; ρ_mean is that of the lowest layer."""
+
+BETWEEN_EPOCHS, WITHIN_EPOCH = 5.0, 60.0
+"""Seconds after which a line is written at the end of an epoch, and within one."""
+
+
+class RunProgress(ProgressBar):
+    """Tells epoch, losses, ρ_mean of the lowest layer, student-steps per second and the time left for the whole run.
+
+    Student-steps are optimizer steps × replicates, and their rate is that of training alone; the time left counts
+    evaluation too. Where stdout is no terminal, a line is written after an epoch, at most every 5 seconds, and
+    every minute within one. What is done is done once for a chunk of optimizer steps.
+
+    Args:
+        console: Where to write; stdout if None.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
+        self.console = console
+        self.enabled = True
+        self.clock = Clock()
+        self._scalars: dict[str, float] = {}
+        self._progress: Progress | None = None
+        self._last_line = -math.inf
+
+    def disable(self) -> None:
+        """Show nothing."""
+        self.enabled = False
+
+    def enable(self) -> None:
+        """Show everything again."""
+        self.enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock, and the bar where there is a terminal."""
+        self.clock = Clock()
+        self.clock.start(fraction_done(trainer), trainer.global_step)
+        self.console = self.console or Console(soft_wrap=True)
+        if self.enabled and self.console.is_terminal:
+            columns = TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[told]}")
+            self._progress = Progress(*columns, console=self.console, expand=True, refresh_per_second=4)
+            self._progress.add_task("", total=1.0, told="")
+            self._progress.start()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell what came out of the epoch before, when all of it has been logged."""
+        self._tell(trainer, BETWEEN_EPOCHS)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Tensor, batch_idx: int
+    ) -> None:
+        """Tell how far it is, after each chunk."""
+        within = (batch_idx + 1) / trainer.num_training_batches
+        if within < 1 or self._progress is not None:  # a line tells of an epoch when all of it has been logged
+            self._tell(trainer, WITHIN_EPOCH, within)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock of training."""
+        self.clock.pause()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on with the clock of training; what was logged before training counts too."""
+        self.clock.go_on()
+        self._read(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell what came out of the last epoch."""
+        self._tell(trainer, 0.0)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the bar as it is."""
+        self._stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the bar as it is, so that the message stands below it."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _read(self, trainer: pl.Trainer) -> None:
+        logged = trainer.callback_metrics
+        self._scalars |= {name: float(logged[name]) for name in SHOWN if name in logged}
+
+    def _tell(self, trainer: pl.Trainer, seconds: float, within: float = 0.0) -> None:
+        """Show where the run is; a line only if the last is so many seconds old."""
+        now = time.monotonic()
+        if not self.enabled or (self._progress is None and now - self._last_line < seconds):
+            return
+        if not within:
+            self._read(trainer)
+        done = fraction_done(trainer, within * self.clock.training_share())
+        epochs = f"/{trainer.max_epochs}" if trainer.max_epochs not in (None, -1) else ""
+        epoch = f"epoch {trainer.current_epoch + bool(within)}{epochs}"
+        told = [words.format(self._scalars[name]) for name, words in SHOWN.items() if name in self._scalars]
+        rate = self.clock.steps_per_second(trainer.global_step)
+        if rate is not None:
+            told.append(f"{rate * getattr(trainer.lightning_module, 'replicates', 1):,.0f} student-steps/s")
+        left = self.clock.seconds_left(done)
+        if left is not None and done < 1:
+            told.append(f"{in_hours(left)} left")
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], completed=done, description=epoch, told="  ".join(told))
+        else:
+            self._last_line = now
+            share = f" ({done:.0%})" if within else ""
+            assert self.console is not None
+            self.console.print(", ".join([f"{epoch}{share}", *told]), highlight=False, markup=False)
+
+
+class Clock:
+    """Seconds of training and of evaluation, and what follows from them."""
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.trained = 0.0
+        self.since: float | None = None
+        self.first_fraction = 0.0
+        self.first_step = 0
+
+    def start(self, fraction: float, step: int) -> None:
+        """Begin where the run is: at a fraction of the whole, and an optimizer step."""
+        self.begun = self.since = time.monotonic()
+        self.first_fraction, self.first_step = fraction, step
+
+    def pause(self) -> None:
+        """Training stops for an evaluation."""
+        if self.since is not None:
+            self.trained += time.monotonic() - self.since
+            self.since = None
+
+    def go_on(self) -> None:
+        """Training goes on."""
+        self.since = time.monotonic()
+
+    def steps_per_second(self, step: int) -> float | None:
+        """Optimizer steps per second of training; None before the first."""
+        trained = self._seconds_trained()
+        return (step - self.first_step) / trained if step > self.first_step and trained > 0 else None
+
+    def training_share(self) -> float:
+        """The share of the time that went into training, not evaluation."""
+        elapsed = time.monotonic() - self.begun
+        return self._seconds_trained() / elapsed if elapsed > 0 else 1.0
+
+    def seconds_left(self, fraction: float) -> float | None:
+        """Seconds that the rest takes, evaluation included; None where nothing is known yet."""
+        elapsed = time.monotonic() - self.begun
+        done = fraction - self.first_fraction
+        return elapsed * (1 - fraction) / done if done > 0 else None
+
+    def _seconds_trained(self) -> float:
+        return self.trained + (0.0 if self.since is None else time.monotonic() - self.since)
+
+
+def fraction_done(trainer: pl.Trainer, within: float = 0.0) -> float:
+    """The fraction of a run that is done; 0 where neither its epochs nor its steps have an end.
+
+    Args:
+        trainer: The run's.
+        within: The fraction of the current epoch that is done.
+    """
+    by_epochs = (trainer.current_epoch + within) / trainer.max_epochs if (trainer.max_epochs or -1) > 0 else 0.0
+    by_steps = trainer.global_step / trainer.max_steps if trainer.max_steps > 0 else 0.0
+    return min(1.0, max(by_epochs, by_steps))
+
+
+def in_hours(seconds: float) -> str:
+    """A time such as 0:01:05, in hours, minutes and seconds.
+
+    >>> in_hours(3665.2)
+    '1:01:05'
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"

@@ -1,0 +1,91 @@
+"""Which student node is like which teacher node: the correlation of every pair, students beside their best teacher."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tsl.errors import InputError
+from tsl.figures.runs import Run, collect, missing_epoch, unfinished
+from tsl.figures.style import HEAT, PRINT, footnotes, grid, node_ticks, panel_title
+
+TABLE = "pairs"
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int = 0) -> Figure:
+    """A row of panels per run, a column per layer; where students have specialized, a staircase of dark cells.
+
+    Args:
+        runs: Runs with the table `pairs`.
+        epoch: The epoch drawn; each run's last one if None.
+        replicate: The replicate drawn of each run.
+
+    Returns:
+        The figure, on evaluation inputs if they were recorded, else on training inputs. A note names the runs whose
+        records lack the epoch.
+
+    Raises:
+        InputError: If no run has the epoch or the replicate.
+    """
+    frame = collect(runs)
+    notes = [*unfinished(runs), *(missing_epoch(runs, epoch) if epoch is not None else [])]
+    frame = _chosen(frame, epoch, replicate)
+    layers = sorted(frame["layer"].unique())
+    by_run = frame.groupby("run")
+    figure, panels = grid(by_run.ngroups, len(layers), 1.75, share_y="none", share_x="none")
+    for row, (_, of_run) in zip(panels, by_run, strict=True):
+        first = of_run.iloc[0]
+        for panel, layer in zip(row, layers, strict=True):
+            of_layer = of_run[of_run["layer"] == layer]
+            if of_layer.empty:  # a run of fewer layers
+                panel.remove()
+                continue
+            cells = sorted_correlations(of_layer)
+            # The edges of the image lie half a node beyond the first and the last; teacher node 1 is on top.
+            extent = (0.5, cells.shape[1] + 0.5, cells.shape[0] + 0.5, 0.5)
+            image = panel.imshow(cells, cmap=HEAT, vmin=-1, vmax=1, extent=extent, interpolation="none")
+            panel.set(aspect="auto", title=panel_title(first["polarity"], layer if len(layers) > 1 else None))
+            panel.grid(visible=False)
+            panel.set_yticks(node_ticks(cells.shape[0]))
+            panel.set_xticks(node_ticks(cells.shape[1]))
+        row[0].set_ylabel(f"{first['curve']}, epoch {first['epoch']}\nteacher node $j$")
+    for panel in panels[-1]:
+        panel.set_xlabel("student nodes $k$,\nby their best teacher")
+    figure.colorbar(image, ax=figure.axes, label=r"$\rho_{jk}$", fraction=0.04)
+    inputs = {"val": "evaluation", "train": "training"}[frame["split"].iloc[0]]
+    seeds = ", ".join(map(str, sorted(frame["seed"].unique())))
+    footnotes(figure, [f"seed {seeds}, {inputs} inputs", *notes])
+    return figure
+
+
+def sorted_correlations(pairs: pd.DataFrame) -> pd.DataFrame:
+    """ρ_jk of one replicate, layer, epoch and split as a matrix, students beside their best teacher.
+
+    Args:
+        pairs: Its rows of the table `pairs`.
+
+    Returns:
+        A row per teacher node, in order; a column per student node, by the teacher node that it is most like, and those
+        of one teacher node by how much, the most first.
+    """
+    cells = pairs.pivot(index="teacher_node", columns="student_node", values="correlation")
+    best = pd.DataFrame({"teacher": cells.idxmax(), "correlation": cells.max()})
+    return cells[best.sort_values(["teacher", "correlation"], ascending=[True, False], kind="stable").index]
+
+
+def _chosen(frame: pd.DataFrame, epoch: int | None, replicate: int) -> pd.DataFrame:
+    """The rows of one split, epoch and replicate.
+
+    Raises:
+        InputError: If no run has them.
+    """
+    frame = frame[frame["split"] == ("val" if (frame["split"] == "val").any() else "train")]
+    if replicate not in frame["replicate"].unique():
+        raise InputError(f"no run has a replicate {replicate}; mend --replicate (0 to {frame['replicate'].max()})")
+    recorded = sorted(frame["epoch"].unique().tolist())
+    if epoch is not None and epoch not in recorded:
+        raise InputError(f"no run has records of epoch {epoch}; recorded are {recorded}; mend --epoch")
+    chosen = frame["epoch"] == (frame.groupby("run")["epoch"].transform("max") if epoch is None else epoch)
+    return frame[chosen & (frame["replicate"] == replicate)]

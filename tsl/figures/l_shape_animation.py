@@ -1,0 +1,68 @@
+"""The L-shape as it forms: strength of student nodes against their best correlation, epoch after epoch."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.animation import FuncAnimation
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tsl.figures.l_shape import arrangement, draw_cells, notes_of, on_common_inputs
+from tsl.figures.runs import Run, unfinished
+from tsl.figures.style import PRINT, footnotes
+
+TABLE = "student_nodes"
+
+HOLD = 10
+"""Frames for which the last epoch stays."""
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run]) -> FuncAnimation:
+    """A row of panels per multiplier and a column per polarity and layer; a frame per recorded epoch.
+
+    Args:
+        runs: Runs with the table `student_nodes`.
+
+    Returns:
+        The animation. A run that lacks an epoch stays as it was; a bar below the panels tells how far training is.
+    """
+    frame, inputs = on_common_inputs(runs)
+    epochs = sorted(frame["epoch"].unique().tolist())
+    everything = pd.Series(True, index=frame.index)
+    figure, cells = draw_cells(frame, everything, *arrangement(frame), inputs)
+    FigureCanvasAgg(figure)
+    footnotes(figure, [*notes_of(frame), *unfinished(runs)])
+    figure.suptitle(f"epoch {epochs[0]} of {epochs[-1]}", fontsize=8)
+    bar = _bar(figure)
+    of_cells = [frame[cell.rows] for cell in cells]
+
+    def show(epoch: int) -> list[Artist]:
+        """Move all points to where they are at this epoch."""
+        for cell, rows in zip(cells, of_cells, strict=True):
+            now = rows[rows["epoch"] == latest(rows, epoch)]
+            cell.points.set_offsets(now[["best_correlation", "strength"]].to_numpy())
+            cell.points.set_array(now["seed"].rank(method="dense").to_numpy())
+        figure.suptitle(f"epoch {epoch} of {epochs[-1]}", fontsize=8)
+        bar.set_xdata([0, epoch / max(epochs[-1], 1)])
+        return [cell.points for cell in cells]
+
+    frames = epochs + [epochs[-1]] * HOLD
+    return FuncAnimation(figure, show, frames, interval=200, blit=False, cache_frame_data=False)
+
+
+def latest(rows: pd.DataFrame, epoch: int) -> pd.Series:
+    """For each row the last epoch, up to this one, that its run has records of; the first if it has none so early."""
+    until = rows["epoch"].where(rows["epoch"] <= epoch, -np.inf).groupby(rows["run"]).transform("max")
+    return until.where(until >= 0, rows.groupby("run")["epoch"].transform("min"))
+
+
+def _bar(figure: Figure) -> Line2D:
+    """A thin line along the bottom, empty."""
+    bar = Line2D([0, 0], [0.004, 0.004], transform=figure.transFigure, color="0.3", linewidth=2, solid_capstyle="butt")
+    figure.add_artist(bar)
+    return bar

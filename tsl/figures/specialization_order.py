@@ -1,0 +1,166 @@
+"""The strongest first: when each teacher node is recovered, against its fan-out strength."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+from scipy import stats
+
+from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, panel_title
+
+TABLE = "teacher_nodes"
+
+RECOVERED = "recovered_0.95"
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run]) -> Figure:
+    """Epoch of first recovery against strength, and the rank correlation of the two.
+
+    A teacher node that a run does not recover is censored: it is recovered later than the last recorded epoch, if at
+    all. It is drawn above the dashed line, and ranked behind all others.
+
+    Args:
+        runs: Runs with the table `teacher_nodes`.
+
+    Returns:
+        The figure: a row for each polarity (and layer, if there are several). On the left a pale point for every node
+        and seed, and for every node a mark at the medians over seeds; on the right Spearman's rank correlation in each
+        seed, and their mean with its 95 % confidence interval.
+    """
+    frame = collect(runs)
+    recoveries = recovery_epochs(frame)
+    by_row = recoveries.groupby(["polarity", "layer"], dropna=False)
+    several_layers = recoveries["layer"].nunique() > 1
+    figure, panels = grid(by_row.ngroups, 2, 2.0, share_y="none", share_x="none")
+    figure.set_figwidth(6.75)
+    last = int(recoveries["last_epoch"].max())
+    handles: dict[str, Artist] = {}
+    undefined = 0
+    for (left, right), ((polarity, layer), in_row) in zip(panels, by_row, strict=True):
+        left.set_title(panel_title(polarity, layer if several_layers else None))
+        _set_axes(left, last, in_row["strength"])
+        correlations = rank_correlations(in_row)
+        undefined += int(correlations["rank_correlation"].isna().sum())
+        for index, name in enumerate(recoveries["curve"].cat.categories):
+            of_curve = in_row[in_row["curve"] == name]
+            if len(of_curve):
+                handles[name] = _draw_recoveries(left, of_curve, last, index)
+        _draw_correlations(right, correlations)
+    strength = r"$\sqrt{\mathrm{E}_x \beta^\circ_{jj}}$" if several_layers else r"$\|v^\circ_j\|$"
+    panels[-1][0].set_xlabel(f"fan-out strength {strength}")
+    legend_above(figure, {name: handles[name] for name in recoveries["curve"].cat.categories if name in handles})
+    notes = [
+        f"{seeds_in_words(frame)}, evaluation inputs; pale: each seed, marks: medians; above the dashed line: not "
+        "recovered by the last epoch, ranked behind all others (hollow: in most seeds); right: Spearman's rank "
+        "correlation in each seed, and the mean with its 95 % confidence interval; −1 is strongest first"
+    ]
+    if undefined:
+        notes.append(f"{undefined} rank correlations are undefined (all nodes in the same epoch, or none) and left out")
+    footnotes(figure, [*notes, *unfinished(runs)])
+    return figure
+
+
+def recovery_epochs(frame: pd.DataFrame) -> pd.DataFrame:
+    """When each teacher node is first recovered at 0.95 on evaluation inputs.
+
+    Args:
+        frame: Rows of the table `teacher_nodes`, from `tsl.figures.runs.collect`.
+
+    Returns:
+        A row for each run, replicate, layer and node, with `curve`, `polarity`, `seed`, `strength`, `last_epoch` (the
+        last recorded) and `epoch`: that of its first recovery, infinite where there is none.
+    """
+    frame = frame[frame["split"] == "val"].sort_values("epoch", kind="stable")
+    keys = ["run", "replicate", "layer", "node"]
+    nodes = frame.drop_duplicates(keys)[[*keys, "curve", "polarity", "seed", "strength"]]
+    first = frame[frame[RECOVERED]].drop_duplicates(keys)[[*keys, "epoch"]]
+    nodes = nodes.merge(first, on=keys, how="left").fillna({"epoch": np.inf})
+    return nodes.join(frame.groupby("run")["epoch"].max().rename("last_epoch"), on="run").sort_values(keys)
+
+
+def rank_correlations(recoveries: pd.DataFrame) -> pd.DataFrame:
+    """Spearman's rank correlation of strength and epoch of first recovery, for each replicate.
+
+    Args:
+        recoveries: What `recovery_epochs` gives. Nodes that are not recovered share the last rank.
+
+    Returns:
+        A row for each curve, polarity, layer and seed, with `rank_correlation`: −1 where the strongest come first, NaN
+        where all nodes come in the same epoch, or none does.
+    """
+    keys = ["curve", "polarity", "layer", "seed"]
+    rows = []
+    for key, of_seed in recoveries.groupby(keys, observed=True, dropna=False):
+        ranks = of_seed["epoch"].rank(), of_seed["strength"].rank()
+        constant = any(rank.nunique() < 2 for rank in ranks)
+        correlation = np.nan if constant else float(stats.spearmanr(*ranks).statistic)
+        rows.append(dict(zip(keys, key, strict=True)) | {"rank_correlation": correlation})
+    frame = pd.DataFrame(rows)
+    return frame.assign(curve=pd.Categorical(frame["curve"], recoveries["curve"].cat.categories, ordered=True))
+
+
+def confidence(correlations: pd.Series) -> tuple[float, float, float]:
+    """The mean over seeds, and the ends of its 95 % confidence interval (Student's t; NaN of fewer than two seeds)."""
+    known = correlations.dropna()
+    mean = float(known.mean())
+    if len(known) < 2:
+        return mean, np.nan, np.nan
+    half = float(stats.t.ppf(0.975, len(known) - 1) * known.sem())
+    return mean, mean - half, mean + half
+
+
+def _draw_recoveries(panel: Axes, of_curve: pd.DataFrame, last: int, index: int) -> Artist:
+    never = _never(last)
+    style = curve_style(index) | {"linestyle": "none"}
+    drawn = of_curve["epoch"].clip(upper=never)
+    panel.plot(of_curve["strength"], drawn, **style | {"markersize": 2.5}, alpha=0.2, markeredgewidth=0, zorder=1)
+    # The median over seeds, with those that never recover the node as infinite, needs no assumption about them.
+    medians = of_curve.groupby("node")[["strength", "epoch"]].quantile(0.5, "higher")
+    found = np.isfinite(medians["epoch"])
+    (marks,) = panel.plot(*medians[found].T.to_numpy(), **style, zorder=3, label=of_curve["curve"].iloc[0])
+    panel.plot(medians.loc[~found, "strength"], [never] * (~found).sum(), **style, zorder=3, markerfacecolor="white")
+    return marks
+
+
+def _draw_correlations(panel: Axes, correlations: pd.DataFrame) -> None:
+    ticks = []
+    for index, (name, of_curve) in enumerate(correlations.groupby("curve", observed=False)["rank_correlation"]):
+        mean, low, high = confidence(of_curve)
+        style = curve_style(index) | {"linestyle": "none"}
+        spread = index + np.linspace(-0.25, 0.05, len(of_curve))
+        panel.plot(spread, of_curve, **style | {"markersize": 2}, alpha=0.4, markeredgewidth=0)
+        error = None if np.isnan(low) else [[mean - low], [high - mean]]
+        panel.errorbar(index + 0.25, mean, error, **style, capsize=2.5, label=name)
+        words = "undefined" if np.isnan(mean) else f"{mean:.2f}".replace("-", "−")
+        ticks.append(f"{name}\n{words}" + ("" if np.isnan(low) else f" ± {high - mean:.2f}"))
+    panel.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
+    panel.set_xticks(range(len(ticks)), ticks, fontsize=7)
+    panel.set(xlim=(-0.6, len(ticks) - 0.4), ylim=(-1.05, max(0.1, 1.1 * correlations["rank_correlation"].max())))
+    panel.set_ylabel("rank correlation")
+
+
+def _set_axes(panel: Axes, last: int, strengths: pd.Series) -> None:
+    panel.set_ylabel("epoch of first recovery\n" + r"($\rho^*_j > 0.95$)")
+    if strengths.max() > 5 * strengths.min() > 0:
+        panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_yscale("symlog", linthresh=1, linscale=0.3)
+    panel.set_ylim(-0.1, 1.35 * _never(last))
+    epochs = [epoch for decade in (1, 10, 100, 1000) for epoch in (decade, 2 * decade, 5 * decade) if epoch <= last]
+    panel.set_yticks([0, *epochs, _never(last)], ["0", *map(str, epochs), "never"])
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.axhline((last * _never(last)) ** 0.5, color="0.4", linestyle="--", linewidth=0.8)
+
+
+def _never(last: int) -> float:
+    """Where nodes that are not recovered are drawn."""
+    return 1.8 * max(last, 1)

@@ -1,0 +1,56 @@
+"""Write a report of runs: `python -m tsl.report runs/two_layer/* --out report.html`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tsl.errors import InputError
+from tsl.records import written_whole
+from tsl.report.page import make_page
+from tsl.report.runs import read_runs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report; what is left out is said on stderr and in the report.
+
+    Args:
+        arguments: The command line without the program's name; that of the process if None.
+
+    Returns:
+        The exit status: 2 if nothing could be drawn or written.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.report", description="Write one HTML file about runs, that opens anywhere."
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, with its records/")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="HTML file to write")
+    asked = parser.parse_args(arguments)
+    try:
+        _write(asked.runs, asked.out)
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(asked.out)
+    return 0
+
+
+def _write(paths: Sequence[Path], out: Path) -> None:
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--out {out}: the report is an HTML file; expected the suffix .html")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out) as temporary:
+        temporary.touch()  # a place that cannot be written is told before the runs are read
+        runs, notes = read_runs(paths)
+        if not runs:
+            raise InputError("; ".join(notes))
+        for note in notes:
+            print(f"warning: left out: {note}", file=sys.stderr)
+        temporary.write_text(make_page(runs, [f"left out: {note}" for note in notes]), encoding="utf-8")
+        for run in runs:
+            for note in dict.fromkeys(run.notes):
+                print(f"warning: {run.name}: {note}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Single nodes over training: strength and best correlation of student nodes, recovery of teacher nodes."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsl.records import ALWAYS, recorded_epochs
+from tsl.report.packing import packed, room, spread
+from tsl.report.runs import ReportRun
+
+STUDENT_BYTES = 8  # float32 strength, 16 bits of correlation, 16 of the best teacher
+TEACHER_COLUMNS = ("best_correlation", "recovered_0.95", "strength")
+
+
+def node_data(run: ReportRun, budget: float) -> dict[str, Any]:
+    """What page/l_shape.js draws.
+
+    Args:
+        run: The run.
+        budget: Bytes there are for it.
+
+    Returns:
+        `epochs`, `recorded` (how many there are in the records), `seeds`, `replicates` (as `recorded`), and for each of
+        `layers` its number, its `students` as arrays (epochs, seeds, nodes) and its `teachers` as (epochs, nodes),
+        means over all replicates; or `missing`: why there is nothing.
+    """
+    recorded = recorded_epochs(run.path, "student_nodes")
+    needed = ["best_correlation", "best_teacher", "strength"]
+    first = run.table("student_nodes", recorded[-1:], needed)
+    if first.empty:
+        return {"missing": f"it has no records of its nodes: {ALWAYS}"}
+    replicates = sorted(first["replicate"].unique().tolist())
+    size = STUDENT_BYTES * first.groupby("replicate").size().max()
+    kept, seeds = room(len(recorded), len(replicates), int(size), budget)
+    epochs = spread(recorded, kept)
+    students = run.table("student_nodes", epochs, needed)
+    teachers = run.table("teacher_nodes", epochs, TEACHER_COLUMNS)
+    epochs = sorted(students["epoch"].unique().tolist())
+    layers = [
+        {
+            "layer": layer,
+            "students": _students(students[students["layer"] == layer], epochs, replicates[:seeds]),
+            "teachers": _teachers(teachers, layer, epochs),
+        }
+        for layer in sorted(students["layer"].unique().tolist())
+    ]
+    return {
+        "epochs": epochs,
+        "recorded": len(recorded),
+        "seeds": [run.seed + replicate for replicate in replicates[:seeds]],
+        "replicates": len(replicates),
+        "layers": layers,
+    }
+
+
+def arrange(frame: pd.DataFrame, column: str, axes: dict[str, list[int]]) -> np.ndarray:
+    """A column of a tidy table as an array with these axes, NaN where there is no row.
+
+    Args:
+        frame: The table.
+        column: The column of values.
+        axes: The values along each axis, by the column that holds them.
+    """
+    array = np.full([len(values) for values in axes.values()], np.nan)
+    places = [pd.Index(values).get_indexer(pd.Index(frame[name])) for name, values in axes.items()]
+    inside = np.all([place >= 0 for place in places], axis=0)
+    array[tuple(place[inside] for place in places)] = frame[column].to_numpy(dtype=float)[inside]
+    return array
+
+
+def _students(rows: pd.DataFrame, epochs: list[int], replicates: list[int]) -> dict[str, Any]:
+    nodes = sorted(rows["node"].unique().tolist())
+    axes = {"epoch": epochs, "replicate": replicates, "node": nodes}
+    return {
+        "nodes": nodes,
+        "correlation": packed(arrange(rows, "best_correlation", axes), "correlation"),
+        "strength": packed(arrange(rows, "strength", axes)),
+        "teacher": packed(np.nan_to_num(arrange(rows, "best_teacher", axes)), "uint16"),
+    }
+
+
+def _teachers(frame: pd.DataFrame, layer: int, epochs: list[int]) -> dict[str, Any] | None:
+    if not {"layer", *TEACHER_COLUMNS} <= set(frame):
+        return None
+    rows = frame[frame["layer"] == layer]
+    means = rows.groupby(["epoch", "node"])[list(TEACHER_COLUMNS)].mean().reset_index()
+    strongest_first = means[means["epoch"] == means["epoch"].max()].sort_values("strength", ascending=False)
+    axes = {"epoch": epochs, "node": strongest_first["node"].tolist()}
+    names = dict(zip(TEACHER_COLUMNS, ("correlation", "recovered", "strength"), strict=True))
+    arrays = {name: packed(arrange(means, column, axes)) for column, name in names.items()}
+    return {"nodes": axes["node"], **arrays}

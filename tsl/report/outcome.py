@@ -1,0 +1,128 @@
+"""The table of outcomes: a row for each run, with its last recorded epoch as mean ± standard deviation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsl.figures.runs import MULTIPLIER, POLARITY, setting_differences
+from tsl.report.curves import SIZES, measures
+from tsl.report.runs import ReportRun
+from tsl.runs import short_name
+
+MOST_SETTINGS = 4
+"""More settings that differ are left to the section on settings."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell, and what it is sorted by: numbers before words, nothing last."""
+
+    text: str
+    value: float | str | None
+
+
+@dataclass
+class Row:
+    """A run's cells by their headings."""
+
+    run: ReportRun
+    cells: dict[str, Cell] = field(default_factory=dict)
+
+
+def outcome_rows(
+    runs: Sequence[ReportRun], losses: Sequence[pd.DataFrame], layers: Sequence[pd.DataFrame]
+) -> list[Row]:
+    """The rows of the table.
+
+    Args:
+        runs: The runs.
+        losses: Of each its table `losses`, empty if there is none.
+        layers: Of each its table `layers`, empty if there is none.
+    """
+    settings = setting_differences([run.config for run in runs])
+    shown = sorted(settings, key=lambda key: (key not in (MULTIPLIER, POLARITY), not key.startswith("model.")))
+    shown = shown[:MOST_SETTINGS]
+    rows = []
+    for index, run in enumerate(runs):
+        row = Row(run, {"state": Cell(run.state, run.state)})
+        epochs = [int(frame["epoch"].max()) for frame in (losses[index], layers[index]) if len(frame)]
+        if epochs:
+            planned = f" of {run.planned_epochs}" if run.planned_epochs is not None else ""
+            row.cells["epoch"] = Cell(f"{max(epochs)}{planned}", max(epochs))
+        row.cells |= {short_name(key): _setting(settings[key][index]) for key in shown}
+        of_losses = _last(losses[index].drop(columns=list(SIZES), errors="ignore"))
+        heading = in_words("val_mse")
+        row.cells |= {heading: of_losses[heading]} if heading in of_losses else {}
+        row.cells |= _layers(layers[index]) | of_losses
+        rows.append(row)
+    return rows
+
+
+def outcome_table(rows: Sequence[Row]) -> str:
+    """The rows as HTML; page/outcome.js sorts it, and chooses the run whose name is clicked."""
+    headings = list(dict.fromkeys(heading for row in rows for heading in row.cells))
+    head = "".join(_heading(heading) for heading in ["run", *headings])
+    body = []
+    for index, row in enumerate(rows):
+        name = escape(row.run.name)
+        cells = "".join(_cell(row.cells.get(heading)) for heading in headings)
+        button = f'<button type="button" data-run="{index}">{name}</button>'
+        body.append(f'<tr><th scope="row" data-value="{name}">{button}</th>{cells}</tr>')
+    return f"<thead><tr>{head}</tr></thead>\n<tbody>\n{chr(10).join(body)}\n</tbody>"
+
+
+def in_words(name: str) -> str:
+    """The name of a column as people read it.
+
+    >>> in_words("rho_mean"), in_words("recovered_fraction_0.95"), in_words("val_mse")
+    ('ρ_mean', 'recovered', 'val mse')
+    """
+    known = {"rho_mean": "ρ_mean", "recovered_fraction_0.95": "recovered", "cka": "CKA"}
+    return known.get(name, name.replace("_", " "))
+
+
+def _last(frame: pd.DataFrame, where: str = "") -> dict[str, Cell]:
+    if frame.empty:
+        return {}
+    last = frame[frame["epoch"] == frame["epoch"].max()]
+    return {in_words(name) + where: _spread(last[name]) for name in measures(last)}
+
+
+def _layers(layers: pd.DataFrame) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {}
+    for layer, rows in layers.groupby("layer") if len(layers) else ():
+        names = [name for name in measures(rows) if not name.endswith("_null")]
+        cells |= _last(rows[["epoch", *names]], f", layer {layer}" if layers["layer"].nunique() > 1 else "")
+    return cells
+
+
+def _spread(values: pd.Series) -> Cell:
+    finite = values[np.isfinite(values.astype(float))]
+    if finite.empty:
+        return Cell("not finite", None)
+    text = f"{finite.mean():.3g}" + (f" ± {finite.std():.1g}" if len(finite) > 1 else "")
+    left_out = len(values) - len(finite)
+    return Cell(f"{text}, {left_out} not finite" if left_out else text, float(finite.mean()))
+
+
+def _setting(value: Any) -> Cell:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = "–" if value is None else str(value).removeprefix("tsl.")
+        return Cell(text, None if value is None else text)
+    return Cell(f"{value:g}", float(value))
+
+
+def _heading(heading: str) -> str:
+    return f'<th scope="col" aria-sort="none"><button type="button">{escape(heading)}</button></th>'
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "<td></td>"
+    number = ' class="number"' if isinstance(cell.value, float | int) else ""
+    value = "" if cell.value is None else f' data-value="{escape(str(cell.value))}"'
+    return f"<td{number}{value}>{escape(cell.text)}</td>"

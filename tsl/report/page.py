@@ -1,0 +1,113 @@
+"""The page: one HTML file with the data, the code that draws it, and plotly.js inside."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+from matplotlib.colors import to_hex
+from plotly.offline import get_plotlyjs
+
+from tsl.errors import InputError
+from tsl.figures.style import PALETTE, SEQUENCE
+from tsl.report.certificate import certificate_data
+from tsl.report.curves import layer_curves, logged_losses, loss_curves
+from tsl.report.heat_map import pair_data
+from tsl.report.l_shape import node_data
+from tsl.report.outcome import in_words, outcome_rows, outcome_table
+from tsl.report.runs import ReportRun, differing_kinds
+from tsl.report.settings import differences_table, environments, run_details
+
+SCRIPTS = (
+    "decode.js",
+    "outcome.js",
+    "plots.js",
+    "curves.js",
+    "l_shape.js",
+    "heat_map.js",
+    "certificate.js",
+    "start.js",
+)
+NODE_BYTES, PAIR_BYTES, CERTIFICATE_BYTES = 4.5e6, 3.5e6, 1e6
+"""For all runs together, before base64 makes 4 bytes of 3."""
+
+
+def make_page(runs: Sequence[ReportRun], notes: Sequence[str]) -> str:
+    """The report as HTML.
+
+    Args:
+        runs: The runs, at least one.
+        notes: What is to be said beside what the runs say themselves.
+
+    Raises:
+        InputError: If there is nothing to draw.
+    """
+    losses = [_losses(run) for run in runs]
+    layers = [run.table("layers", needed=["rho_mean"]) for run in runs]
+    data = {
+        "palette": PALETTE,
+        "sequence": [to_hex(SEQUENCE(step / 10)) for step in range(11)],
+        "words": {str(name): in_words(str(name)) for frame in (*losses, *layers) for name in frame},
+        "runs": [
+            {
+                "name": run.name,
+                "losses": loss_curves(losses[index]),
+                "layers": layer_curves(layers[index]),
+                "nodes": node_data(run, NODE_BYTES / len(runs)),
+                "pairs": pair_data(run, PAIR_BYTES / len(runs)),
+                "certificate": certificate_data(run, CERTIFICATE_BYTES / len(runs)),
+            }
+            for index, run in enumerate(runs)
+        ],
+    }
+    said = [*notes, *differing_kinds(runs), *(note for run in runs for note in _notes_of(run, losses, runs))]
+    if not any(len(frame) for frame in (*losses, *layers)):
+        raise InputError(f"none of the runs has records: {'; '.join(said)}")
+    table = outcome_table(outcome_rows(runs, losses, layers))
+    experiments = list(dict.fromkeys(str(run.config.get("experiment", run.name)) for run in runs))
+    title = f"{', '.join(experiments[:3])}{' …' if len(experiments) > 3 else ''}"
+    return _template("page.html").substitute(
+        title=escape(title),
+        count=f"{len(runs)} run{'s' if len(runs) > 1 else ''}",
+        made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+        style=_text("style.css"),
+        notes="".join(f"<li>{escape(note)}</li>" for note in dict.fromkeys(said)),
+        outcome=table,
+        differences=differences_table(runs),
+        details=run_details(runs),
+        environments=environments(runs),
+        data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/"),
+        plotly=get_plotlyjs(),
+        script="\n".join(_text(name) for name in SCRIPTS),
+    )
+
+
+def _losses(run: ReportRun) -> pd.DataFrame:
+    losses = run.table("losses")
+    return logged_losses(run) if losses.empty else losses
+
+
+def _notes_of(run: ReportRun, losses: Sequence[pd.DataFrame], runs: Sequence[ReportRun]) -> list[str]:
+    """What is to be said of a run."""
+    notes = [f"{run.name}: {note}" for note in run.notes]
+    frame = losses[list(runs).index(run)]
+    last = int(frame["epoch"].max()) if len(frame) else None
+    if last is None:
+        notes.append(f"{run.name}: it has no losses yet; it stopped before its first evaluation, or still waits for it")
+    elif run.planned_epochs is not None and last < run.planned_epochs:
+        notes.append(f"{run.name}: {run.state}, its records end at epoch {last} of {run.planned_epochs}")
+    if error := run.status.get("error"):
+        notes.append(f"{run.name}: {error}")
+    return notes
+
+
+def _template(name: str) -> Template:
+    return Template(_text(name))
+
+
+def _text(name: str) -> str:
+    return (Path(str(files("tsl.report"))) / "page" / name).read_text(encoding="utf-8")

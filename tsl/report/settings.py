@@ -1,0 +1,96 @@
+"""What the runs were made with: settings, environment, and the commands that repeat them."""
+
+import base64
+import shlex
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from tsl.environment import environment
+from tsl.figures.runs import setting_differences
+from tsl.report.runs import ReportRun
+from tsl.run_status import machine
+
+
+def differences_table(runs: Sequence[ReportRun]) -> str:
+    """Every setting in which runs differ, with the runs that have each of its values, as HTML."""
+    rows = []
+    with_settings = [run for run in runs if run.config]
+    differences = setting_differences([run.config for run in with_settings]) if with_settings else {}
+    for key, values in differences.items():
+        by_value: dict[str, list[str]] = {}
+        for run, value in zip(with_settings, values, strict=True):
+            by_value.setdefault("not set" if value is None else str(value), []).append(run.name)
+        named = [
+            (value, f"{len(names)} runs" if len(names) > 4 else ", ".join(names)) for value, names in by_value.items()
+        ]
+        words = "".join(f"<li><b>{escape(value)}</b> {escape(names)}</li>" for value, names in named)
+        rows.append(f'<tr><th scope="row"><code>{escape(key)}</code></th><td><ul>{words}</ul></td></tr>')
+    if not rows:
+        alone = "There is one run." if len(runs) == 1 else "The runs have the same settings."
+        return f"<p>{alone}</p>"
+    head = '<thead><tr><th scope="col">setting</th><th scope="col">values</th></tr></thead>'
+    return f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def run_details(runs: Sequence[ReportRun]) -> str:
+    """Of each run the commands that repeat it and its config.yaml, to look at and to save, as HTML."""
+    details = []
+    for run in runs:
+        file = f"<pre class='command'>{escape(chr(10).join(commands(run)))}</pre>"
+        config = run.path / "config.yaml"
+        if run.config:
+            text = config.read_text(encoding="utf-8")
+            link = f"data:application/yaml;base64,{base64.b64encode(text.encode()).decode()}"
+            saved = f"{run.name.replace('/', '_')}.yaml"
+            file += f'<p><a download="{escape(saved)}" href="{link}">Save its config.yaml</a></p>'
+            file += f'<pre tabindex="0">{escape(text)}</pre>'
+        is_open = " open" if len(runs) == 1 else ""
+        details.append(f"<details{is_open}><summary>{escape(run.name)}</summary>{file}</details>")
+    return "\n".join(details)
+
+
+def commands(run: ReportRun) -> list[str]:
+    """The shell commands that run it again, beside the first one; comments say what they cannot bring back."""
+    if not run.config:
+        return ["# without its config.yaml it cannot be repeated"]
+    recorded = run.status.get("environment", {})
+    lines = []
+    if "git_commit" in recorded:
+        lines.append(f"git checkout {recorded['git_commit']}")
+        if recorded.get("git_changes"):
+            lines.append("# tracked files differed from this commit, and those changes are not kept")
+    again = f"{run.config.get('version') or run.path.name}-again"
+    lines.append(
+        f"python -m tsl.fit --config {shlex.quote(str(run.path / 'config.yaml'))} --version {shlex.quote(again)}"
+    )
+    if run.config.get("ckpt_path") is not None:  # it went on from a checkpoint, and is to start from the beginning
+        lines[-1] += " --ckpt_path null"
+    return lines
+
+
+def environments(runs: Sequence[ReportRun]) -> str:
+    """What each run was computed with, told once for runs that agree, as HTML."""
+    by_environment: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        by_environment.setdefault(tuple(_environment_lines(run.status)), []).append(run.name)
+    parts = []
+    for lines, names in by_environment.items():
+        which = f"All {len(names)} runs" if len(names) == len(runs) > 1 else ", ".join(names)
+        parts.append(f"<h3>{escape(which)}</h3><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
+    return "\n".join(parts)
+
+
+def _environment_lines(status: dict[str, Any]) -> list[str]:
+    recorded = status.get("environment")
+    known = recorded or environment()
+    lines = [] if recorded else ["Not recorded with the run; this is what the report was written with:"]
+    commit = known.get("git_commit")
+    if commit:
+        lines.append(f"git commit {commit}{', with uncommitted changes' if known.get('git_changes') else ''}")
+    if recorded:
+        lines.append(f"{status.get('machine', 'an unknown machine')}; trained on {status.get('device', '?')}")
+    else:
+        lines.append(machine())
+    versions = ", ".join(f"{name} {version}" for name, version in known.get("packages", {}).items())
+    return [*lines, f"Python {known.get('python', '?')}, {versions}"]
