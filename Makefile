@@ -30,6 +30,7 @@ benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run me
 	$(BIN)/python benchmarks/inputs.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/images_data.py
+	$(BIN)/python benchmarks/images.py
 	$(BIN)/python -m benchmarks.report
 
 clean:  ## remove the virtual environment
