@@ -69,6 +69,14 @@ def test_arguments_tell_runs_of_the_same_class_apart_beside_another_class(make_r
     assert collect(runs)["curve"].nunique() == len(kinds)
 
 
+def test_epochs_that_follow_from_a_budget_tell_no_curves_apart(make_run: MakeRun):
+    runs = [read_run(make_run(f"run{epochs}", max_epochs=epochs), "losses") for epochs in (3, 5)]
+    assert list(other_differences(runs)) == ["trainer.max_epochs"]
+    for run in runs:
+        run.config["total_samples"] = 1000
+    assert other_differences(runs) == {}
+
+
 def test_settings_that_the_figure_arranges_tell_no_curves_apart(make_run: MakeRun):
     runs = [read_run(make_run(f"m{m}w{w}", multiplier=m, width=w), "losses") for m in (1, 2) for w in (5, 6)]
     frame = collect(runs, arranged=("model.init_args.multiplier", "model.init_args.width"))

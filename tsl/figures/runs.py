@@ -73,6 +73,9 @@ def setting_differences(configs: Sequence[dict[str, Any]]) -> dict[str, list[Any
         For each such setting, by its dotted name, its value in each run (None where a run does not have it).
     """
     flats = [flatten(config) for config in configs]
+    for flat in flats:
+        if flat.get("total_samples") is not None:
+            flat.pop("trainer.max_epochs", None)  # what makes up the same budget
     found = {}
     for key in sorted(set().union(*flats)):
         values = [flat.get(key) for flat in flats]

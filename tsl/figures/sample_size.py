@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from tsl.errors import InputError
 from tsl.figures.runs import MULTIPLIER, TRAIN_SIZE, Run, collect, flatten, run_name, unfinished
@@ -62,6 +63,9 @@ def draw(runs: Sequence[Run]) -> Figure:
     for row_of_panels, label in zip(panels, labels, strict=True):
         row_of_panels[0].set_ylabel(label)
         row_of_panels[0].set_xscale("log")
+        row_of_panels[0].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        row_of_panels[0].xaxis.set_major_formatter(EngFormatter(sep=""))
+        row_of_panels[0].xaxis.set_minor_formatter(NullFormatter())
     for row_of_panels in panels[len(LOSSES) :]:
         row_of_panels[0].set_ylim(-0.03, 1.03)
     for panel in panels[-1]:
