@@ -23,8 +23,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from tsl.batch import Labelled
 from tsl.callbacks import SpecializationRecords
+from tsl.data.batch import Labelled
 from tsl.modules import TeacherStudent, mse
 from tsl.networks import ConvNet, DefaultInitialization
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from tsl.batch import Labelled
+from tsl.data.batch import Labelled
 from tsl.data.loaders import MinibatchSampler
 
 

@@ -9,7 +9,7 @@ import torch
 from tests.test_fit import TINY
 from tsl.errors import InputError
 from tsl.fit import main
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 MODEL, DATA = "--model.init_args", "--data.init_args"
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.test_fit import ROOT, TINY, weights
 from tsl.fit import main
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 
 @pytest.mark.distributed

@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from tsl.fit import main
-from tsl.load_run import load_run
-from tsl.records import COLUMNS, read_table
+from tsl.modules.load_run import load_run
+from tsl.runs.records import COLUMNS, read_table
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--config", str(ROOT / "configs/two_layer.yaml"), "--config", str(ROOT / "tests/tiny.yaml")]

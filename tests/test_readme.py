@@ -12,7 +12,7 @@ from tests.test_fit import ROOT
 from tsl.figures.__main__ import main as draw
 from tsl.fit import main as fit
 from tsl.report.__main__ import main as report
-from tsl.runs import main as list_runs
+from tsl.runs.listing import main as list_runs
 
 COMMANDS = {"tsl.figures": draw, "tsl.report": report, "tsl.runs": list_runs}
 

@@ -20,20 +20,20 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from tsl.budget import budget_epochs
 from tsl.callbacks import RunProgress, SpecializationRecords
+from tsl.callbacks.run_logger import RunLogger
 from tsl.callbacks.run_status import RunStatus
+from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
-from tsl.run_directory import (
-    RunLogger,
+from tsl.runs.directory import (
     check_same_run,
     checkpoint_step,
     find_checkpoint,
     run_of_checkpoint,
 )
-from tsl.summary import print_classifier_summary, print_summary
-from tsl.wandb_logger import WandbRunLogger, saved_run_id, sweep_run_id
+from tsl.runs.summary import print_classifier_summary, print_summary
+from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
 
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose

@@ -15,7 +15,7 @@ from tsl.errors import InputError
 from tsl.metrics.functional import boundary_observation
 from tsl.modules.teacher_student import Observation
 from tsl.networks import MLP
-from tsl.records import COLUMNS, read_table
+from tsl.runs.records import COLUMNS, read_table
 from tsl.theory.certificate import certificate
 
 Fit = Callable[..., pl.Trainer]

@@ -18,7 +18,7 @@ from tsl.data import Gaussian
 from tsl.modules import TeacherStudent
 from tsl.networks import MLP
 from tsl.randomness import generator
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 DEEP = [4, 3, 5]
 

@@ -18,7 +18,7 @@ from tsl.metrics import LinearCKA
 from tsl.metrics.functional import linear_cka
 from tsl.modules import TeacherStudent, mse
 from tsl.networks import ConvNet, DefaultInitialization, Initialization
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 SHAPE = [2, 8, 8]
 

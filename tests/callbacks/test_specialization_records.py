@@ -12,7 +12,7 @@ from tests.conftest import make_data, make_module
 from tsl.callbacks import SpecializationRecords
 from tsl.metrics import LinearCKA
 from tsl.modules import TeacherStudent
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 
 def recorded(

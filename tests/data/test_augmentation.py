@@ -18,7 +18,7 @@ from tsl.errors import InputError
 from tsl.networks import MLP, SeparableInitialization
 from tsl.networks.hyperplanes import ConvolutionHyperplanes
 from tsl.randomness import replicate_generators
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 R, N = 3, 8
 

@@ -28,7 +28,7 @@ from tsl.data import (
 from tsl.errors import InputError
 from tsl.fit import main
 from tsl.randomness import generator
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 STD = 1.5
 COUNT, DIM = 40_000, 5

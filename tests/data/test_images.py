@@ -12,9 +12,9 @@ from torch.nn.functional import conv2d
 from torchvision.transforms.v2 import functional
 
 from tests.data.image_files import cifar10, ready, write_cifar10
-from tsl.batch import Labelled
-from tsl.budget import budget_epochs
 from tsl.data import TeacherAgnostic, TeacherAware
+from tsl.data.batch import Labelled
+from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.networks.hyperplanes import ConvolutionHyperplanes
 from tsl.randomness import generator

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tsl.records import THRESHOLDS, write_table
+from tsl.runs.records import THRESHOLDS, write_table
 
 
 def fake_run(

@@ -7,7 +7,7 @@ from tests.figures.conftest import fake_run
 from tsl.figures import alignment
 from tsl.figures.__main__ import main
 from tsl.figures.runs import read_run
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 
 def test_draws_the_mean_of_every_measure_and_its_null_levels(tmp_path: Path) -> None:

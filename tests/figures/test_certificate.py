@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from tsl.figures import certificate
 from tsl.figures.__main__ import main
 from tsl.figures.runs import Run, read_run
-from tsl.records import COLUMNS, write_table
+from tsl.runs.records import COLUMNS, write_table
 
 MakeRun = Callable[..., Path]
 EPSILONS = ["granted_epsilon", "reached_epsilon"]

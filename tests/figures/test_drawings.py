@@ -12,7 +12,7 @@ from tsl.errors import InputError
 from tsl.figures import best_correlation, convergence, l_shape, l_shape_animation, success_rate, trajectories
 from tsl.figures.runs import Run, read_run
 from tsl.figures.style import LINE_STYLES, MARKERS, PALETTE, curve_style
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 MakeRun = Callable[..., Path]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tests.figures.test_drawings import loaded, notes
 from tsl.errors import InputError
 from tsl.figures import heat_map
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 MakeRun = Callable[..., Path]
 

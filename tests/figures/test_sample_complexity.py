@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tsl.figures.sample_complexity import draw
-from tsl.tipping_point import Growth, TippingPoint
+from tsl.theory.tipping_point import Growth, TippingPoint
 
 SIZES = [10, 100, 1000]
 SHARES = {2.0: [0.1, 0.5, 0.9], 4.0: [0.0, 0.3, 0.8], 8.0: [0.0, 0.0, 0.1]}

@@ -13,7 +13,7 @@ from tsl.errors import InputError
 from tsl.figures import sample_size
 from tsl.figures.runs import read_run
 from tsl.figures.style import PALETTE
-from tsl.records import read_table, write_table
+from tsl.runs.records import read_table, write_table
 
 MakeRun = Callable[..., Path]
 

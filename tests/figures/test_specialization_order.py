@@ -11,7 +11,7 @@ from scipy import stats
 from tests.figures.test_drawings import loaded, notes, titles
 from tsl.figures import specialization_order
 from tsl.figures.runs import collect
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 MakeRun = Callable[..., Path]
 

@@ -7,7 +7,7 @@ import pytest
 from tests.figures.conftest import fake_run
 from tsl.figures import trained_teacher
 from tsl.figures.runs import Run, read_run
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 
 def student(path: Path, teacher: str, multiplier: float, accuracy: bool = True) -> Run:

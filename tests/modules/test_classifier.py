@@ -11,7 +11,7 @@ from torch.optim import SGD, AdamW
 
 from tests.conftest import make_data
 from tests.labelled import TinyImages
-from tests.wandb_file import read_wandb_runs
+from tests.wandb.wandb_file import read_wandb_runs
 from tsl.errors import InputError
 from tsl.fit import main
 from tsl.modules import Classifier

@@ -13,11 +13,11 @@ from torch.optim import SGD
 from tests.conftest import make_data, make_module
 from tests.test_fit import TINY, assert_same_records, weights
 from tsl.fit import main
-from tsl.load_run import load_run
 from tsl.modules import Milestones, TeacherStudent
+from tsl.modules.load_run import load_run
 from tsl.modules.student import StudentChanges
 from tsl.networks import DeepSeparableInitialization, DefaultInitialization
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 MODEL = "--model.init_args"
 DEEP = [

@@ -84,7 +84,7 @@ def test_replicates_are_conditioned_on_their_own_number_of_inputs(fit: Any) -> N
 def test_observation_is_of_active_regions_where_batch_norm_follows_the_activation(fit: Any, tmp_path: Any) -> None:
     from tsl.callbacks import SpecializationRecords
     from tsl.metrics.functional import boundary_observation, observed
-    from tsl.records import read_table
+    from tsl.runs.records import read_table
 
     teacher = partial(MLP, input_dim=DIM, widths=[4], output_dim=OUTPUTS, batch_norm="after")
     module, seen = make_module(teacher=teacher, teacher_initialization=AllButOneAlwaysActive()), []

@@ -13,11 +13,11 @@ from tests.labelled import TinyImages
 from tests.test_fit import assert_same_records, weights
 from tsl.errors import InputError
 from tsl.fit import main
-from tsl.load_run import load_run
+from tsl.modules.load_run import load_run
 from tsl.modules.student import StudentChanges
 from tsl.networks import MLP, ConvNet, DefaultInitialization, External, FromFile, save_network
 from tsl.randomness import replicate_generators
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 CONVNET = {
     "class_path": "tsl.networks.ConvNet",

@@ -64,7 +64,7 @@ def other(path: Path, **changes: object) -> None:
     [
         (damaged, r"checkpoint: .*file.pt is damaged: "),
         (bare, r"file.pt holds no network with its settings \(class_path, init_args, state_dict\)"),
-        (Path.unlink, r"checkpoint: .*file.pt: no such file. Give one that scripts/prune_teacher.py wrote"),
+        (Path.unlink, r"checkpoint: .*file.pt: no such file. Give one that tsl.prune_teacher wrote"),
         (
             partial(other, init_args={"input_dim": 5, "widths": [4, 8], "output_dim": 3}),
             r"file.pt does not fit its settings: .*size mismatch for layers.1.weight",

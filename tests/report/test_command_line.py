@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tsl.report.__main__ import main
-from tsl.run_status import StatusFile
+from tsl.runs.status import StatusFile
 
 MakeRun = Callable[..., Path]
 Report = Callable[..., Path]
@@ -151,7 +151,7 @@ def test_environment_and_commands_as_recorded_with_the_run(
 ):
     recorded, older = make_run("with it"), make_run("without")
     then = {"python": "3.9.1", "packages": {"torch": "1.2.3"}, "git_commit": "abc123", "git_changes": True}
-    monkeypatch.setattr("tsl.run_status.environment", lambda: then)
+    monkeypatch.setattr("tsl.runs.status.environment", lambda: then)
     StatusFile(recorded, "cuda:0").end("complete")
     config = yaml.safe_load((recorded / "config.yaml").read_text()) | {"ckpt_path": "last"}
     (recorded / "config.yaml").write_text(yaml.safe_dump(config))

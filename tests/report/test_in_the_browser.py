@@ -13,7 +13,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.figures.conftest import tidy
-from tsl.records import read_table, write_table
+from tsl.runs.records import read_table, write_table
 
 MakeRun = Callable[..., Path]
 Report = Callable[..., Path]

@@ -5,8 +5,8 @@ import pytorch_lightning as pl
 from jsonargparse.typing import PositiveFloat
 from torch import Tensor, nn
 
-from tsl.batch import Labelled
 from tsl.callbacks.frames import tidy
+from tsl.data.batch import Labelled
 from tsl.errors import InputError
 from tsl.metrics import BoundaryObservation
 from tsl.metrics.replicates import ReplicateMaximum
@@ -15,7 +15,7 @@ from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
 from tsl.networks import MLP, FeedForward, Network, effective_layers
 from tsl.networks.mlp import as_mlp
-from tsl.records import write_table
+from tsl.runs.records import write_table
 from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate
 
 

@@ -1,4 +1,4 @@
-"""From measured arrays to the rows of `tsl.records`. Rows lack what the caller knows: epoch, split and layer.
+"""From measured arrays to the rows of `tsl.runs.records`. Rows lack what the caller knows: epoch, split and layer.
 
 Letters: R replicates, m teacher nodes, n student nodes of one layer.
 """

@@ -3,11 +3,11 @@
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from tsl.run_status import COMPLETE, FAILED, RESUMABLE, StatusFile
+from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, StatusFile
 
 
 class RunStatus(pl.Callback):
-    """Writes `tsl.run_status.StatusFile` when the run starts and ends; a fast_dev_run leaves nothing, not even that."""
+    """Writes `tsl.runs.status.StatusFile` when the run starts and ends; a fast_dev_run leaves nothing."""
 
     def __init__(self) -> None:
         self._file: StatusFile | None = None

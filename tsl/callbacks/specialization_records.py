@@ -9,19 +9,19 @@ import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from torch import Tensor
 
-from tsl.batch import Labelled
 from tsl.callbacks.frames import tidy
 from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
+from tsl.data.batch import Labelled
 from tsl.metrics.replicates import replicate_scalars
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
 from tsl.randomness import generator
-from tsl.records import THRESHOLDS, write_table
+from tsl.runs.records import THRESHOLDS, write_table
 
 
 class SpecializationRecords(pl.Callback):
-    """Writes the tables of `tsl.records` before training (epoch 0) and after epochs of training.
+    """Writes the tables of `tsl.runs.records` before training (epoch 0) and after epochs of training.
 
     The measures are taken on what `TeacherStudent.validation_step` computes, so on every split that the DataModule
     gives for evaluation. Whatever is written of an epoch replaces what was written of it before. Losses are recorded at

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from tsl.batch import Labelled
+from tsl.data.batch import Labelled
 from tsl.data.samples import Samples
 from tsl.errors import InputError
 from tsl.randomness import replicate_generators

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tsl.batch import Labelled
+from tsl.data.batch import Labelled
 
 Augment = Callable[[Tensor, Tensor], Tensor]
 """Makes new samples `[R, ..., *shape]` from which input `[R, ...]` and which of its variants `[R, ...]` each is."""

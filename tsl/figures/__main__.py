@@ -28,7 +28,7 @@ from tsl.figures import (
 )
 from tsl.figures.runs import Run, other_differences, read_run, without_repeated
 from tsl.figures.style import PRINT
-from tsl.records import DamagedRecordsError, NoRecordsError, written_whole
+from tsl.runs.records import DamagedRecordsError, NoRecordsError, written_whole
 
 SUFFIXES = (".pdf", ".png", ".svg")
 MOVING = (".gif", ".mp4")

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, whole_epochs
-from tsl.records import COLUMNS
+from tsl.runs.records import COLUMNS
 
 TABLE = "layers"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tsl.errors import InputError
-from tsl.records import read_config, read_table
+from tsl.runs.records import read_config, read_table
 
 MULTIPLIER = "model.init_args.multiplier"
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tsl.figures.style import PRINT, curve_style, footnotes, legend_above
-from tsl.tipping_point import Growth, TippingPoint
+from tsl.theory.tipping_point import Growth, TippingPoint
 
 
 @mpl.rc_context(PRINT)

@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from tsl.errors import InputError
 from tsl.figures.runs import MULTIPLIER, TRAIN_SIZE, Run, collect, flatten, run_name, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 TABLE = "layers"
 

@@ -12,13 +12,13 @@ from matplotlib.lines import Line2D
 
 from tsl.figures.runs import Run, collect, flatten, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
-from tsl.records import read_table
+from tsl.runs.records import read_table
 
 TABLE = "layers"
 CHECKPOINT = "model.init_args.teacher.init_args.checkpoint"
 ACCURACY, TEACHER_ACCURACY = "accuracy", "teacher_accuracy"
 TEACHERS = {"compact": "pruned"}
-"""What a teacher is called whose file has another name; see scripts/prune_teacher.py."""
+"""What a teacher is called whose file has another name; see tsl.prune_teacher."""
 
 
 @mpl.rc_context(PRINT)

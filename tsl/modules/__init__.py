@@ -3,6 +3,16 @@
 from tsl.modules.classifier import Classifier
 from tsl.modules.losses import KL, cross_entropy, half_squared_error, mse
 from tsl.modules.milestones import Milestones
+from tsl.modules.teacher_of_run import TeacherOfRun
 from tsl.modules.teacher_student import TeacherStudent
 
-__all__ = ["KL", "Classifier", "Milestones", "TeacherStudent", "cross_entropy", "half_squared_error", "mse"]
+__all__ = [
+    "KL",
+    "Classifier",
+    "Milestones",
+    "TeacherOfRun",
+    "TeacherStudent",
+    "cross_entropy",
+    "half_squared_error",
+    "mse",
+]

@@ -7,7 +7,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from tsl.batch import Labelled
+from tsl.data.batch import Labelled
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.losses import accuracy, label_cross_entropy

@@ -150,7 +150,7 @@ class AdversarialInitialization(Initialization):
 
 
 class FromFile(Initialization):
-    """Weights from a file, such as the smaller student that `scripts/prune_student.py` writes.
+    """Weights from a file, such as the smaller student that `tsl.prune_student` writes.
 
     Args:
         path: What `torch.save(network.state_dict(), path)` wrote of a network of the same shape and replicates.

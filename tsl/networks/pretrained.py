@@ -23,7 +23,7 @@ class Pretrained(FeedForward):
 
     Args:
         replicates: Number R of networks: as many as the file holds, or any number of copies of its only one.
-        checkpoint: What `save_network` wrote, such as the files of `scripts/prune_teacher.py`; or a checkpoint of a run
+        checkpoint: What `save_network` wrote, such as the files of `tsl.prune_teacher`; or a checkpoint of a run
             of `tsl.modules.Classifier`, in its directory: `runs/cifar10_teacher/version_0/checkpoints/best.ckpt`.
 
     Raises:
@@ -79,7 +79,7 @@ def _read(path: Path) -> dict[str, Any]:
     """What the file holds, or what `save_network` would have written of the networks in a Classifier's checkpoint."""
     if not path.is_file():
         raise InputError(
-            f"checkpoint: {path}: no such file. Give one that scripts/prune_teacher.py wrote, or a checkpoint of a run "
+            f"checkpoint: {path}: no such file. Give one that tsl.prune_teacher wrote, or a checkpoint of a run "
             "of tsl.modules.Classifier (--model.init_args.teacher.init_args.checkpoint FILE)"
         )
     try:

@@ -67,9 +67,7 @@ def prune(
         InputError: If a network is no MLP, the student is in training mode where that matters, a correlation cannot
             reach the threshold, or the student's loss is not finite.
     """
-    student, teacher = (
-        as_mlp(network, "this pruning", "use scripts/prune_teacher.py") for network in (student, teacher)
-    )
+    student, teacher = (as_mlp(network, "this pruning", "use tsl.prune_teacher") for network in (student, teacher))
     if student.training and (student.batch_norm or student.dropout):
         raise InputError("a student with BatchNorm or dropout is pruned in evaluation mode: call student.eval() before")
     if threshold is not None and by == "correlation" and not -1 <= threshold <= 1:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tsl.errors import InputError
-from tsl.records import written_whole
 from tsl.report.page import make_page
 from tsl.report.runs import read_runs
+from tsl.runs.records import written_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from tsl.figures.certificate import LEAST, outcomes
-from tsl.records import recorded_epochs
 from tsl.report.l_shape import arrange
 from tsl.report.packing import packed, room, spread
 from tsl.report.runs import ReportRun
+from tsl.runs.records import recorded_epochs
 
 OUTCOMES = ("nothing observes it", "certified", "vacuous", "conclusion fails")
 

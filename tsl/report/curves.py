@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsl.records import KEYS
 from tsl.report.packing import packed
 from tsl.report.runs import ReportRun
+from tsl.runs.records import KEYS
 
 SIZES = ("train_size", "augmented_size")
 """Columns of `losses` that are settings rather than measures."""

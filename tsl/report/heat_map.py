@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tsl.records import ON_REQUEST, recorded_epochs
 from tsl.report.l_shape import arrange
 from tsl.report.packing import packed, room, spread
 from tsl.report.runs import ReportRun
+from tsl.runs.records import ON_REQUEST, recorded_epochs
 
 PAIR_BYTES = 2
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsl.records import ALWAYS, recorded_epochs
 from tsl.report.packing import packed, room, spread
 from tsl.report.runs import ReportRun
+from tsl.runs.records import ALWAYS, recorded_epochs
 
 STUDENT_BYTES = 8  # float32 strength, 16 bits of correlation, 16 of the best teacher
 TEACHER_COLUMNS = ("best_correlation", "recovered_0.95", "strength")

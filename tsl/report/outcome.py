@@ -11,7 +11,7 @@ import pandas as pd
 from tsl.figures.runs import MULTIPLIER, POLARITY, setting_differences
 from tsl.report.curves import SIZES, measures
 from tsl.report.runs import ReportRun
-from tsl.runs import short_name
+from tsl.runs.listing import short_name
 
 MOST_SETTINGS = 4
 """More settings that differ are left to the section on settings."""

@@ -9,8 +9,8 @@ import pandas as pd
 
 from tsl.errors import InputError
 from tsl.figures.runs import flatten
-from tsl.records import COLUMNS, KEYS, DamagedRecordsError, read_config, read_table, recorded_epochs
-from tsl.run_status import read_status, run_state
+from tsl.runs.records import COLUMNS, KEYS, DamagedRecordsError, read_config, read_table, recorded_epochs
+from tsl.runs.status import read_status, run_state
 
 SAME_KIND = ("model.class_path", "model.init_args.teacher.class_path", "model.init_args.teacher.init_args.widths")
 """Settings that make runs of the same kind: curves of others stand in one figure, and say nothing of each other."""
@@ -44,7 +44,7 @@ class ReportRun:
 
     @property
     def state(self) -> str:
-        """One of `tsl.run_status.STATES`."""
+        """One of `tsl.runs.status.STATES`."""
         return run_state(self.path, self.planned_epochs)
 
     @property
@@ -58,7 +58,7 @@ class ReportRun:
         """The rows of a table that can be read, on evaluation inputs; none if there are none.
 
         Args:
-            table: A key of `tsl.records.COLUMNS`.
+            table: A key of `tsl.runs.records.COLUMNS`.
             epochs: The recorded epochs to read; all if None.
             needed: The columns without which a file is left out, beside those that say which row it is.
         """

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from tsl.environment import environment
 from tsl.figures.runs import setting_differences
 from tsl.report.runs import ReportRun
-from tsl.run_status import machine
+from tsl.runs.environment import environment
+from tsl.runs.status import machine
 
 
 def differences_table(runs: Sequence[ReportRun]) -> str:

@@ -1,0 +1,105 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.figures.conftest import fake_run
+from tsl.runs.listing import COLUMNS, list_runs, main
+from tsl.runs.records import read_table
+from tsl.runs.status import StatusFile
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def test_each_run_with_its_outcome(root: Path):
+    path = fake_run(root / "E1/first", layers=2)
+    (row,) = list_runs(root)
+    losses, layers = (read_table(path, table).query("epoch == 6") for table in ("losses", "layers"))
+    means = layers.groupby("layer")[["rho_mean", "recovered_fraction_0.95"]].mean()
+    assert (row["run"], row["state"], row["epoch"]) == ("E1/first", "complete", "6/6")
+    assert row["val_mse"] == f"{losses['val_mse'].mean():.3g}"
+    assert row["rho_mean"].split() == [f"{value:.3f}" for value in means["rho_mean"]]
+    assert row["recovered"].split() == [f"{value:.0%}" for value in means["recovered_fraction_0.95"]]
+    assert row["note"] == ""
+
+
+def test_settings_that_differ_among_the_runs_of_an_experiment(root: Path):
+    fake_run(root / "E1/a", multiplier=2, max_epochs=1, widths=[1, 2])
+    fake_run(root / "E1/b", multiplier=5, max_epochs=1, widths=[1, 2])
+    fake_run(root / "E2/c", multiplier=10, max_epochs=1, widths=[3])
+    assert [row["settings"] for row in list_runs(root)] == ["multiplier=2", "multiplier=5", ""]
+
+
+def test_states_and_why(root: Path):
+    running, failed, killed, older, empty = (fake_run(root / f"E/{name}", epochs=[0, 2]) for name in "abcde")
+    status = StatusFile(running, "cpu")
+    StatusFile(failed, "cpu").end("failed", "RuntimeError: no room left")
+    StatusFile(killed, "cpu").end("resumable")
+    for run in (killed, older):
+        (run / "checkpoints").mkdir()
+        (run / "checkpoints/last.ckpt").touch()
+    for file in (empty / "records").glob("*/*"):
+        file.unlink()
+    StatusFile(empty, "cpu").end("complete")
+    rows = list_runs(root)
+    assert [row["state"] for row in rows] == ["running", "failed", "resumable", "resumable", "complete"]
+    assert [row["epoch"] for row in rows] == ["2/6"] * 4 + ["-/6"]
+    older_run = "it has no status.json (an older run), so it may still be running"
+    assert [row["note"] for row in rows] == ["", "RuntimeError: no room left", "", older_run, ""]
+    status.end("complete")
+
+
+def test_a_damaged_run_is_listed_with_what_is_wrong(root: Path):
+    records, config = fake_run(root / "E/a"), fake_run(root / "E/b")
+    (records / "records/losses/epoch_00006.parquet").write_bytes(b"PAR1")
+    (config / "config.yaml").write_text("a: [")
+    first, second = list_runs(root)
+    assert first["note"].startswith(f"{records}/records/losses/epoch_00006.parquet is damaged")
+    assert (first["state"], first["val_mse"]) == ("complete", "")
+    assert f"{config}/config.yaml is damaged" in second["note"]
+    assert second["val_mse"] != ""
+
+
+def test_tab_separated_where_it_is_no_terminal(root: Path):
+    fake_run(root / "E 1/a", widths=[1, 2], max_epochs=1)
+    fake_run(root / "E 1/b", multiplier=1, widths=[3], max_epochs=1)
+    done = subprocess.run([sys.executable, "-m", "tsl.runs", str(root)], capture_output=True, text=True, check=True)
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert lines[0] == list(COLUMNS)
+    assert [len(line) for line in lines] == [len(COLUMNS)] * 3
+    assert lines[1][:3] == ["E 1/a", "complete", "1/1"]
+    assert done.stderr == ""
+
+
+def test_a_table_in_a_terminal(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    run = fake_run(root / "E/a", widths=[1, 2])
+    fake_run(root / "E/b", widths=[3])
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints/last.ckpt").touch()
+    StatusFile(run, "cpu").end("resumable")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("tsl.runs.listing.Console", lambda: Console(width=200))
+    assert main([str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert "multiplier" not in printed
+    assert "widths=[1,2]" in printed
+    assert f"python -m tsl.fit --config {root}/RUN/config.yaml --ckpt_path last" in printed
+
+
+def test_a_run_by_itself_and_files_of_wandb_beside_it(root: Path):
+    run = fake_run(root / "E/a", max_epochs=1)
+    fake_run(root / "wandb/run-1/files", max_epochs=1)
+    assert [row["run"] for row in list_runs(root)] == ["E/a"]
+    assert [row["run"] for row in list_runs(run)] == ["."]
+
+
+def test_directories_without_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([str(tmp_path / "absent")]) == 2
+    assert "absent is no directory; name the one that holds runs (trainer.default_root_dir)" in capsys.readouterr().err
+    assert main([str(tmp_path)]) == 2
+    assert f"error: {tmp_path} holds no runs" in capsys.readouterr().err

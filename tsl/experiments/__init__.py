@@ -1,0 +1,1 @@
+"""Many runs: sweeps and what is made of them."""

@@ -1,0 +1,154 @@
+"""Hold the theorem against a trained two-layer run: `python -m tsl.certify runs/certificate/version_0`.
+
+For each teacher node: which ε the theorem grants on the training inputs, which ε the student's weights reached, and
+what follows, as a table on the screen, a table in a file (one row for each replicate and teacher node, the columns of
+`tsl.theory.certificate.Certificate`) and a figure beside it.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jsonargparse.typing import PositiveFloat
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tsl.callbacks.certificate_records import CertificateMeasures, certificate_frame
+from tsl.errors import InputError
+from tsl.figures import certificate as figure
+from tsl.figures.__main__ import save
+from tsl.figures.runs import Run
+from tsl.modules.load_run import LoadedRun, load_run
+from tsl.modules.teacher_student import Observation
+from tsl.runs.records import read_config, read_table, written_whole
+from tsl.theory.certificate import gradient_factor
+
+SUFFIXES = (".parquet", ".csv")
+
+
+@torch.no_grad()
+def certify(run: LoadedRun, c: float, bias_scale: float) -> pd.DataFrame:
+    """The certificate of a run at its last checkpoint; raises InputError for networks of more than two layers."""
+    measures = CertificateMeasures(run.module)
+    networks = run.module.teacher, run.module.student
+    for inputs in run.train_batches():
+        measures.update(run.module.student, Observation(*(network.activations(inputs) for network in networks)))
+    return certificate_frame(measures.certificate(run.module, c, bias_scale), run.epoch)
+
+
+def node_table(frame: pd.DataFrame) -> Table:
+    """A row for each teacher node: medians, and how often it is observed, the condition holds, the conclusion too."""
+    replicates = frame["replicate"].nunique()
+    over = f", median of {replicates} replicates" if replicates > 1 else ""
+    title = f"The theorem at epoch {frame['epoch'].iloc[0]}, on the training inputs{over}"
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    medians = {
+        "α": "alpha",
+        "‖g_1‖∞": "gradient_sup_norm",
+        "granted ε": "granted_epsilon",
+        "reached ε": "reached_epsilon",
+    }
+    for heading in ("node", *medians, "observed", "condition", "conclusion"):
+        table.add_column(heading, justify="right")
+    for node, rows in frame.groupby("node"):
+        numbers = [f"{rows[column].median():.2g}" for column in medians.values()]
+        observed, condition = (f"{rows[column].sum()}/{replicates}" for column in ("observed", "condition"))
+        conclusion = f"{(rows['condition'] & rows['conclusion']).sum()}/{rows['condition'].sum()}"
+        table.add_row(str(node), *numbers, observed, condition, conclusion if rows["condition"].any() else "–")
+    return table
+
+
+def sentences(frame: pd.DataFrame, sizes: tuple[int, int, int], c: float) -> list[str]:
+    """What the certificate says, in plain words: a sentence for each outcome that occurs.
+
+    Args:
+        frame: The certificate.
+        sizes: Teacher nodes m, input dimension d and student nodes n.
+        c: The constant of the gradient condition.
+    """
+    teacher_nodes, dim, student_nodes = sizes
+    at = f"At K = {teacher_nodes + student_nodes}, d = {dim}, c = {c:g}"
+    said = []
+    for outcome, chosen in (figure.outcomes(frame) | {"unobserved": ~frame["observed"]}).items():
+        rows = frame[chosen]
+        if rows.empty:
+            continue
+        granted, reached = (span(rows[name]) for name in ("granted_epsilon", "reached_epsilon"))
+        needed, measured = span(rows["alpha"] / gradient_factor(*sizes, c)), span(rows["gradient_sup_norm"])
+        words = {
+            "certified": f"{at} the theorem grants ε = {granted}, and the weights reached ε = {reached}: condition and "
+            "conclusion hold",
+            "vacuous": f"{at} the theorem grants ε = {granted} ≥ 1: vacuous, for no sine exceeds 1. Its condition "
+            f"would need ‖g_1‖∞ < {needed}, and it is {measured}; the weights reached ε = {reached}",
+            "conclusion fails": f"{at} the theorem would grant ε = {granted}, but the weights reached only ε = "
+            f"{reached}: the condition holds and the conclusion does not, so these inputs cannot be what the theorem "
+            "asks for (augmented ones, which tell hyperplanes this close apart)",
+            "unobserved": "No student node observes the teacher node on the training inputs, so the theorem says "
+            f"nothing; the weights reached ε = {reached}",
+        }
+        said.append(f"{len(rows)} of {len(frame)} teacher nodes: {words[outcome]}.")
+    return said
+
+
+def span(values: pd.Series) -> str:
+    """The least and the greatest of some numbers, to two digits: "1.2e-12 to 0.5", or one number if they agree."""
+    least, most = f"{values.min():.2g}", f"{values.max():.2g}"
+    return least if least == most else f"{least} to {most}"
+
+
+def over_training(run: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """The run's own records of its certificate if they end in this one, made with the same constants; else this one."""
+    if not (run / "records" / figure.TABLE).is_dir():
+        return frame
+    recorded = read_table(run, figure.TABLE)
+    last = recorded[recorded["epoch"] == frame["epoch"].iloc[0]]
+    epsilons = ["granted_epsilon", "reached_epsilon"]
+    # The last bits differ with the size of evaluation batches; a gradient of 1e-15 is nothing but last bits.
+    same = len(last) == len(frame) and np.allclose(last[epsilons], frame[epsilons], rtol=1e-3, atol=1e-9)
+    return recorded if same else frame
+
+
+def write(frame: pd.DataFrame, out: Path) -> None:
+    """Write the table whole or not at all, in the format of the path's suffix; makes the directory."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out) as temporary:
+        if out.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; errors are one line on stderr and status 2."""
+    parser = argparse.ArgumentParser(prog="certify.py", description="Hold the theorem against a trained two-layer run.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, with config.yaml and checkpoints/")
+    parser.add_argument("--c", type=PositiveFloat, default=5.0, help="constant of the gradient condition (default: 5)")
+    scale = "M of ε-alignment: bias gap allowed for each unit of sine (default: 1)"
+    parser.add_argument("--bias-scale", type=PositiveFloat, default=1.0, metavar="M", help=scale)
+    file = "table to write, .parquet or .csv, with the figure as PDF beside it (default: RUN/certificate.parquet)"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=file)
+    asked = parser.parse_args(arguments)
+    out = asked.out or asked.run / "certificate.parquet"
+    console = Console(highlight=False, markup=False)
+    try:
+        if out.suffix not in SUFFIXES:
+            raise InputError(f"--out {out}: the suffix says the format; expected one of {', '.join(SUFFIXES)}")
+        loaded = load_run(asked.run)
+        frame = certify(loaded, asked.c, asked.bias_scale)
+        picture = figure.draw([Run(asked.run, read_config(asked.run), over_training(asked.run, frame))])
+        write(frame, out)
+        save(picture, out.with_suffix(".pdf"))
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    (m,), (n,), (d,) = loaded.module.teacher.widths, loaded.module.student.widths, loaded.module.teacher.input_shape
+    console.print(node_table(frame))
+    for sentence in sentences(frame, (m, d, n), asked.c):
+        console.print(sentence)
+    console.print(f"written to {out} and {out.with_suffix('.pdf')}", soft_wrap=True)
+    return 0

@@ -1,0 +1,78 @@
+"""What the closing table of an experiment tells of a run, by column."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tsl.figures import sample_size
+from tsl.figures.runs import read_run
+from tsl.figures.trained_teacher import ACCURACY, TEACHER_ACCURACY
+from tsl.runs.records import read_table
+from tsl.runs.summary import last_epoch
+
+
+def recovery(run: Path) -> dict[str, str]:
+    """E2: how many teacher nodes are recovered, early and at the end."""
+    nodes = read_table(run, "teacher_nodes")
+    early, end = nodes[(nodes["epoch"] == 5) & (nodes["split"] == "val")], last_epoch(nodes)
+    always = end.groupby(["layer", "node"])["recovered_0.95"].all()
+    return {
+        "recovered at 0.95 after 5 epochs": f"{early['recovered_0.95'].mean():.1%}" if len(early) else "not recorded",
+        "at the end": f"{end['recovered_0.95'].mean():.1%}",
+        "nodes recovered in every replicate": f"{always.sum()} of {len(always)}",
+    }
+
+
+def final_loss(run: Path) -> dict[str, str]:
+    """E3: the evaluation loss at the last epoch."""
+    losses = read_table(run, "losses")
+    log_loss = np.log10(losses.loc[losses["epoch"] == losses["epoch"].max(), "val_mse"])
+    return {"log10 evaluation loss at the end": _mean_and_std(log_loss)}
+
+
+def mean_correlation(run: Path) -> dict[str, str]:
+    """E1 and E4: the mean over teacher nodes of their best correlation."""
+    return {"rho_mean at the end": _mean_and_std(last_epoch(read_table(run, "layers"))["rho_mean"])}
+
+
+def layer_correlations(run: Path) -> dict[str, str]:
+    """E6, E7 and E10: the evaluation loss at the end, and ρ_mean of each layer."""
+    by_layer = last_epoch(read_table(run, "layers")).groupby("layer")["rho_mean"].mean()
+    return final_loss(run) | {"rho_mean of layers 1, 2, … at the end": " ".join(f"{rho:.3f}" for rho in by_layer)}
+
+
+def accuracy_and_correlations(run: Path) -> dict[str, str]:
+    """E8: the student's accuracy on labels at the end, and ρ_mean of each layer before training and at the end."""
+    losses, layers = read_table(run, "losses"), read_table(run, "layers")
+    end = losses[losses["epoch"] == losses["epoch"].max()]
+    untrained = layers[(layers["epoch"] == 0) & (layers["split"] == "val")]
+    named = {"accuracy of the teacher, %": TEACHER_ACCURACY, "of the student, %": ACCURACY}
+    told = {words: _mean_and_std(100 * end[column], 1) for words, column in named.items() if column in end}
+    for words, rows in (("before training", untrained), ("at the end", last_epoch(layers))):
+        by_layer = rows.groupby("layer")["rho_mean"].mean()
+        told[f"rho_mean of layers 1, 2, … {words}"] = " ".join(f"{rho:.3f}" for rho in by_layer)
+    return told
+
+
+def few_and_many_samples(run: Path) -> dict[str, str]:
+    """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
+    of_layers = sample_size.outcomes([read_run(run, sample_size.TABLE)])
+    rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
+    enough = rho.index[rho >= 0.98]
+    return {
+        "rho_mean with the fewest samples": f"{rho.iloc[0]:.3f} (N = {rho.index[0]:,})",
+        "with the most": f"{rho.iloc[-1]:.3f} (N = {rho.index[-1]:,})",
+        "samples for 0.98": f"{enough[0]:,}" if len(enough) else f"more than {rho.index[-1]:,}",
+    }
+
+
+def range_of_correlations(run: Path) -> dict[str, str]:
+    """E9: where the best correlations of teacher nodes end, each the mean over replicates."""
+    by_node = last_epoch(read_table(run, "teacher_nodes")).groupby("node")["best_correlation"].mean()
+    return {"best correlations at the end": f"{by_node.min():.3f} to {by_node.max():.3f}"} | mean_correlation(run)
+
+
+def _mean_and_std(over_replicates: pd.Series, digits: int = 3) -> str:
+    std = over_replicates.std() if len(over_replicates) > 1 else 0.0
+    return f"{over_replicates.mean():.{digits}f} ± {std:.{digits}f}"

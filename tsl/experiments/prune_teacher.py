@@ -1,0 +1,124 @@
+"""Prune a trained teacher and train it on: `python -m tsl.prune_teacher RUN --ratios 0.3 0.5 0.5 0.7`.
+
+RUN is a run of tsl.modules.Classifier. In every hidden layer the nodes whose outgoing weights have the least mean
+magnitude are masked (their outgoing weights set to 0), and the rest is trained on with the masks kept. All lies in
+RUN/pruned/<ratios>/, itself a run of tsl.fit. An interrupted one goes on when the same command is given again:
+
+    unpruned.pt    the teacher as RUN had it: its epoch of best validation accuracy
+    start.pt       the same with its masks, before training on
+    pruned.pt      after training on, masked: the pruned nodes are there and nothing depends on them
+    compact.pt     the same function without the pruned nodes
+
+Each file is a teacher for students: --model.init_args.teacher.class_path tsl.networks.Pretrained
+--model.init_args.teacher.init_args.checkpoint FILE. Further arguments go to tsl.fit: --data.init_args.data_dir DIR.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse.typing import PositiveFloat, PositiveInt
+from rich.console import Console
+
+from tsl.errors import InputError
+from tsl.fit import main as fit
+from tsl.networks import FeedForward, load_network, save_network
+from tsl.networks.channel_pruning import KeptNodes, compacted, strongest_nodes
+from tsl.runs.records import read_config, written_whole
+from tsl.runs.summary import accuracies
+
+
+def best_checkpoint(run: Path) -> Path:
+    """The checkpoint of a Classifier's run with its best validation accuracy, or its last where that was not kept.
+
+    Raises:
+        InputError: If there is none.
+    """
+    for name in ("best", "last"):
+        path = run / "checkpoints" / f"{name}.ckpt"
+        if path.is_file():
+            return path
+    raise InputError(f"{run} has no checkpoints/best.ckpt or last.ckpt: its weights were not kept; run it again")
+
+
+def accuracy_of(run: Path, checkpoint: Path) -> float:
+    """The validation accuracy that a run told at the epoch of a checkpoint."""
+    epochs = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
+    return float(accuracies(run).loc[epochs])
+
+
+def write_network(network: FeedForward, path: Path) -> None:
+    """Write a network's file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as temporary:
+        save_network(network, temporary)
+
+
+def fine_tune(run: Path, out: Path, epochs: int, lr: float, further: Sequence[str]) -> None:
+    """Train on from out/start.pt under the run's settings: at a learning rate that falls to 0 along a cosine."""
+    start = {"class_path": "tsl.networks.Pretrained", "init_args": {"checkpoint": str((out / "start.pt").resolve())}}
+    cosine = {"class_path": "torch.optim.lr_scheduler.CosineAnnealingLR", "init_args": {"T_max": epochs}}
+    changed = {
+        "trainer.default_root_dir": str(out.parents[1]),
+        "experiment": out.parent.name,
+        "version": out.name,
+        "trainer.max_epochs": str(epochs),
+        "model.init_args.network": json.dumps(start),
+        "model.init_args.initialization": "null",
+        "model.init_args.optimizer.init_args.lr": str(lr),
+        "model.init_args.lr_scheduler": json.dumps(cosine),
+    }
+    resume = ["--ckpt_path", "last"] if (out / "checkpoints/last.ckpt").is_file() else []
+    arguments = [word for key, value in changed.items() for word in (f"--{key}", value)]
+    fit(["--config", str(run / "config.yaml"), *arguments, *further, *resume])
+
+
+def prune_teacher(asked: argparse.Namespace, further: Sequence[str], console: Console) -> None:
+    """Prune, train on, write the files and tell the accuracies."""
+    run: Path = asked.run
+    if read_config(run).get("model", {}).get("class_path") != "tsl.modules.Classifier":
+        raise InputError(f"{run} is no run of tsl.modules.Classifier, which trains teachers on labels")
+    checkpoint = best_checkpoint(run)
+    out = run / "pruned" / "_".join(f"{ratio:g}" for ratio in asked.ratios)
+    if not (out / "start.pt").is_file():  # what an interrupted run has started from stays
+        network = load_network(checkpoint)
+        kept = strongest_nodes(network, asked.ratios)
+        write_network(network, out / "unpruned.pt")
+        KeptNodes(kept).mask_(network)
+        write_network(network, out / "start.pt")
+    fine_tune(run, out, asked.epochs, asked.lr, further)
+    tuned = best_checkpoint(out)
+    network = load_network(tuned)
+    write_network(network, out / "pruned.pt")
+    write_network(compacted(network), out / "compact.pt")
+    accuracy: dict[str, Any] = {
+        "before": accuracy_of(run, checkpoint),
+        "after pruning": accuracies(out).loc[0],
+        "after training on": accuracy_of(out, tuned),
+    }
+    console.print("validation accuracy: " + ", ".join(f"{words} {value:.2%}" for words, value in accuracy.items()))
+    active = [int(of_layer.sum(dim=1).max()) for of_layer in network.active_nodes()]
+    console.print(f"active nodes: {active} of {network.widths}")
+    console.print(f"teachers for students: {out}/unpruned.pt, pruned.pt and compact.pt", soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; errors are one line on stderr and status 2."""
+    parser = argparse.ArgumentParser(prog="prune_teacher.py", description="Prune a trained teacher and train it on.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run of tsl.modules.Classifier")
+    ratios = "the fraction of its nodes that each hidden layer loses, from the input upward"
+    parser.add_argument("--ratios", type=float, nargs="+", required=True, metavar="X", help=ratios)
+    parser.add_argument("--epochs", type=PositiveInt, default=20, metavar="N", help="epochs to train on (default: 20)")
+    lr = "learning rate at the start, which falls to 0 along a cosine (default: 0.01)"
+    parser.add_argument("--lr", type=PositiveFloat, default=0.01, metavar="X", help=lr)
+    asked, further = parser.parse_known_args(arguments)
+    try:
+        prune_teacher(asked, further, Console(highlight=False, markup=False))
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,287 @@
+"""Reproduce a figure of the paper: `python -m tsl.reproduce E2 --scale quick`.
+
+Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes, then draws it and tells the
+outcome. Runs that are complete are not repeated, and an interrupted one goes on where it was: the same command again
+is always right. Runs lie in `<root>/<scale>/<experiment>/<cell>`, each with its log beside it.
+"""
+
+import argparse
+import itertools
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tsl.data.budget import budget_epochs
+from tsl.errors import InputError
+from tsl.experiments.outcomes import (
+    accuracy_and_correlations,
+    few_and_many_samples,
+    final_loss,
+    layer_correlations,
+    mean_correlation,
+    range_of_correlations,
+    recovery,
+)
+from tsl.experiments.sweep import CellRun, cell_name, check_settings, in_words, resolved_settings, train
+from tsl.experiments.trained_teachers import plan_teachers
+from tsl.figures import (
+    alignment,
+    best_correlation,
+    convergence,
+    l_shape,
+    sample_size,
+    success_rate,
+    trained_teacher,
+    trajectories,
+)
+from tsl.figures.__main__ import save
+from tsl.figures.runs import MULTIPLIER, POLARITY, read_run
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+AXES: dict[str, tuple[str, ...]] = {
+    "multiplier": (MULTIPLIER,),
+    "polarity": (POLARITY,),
+    "train_size": ("data.init_args.train_size",),
+    "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
+    "teacher": (trained_teacher.CHECKPOINT,),
+}
+"""The settings that each axis stands for; the values of any other name configs, `configs/<runs>/<value>.yaml`."""
+
+Axes = Mapping[str, Sequence[float | str]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a figure is made of.
+
+    Args:
+        runs: Name of its runs, its config and its quick overlay; experiments with the same name share their runs.
+        figure: The module that draws it.
+        outcome: What the closing table tells of a run, by column.
+        axes: The values of each axis; the cells are all their combinations.
+        quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
+        base: The config that the experiment's is laid over.
+        options: What the figure is drawn with besides the runs.
+    """
+
+    runs: str
+    figure: ModuleType
+    outcome: Callable[[Path], dict[str, str]]
+    axes: Axes
+    quick: Axes = field(default_factory=dict)
+    base: str = "two_layer"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+WIDTHS = (1, 2, 5, 10)
+FEWER: Axes = {"polarity": (1, 2), "multiplier": (1, 2, 5)}
+E1_AXES: Axes = {"polarity": (0, 1, 2), "multiplier": WIDTHS}
+E2_AXES: Axes = {"polarity": (0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
+E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
+E6_AXES: Axes = {"train_size": (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000), "multiplier": (2, 5)}
+E6_QUICK: Axes = {"train_size": (512, 2_048, 10_240, 102_400), "multiplier": (2,)}
+E7_AXES: tuple[Axes, Axes] = ({"multiplier": (2, 10)}, {"multiplier": (5,)})
+E9_AXES: tuple[Axes, Axes] = ({"dim": range(10, 101, 10), "multiplier": (2, 10)}, {"dim": (10, 50)})
+E8_AXES: Axes = {"teacher": ("unpruned", "pruned"), "multiplier": (1, 2, 5)}
+VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
+
+
+def on_inputs(distribution: str) -> Experiment:
+    """E5 on one input distribution."""
+    axes: Axes = {
+        "augmentation": ("plain", "aware", "agnostic"),
+        "distribution": (distribution,),
+        "multiplier": WIDTHS,
+    }
+    return Experiment("E5", sample_size, few_and_many_samples, axes, {"multiplier": (1, 5)})
+
+
+EXPERIMENTS = {
+    "E1": Experiment("E1", l_shape, mean_correlation, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
+    "E2": Experiment("E2", success_rate, recovery, E2_AXES, FEWER),
+    "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
+    "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
+    "E5": on_inputs("gaussian"),
+    "E5-rademacher": on_inputs("rademacher"),
+    "E5-low_dimensional": on_inputs("low_dimensional"),
+    "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
+    "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
+    "E8": Experiment("E8", trained_teacher, accuracy_and_correlations, E8_AXES, base="cifar10/student"),
+    "E9": Experiment("E9", best_correlation, range_of_correlations, *E9_AXES),
+    "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
+}
+
+
+def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float | str]]:
+    """The values of each axis that are run.
+
+    Args:
+        experiment: The experiment.
+        scale: "quick" or "paper".
+        where: Restrictions such as "polarity=1,2".
+
+    Raises:
+        InputError: If a restriction cannot be read, or names an axis or a value that there is not.
+    """
+    axes = {axis: list(values) for axis, values in experiment.axes.items()}
+    chosen = axes | ({axis: list(values) for axis, values in experiment.quick.items()} if scale == "quick" else {})
+    for restriction in where:
+        axis, given, listed = restriction.partition("=")
+        if not given:
+            raise InputError(f"--where {restriction}: expected AXIS=VALUE[,VALUE…]")
+        if axis not in axes:
+            raise InputError(f"--where {restriction}: there is no axis {axis!r}; the axes are {', '.join(axes)}")
+        there_is = {in_words(value): value for value in axes[axis]}
+        asked = [in_words(number(word)) for word in listed.split(",")]
+        if absent := [value for value in asked if value not in there_is]:
+            raise InputError(f"--where {restriction}: {axis} has no {', '.join(absent)}; it has {', '.join(there_is)}")
+        chosen[axis] = [value for name, value in there_is.items() if name in asked]
+    return chosen
+
+
+def number(word: str) -> float | str:
+    """The number that a word is, or else the word."""
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def plan(
+    experiment: Experiment,
+    scale: str,
+    axes: Axes,
+    root: Path,
+    overlays: Sequence[Path],
+    files: Mapping[float | str, Path] | None = None,
+) -> list[CellRun]:
+    """The run of each cell, with `overlays` laid over the experiment's configs.
+
+    Values of an axis that `files` names stand for these files.
+
+    Raises:
+        InputError: If a run is there that was made with other settings.
+    """
+    names = [experiment.base, experiment.runs]
+    last = [CONFIGS / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
+    last += overlays
+    where = ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
+    settings: dict[tuple[Path, ...], dict[str, Any]] = {}
+    runs = []
+    for values in itertools.product(*axes.values()):
+        cell = dict(zip(axes, values, strict=True))
+        named = [f"{experiment.runs}/{value}" for axis, value in cell.items() if axis not in AXES]
+        configs = (*(CONFIGS / f"{name}.yaml" for name in (*names, *named)), *last)
+        common = [*(word for config in configs for word in ("--config", str(config))), *where]
+        if configs not in settings:
+            settings[configs] = resolved_settings(common)
+        stands_for = {axis: str(files[value]) if files and value in files else value for axis, value in cell.items()}
+        varied = {key: value for axis, value in stands_for.items() if axis in AXES for key in AXES[axis]}
+        arguments = [*common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
+        arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
+        path = root / scale / experiment.runs / cell_name(cell)
+        of_cell = settings[configs] | varied
+        if of_cell["total_samples"] is not None:
+            data = {key.removeprefix("data.init_args."): value for key, value in of_cell.items()}
+            of_cell["trainer.max_epochs"] = budget_epochs(of_cell["total_samples"], data)
+        runs.append(CellRun(cell, path, arguments, of_cell))
+    check_settings(runs, {config for configs in settings for config in configs})
+    return runs
+
+
+def train_all(runs: Sequence[CellRun], console: Console) -> list[CellRun]:
+    """Train all runs that are not complete, one after the other, under one progress bar; gives those that failed."""
+    missing = [run for run in runs if not run.complete]
+    failed: list[CellRun] = []
+    console.print(f"runs: {len(runs)}, of them complete: {len(runs) - len(missing)}")
+    if not missing:
+        return failed
+    total_steps = sum(run.epochs * run.student_steps for run in runs)
+
+    def report() -> None:
+        steps = sum(run.epochs_done * run.student_steps for run in runs)
+        shown = f"{steps / 1000:,.0f}k/{total_steps / 1000:,.0f}k student-steps,"
+        progress.update(task, completed=sum(run.epochs_done * run.epoch_cost for run in runs), steps=shown)
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn()
+    # The estimate is from all epochs so far: one may take longer than the half minute that rich looks back by itself.
+    with Progress(*columns, TextColumn("left"), console=console, speed_estimate_period=float("inf")) as progress:
+        task = progress.add_task("", total=sum(run.epochs * run.epoch_cost for run in runs), steps="")
+        report()
+        for number, run in enumerate(missing, start=1):
+            progress.update(task, description=f"{number}/{len(missing)} {run.path.name}")
+            start, first = time.monotonic(), run.epochs_done
+            error = train(run, report)
+            if error is None:
+                seconds = time.monotonic() - start
+                console.print(f"{run.path}: {run.epochs - first} epochs in {seconds:.0f} s", soft_wrap=True)
+            else:
+                console.print(f"error: {error}", soft_wrap=True)
+                failed.append(run)
+    return failed
+
+
+def reproduce(asked: argparse.Namespace, console: Console) -> int:
+    """Train, draw and tell the outcome; gives the exit status, and raises an InputError for what a user can mend."""
+    experiment = EXPERIMENTS[asked.experiment]
+    axes = chosen_axes(experiment, asked.scale, asked.where)
+    teachers, files = plan_teachers(asked.scale, asked.root, asked.config) if "teacher" in axes else ([], {})
+    runs = plan(experiment, asked.scale, axes, asked.root, asked.config, files)
+    if any(train_all([teacher], console) for teacher in teachers):  # the first that fails is the last
+        console.print("without its teacher no student can be trained")
+        return 1
+    failed = train_all(runs, console)
+    drawn = [run for run in runs if run.complete]
+    if drawn:
+        figure = experiment.figure.draw(
+            [read_run(run.path, experiment.figure.TABLE) for run in drawn], **experiment.options
+        )
+        out = asked.out or asked.root / asked.scale
+        for suffix in ("pdf", "png"):
+            save(figure, out / f"{asked.experiment}.{suffix}")
+        rows = [
+            {axis: in_words(value) for axis, value in run.cell.items()} | experiment.outcome(run.path) for run in drawn
+        ]
+        table = Table(*rows[0], title=f"{asked.experiment}, {asked.scale} scale")
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)
+        console.print(f"figure drawn to {out / asked.experiment}.pdf and .png", soft_wrap=True)
+    if failed:
+        names = ", ".join(run.path.name for run in failed)
+        console.print(f"{len(failed)} of {len(runs)} runs failed, and are not in the figure: {names}", soft_wrap=True)
+    return 1 if failed else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(description="Train what a figure of the paper needs, and draw it.")
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    scale = "the paper's settings, or configs/quick's for minutes on two cores (default: quick)"
+    parser.add_argument("--scale", choices=("quick", "paper"), default="quick", help=scale)
+    several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
+    only = "run and draw only these cells: polarity=1,2 multiplier=2"
+    parser.add_argument("--where", **several, metavar="AXIS=VALUE[,VALUE]", help=only)
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the figure goes (default: <root>/<scale>)")
+    parser.add_argument("--config", **several, type=Path, metavar="FILE", help="lay this over every run")
+    asked = parser.parse_args(arguments)
+    try:
+        return reproduce(asked, Console(highlight=False, markup=False))
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        again = f"python -m tsl.reproduce {shlex.join(arguments)}"
+        print(f"stopped; what is done is kept. The same command goes on with it:\n  {again}", file=sys.stderr)
+        return 130

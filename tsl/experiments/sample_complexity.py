@@ -1,0 +1,326 @@
+"""Where does it tip? `python -m tsl.sample_complexity configs/two_layer.yaml configs/quickstart.yaml --budget 5e7`.
+
+Finds the training size N* at which a share of the lowest layer's teacher nodes is recovered (best correlation above
+0.95 on evaluation inputs, at the last epoch), by bisection on log N over runs of tsl.fit, with an interval over their
+replicates. With `--vary d=10,20,40` (or m, or multiplier) it does so for each value, fits how N* grows, and holds the
+exponent against the theorem's.
+
+Every size trains for the same number of steps, so the config needs `steps_per_epoch` and `replacement: true`. Runs that
+are complete are not repeated, and an interrupted one goes on where it was: the same command again is always right. Runs
+lie in `<root>/sample_complexity/<experiment of the config>/<cell>`, tables and figure beside them.
+"""
+
+import argparse
+import math
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jsonargparse.typing import OpenUnitInterval, PositiveFloat, PositiveInt, restricted_number_type
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tsl.errors import InputError
+from tsl.experiments.sweep import CellRun, cell_name, check_settings, resolved_settings, train
+from tsl.figures import sample_complexity as figure
+from tsl.figures.__main__ import save
+from tsl.figures.runs import MULTIPLIER
+from tsl.runs.records import read_table, written_whole
+from tsl.runs.summary import last_epoch
+from tsl.theory.bounds import augmented_samples, teacher_aware_samples
+from tsl.theory.tipping_point import Bracket, bisect, growth, runs_left, tipping_point
+
+DIM, TRAIN_SIZE = "data.init_args.dim", "data.init_args.train_size"
+INPUT_DIM, WIDTHS = (f"model.init_args.teacher.init_args.{key}" for key in ("input_dim", "widths"))
+STUDENT_WIDTHS = "model.init_args.student_widths"
+
+AXES: Mapping[str, Callable[[float], dict[str, Any]]] = {
+    "d": lambda value: {DIM: int(value), INPUT_DIM: int(value)},
+    "m": lambda value: {WIDTHS: [int(value)]},
+    "multiplier": lambda value: {MULTIPLIER: value},
+}
+"""The settings that a value of each axis stands for."""
+
+ORDERS = {
+    "theorem, teacher-agnostic, K^(5/2) d³": augmented_samples,
+    "theorem, teacher-aware, K^(5/2) d": teacher_aware_samples,
+}
+
+
+@dataclass
+class Search:
+    """The bisection for one value of the axis.
+
+    Args:
+        cell: The axis and its value; nothing where none is varied.
+        make_run: Gives the run of a training size.
+        least: Smallest training size.
+        most: Largest training size.
+        share: The share of teacher nodes to be recovered.
+        precision: Ratio of the bracket's ends at which to stop.
+        shares: The share recovered in every replicate, by the sizes measured.
+        failed: Whether a run failed, which ends the search.
+    """
+
+    cell: dict[str, float]
+    make_run: Callable[[int], CellRun]
+    least: int
+    most: int
+    share: float
+    precision: float
+    shares: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    failed: bool = False
+
+    @property
+    def bracket(self) -> Bracket:
+        """Where it stands."""
+        return bisect(self.shares, self.least, self.most, self.share, self.precision)
+
+    @property
+    def next_run(self) -> CellRun | None:
+        """The run it needs next; None where it has ended."""
+        size = self.bracket.next_size
+        return None if size is None or self.failed else self.make_run(size)
+
+    @property
+    def runs_in_all(self) -> int:
+        """The runs it has had and is about to have, if the ends enclose the share."""
+        left = 0 if self.failed else runs_left(self.bracket, self.shares, self.least, self.most, self.precision)
+        return len(self.shares) + left
+
+    @property
+    def student_steps(self) -> int:
+        """Optimizer steps × replicates of the runs it has had; every size takes as many."""
+        run = self.make_run(self.least)
+        return len(self.shares) * run.epochs * run.student_steps
+
+    @property
+    def cost_of_a_run(self) -> float:
+        """Time of a run, in the unit of `CellRun.epoch_cost`."""
+        run = self.make_run(self.least)
+        return run.epochs * run.epoch_cost
+
+    @property
+    def outcome(self) -> str:
+        """What is known, in words."""
+        lower, upper, next_size = self.bracket
+        if not self.shares:
+            return "nothing measured"
+        if next_size is not None:
+            return f"stopped within {lower} to {upper}" if {lower, upper} <= set(self.shares) else "stopped early"
+        if self.shares[self.least].mean() >= self.share:
+            return f"reached at {self.least} already"
+        if self.shares[self.most].mean() < self.share:
+            return f"not reached at {self.most}"
+        return f"found within {lower} to {upper}"
+
+    def take(self, run: CellRun) -> None:
+        """Take in what a complete run recorded."""
+        nodes = last_epoch(read_table(run.path, "teacher_nodes"))
+        recovered = nodes[nodes["layer"] == 1].groupby("replicate")["recovered_0.95"].mean()
+        self.shares[run.settings[TRAIN_SIZE]] = recovered.to_numpy(dtype=float)
+
+
+def search_all(searches: Sequence[Search], budget: float, console: Console) -> bool:
+    """Bisect for every value in turns, so that a budget that ends leaves all of them equally far.
+
+    Args:
+        searches: What to search; takes in the shares.
+        budget: Student-steps that all runs may take, those done before included.
+        console: Where to show progress.
+
+    Returns:
+        Whether the budget was enough.
+    """
+    for search in searches:
+        while (run := search.next_run) is not None and run.complete:
+            search.take(run)
+
+    def report(run: CellRun | None = None) -> None:
+        done = sum(len(search.shares) * search.cost_of_a_run for search in searches)
+        total = sum(search.runs_in_all * search.cost_of_a_run for search in searches)
+        steps = sum(search.student_steps for search in searches)
+        if run is not None:
+            done, steps = done + run.epochs_done * run.epoch_cost, steps + run.epochs_done * run.student_steps
+        shown = f"{steps:,.0f} of {budget:,.0f} student-steps,"
+        progress.update(task, completed=done, total=total, steps=shown)
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn()
+    with Progress(*columns, TextColumn("left"), console=console, speed_estimate_period=math.inf) as progress:
+        task = progress.add_task("", steps="")
+        report()
+        while going := [(search, run) for search in searches if (run := search.next_run) is not None]:
+            for search, run in going:
+                if sum(one.student_steps for one in searches) + run.epochs * run.student_steps > budget:
+                    return False
+                progress.update(task, description=run.path.name)
+                error = train(run, partial(report, run))
+                if error is None:
+                    search.take(run)
+                    sizes = search.shares[run.settings[TRAIN_SIZE]]
+                    console.print(f"{run.path}: {sizes.mean():.1%} recovered", soft_wrap=True)
+                else:
+                    search.failed = True
+                    console.print(f"error: {error}", soft_wrap=True)
+                report()
+    return True
+
+
+def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
+    """The searches that are asked for, and the axis they vary ("" for none).
+
+    Raises:
+        InputError: If the settings do not allow them, or a run is there that was made with other ones.
+    """
+    axis, values = read_axis(asked.vary) if asked.vary else ("", [math.nan])
+    root = asked.root / "sample_complexity"
+    common = [word for config in asked.config for word in ("--config", str(config))]
+    common += ["--trainer.default_root_dir", str(root), "--trainer.enable_progress_bar", "false"]
+    settings = resolved_settings(common)
+    check(settings, axis)
+    only_at_the_end = {"records.epochs": [settings["trainer.max_epochs"]]}
+
+    def run_of(cell: dict[str, float], size: int) -> CellRun:
+        name = cell_name(cell | {"N": size})
+        changes = only_at_the_end | {TRAIN_SIZE: size}
+        changes |= AXES[axis](cell[axis]) if cell else {}
+        words = [word for key, value in changes.items() for word in (f"--{key}", f"{value}")]
+        path = root / settings["experiment"] / name
+        return CellRun(cell, path, [*common, "--version", name, *words], settings | changes)
+
+    least, most = int(asked.least), int(asked.most or settings[TRAIN_SIZE])  # not jsonargparse's own kinds of int
+    if not least < most:
+        raise InputError(f"--least {least}, --most {most} ({TRAIN_SIZE} if not given): expected least < most")
+    cells = [{axis: value} if axis else {} for value in values]
+    searches = [Search(cell, partial(run_of, cell), least, most, asked.share, asked.precision) for cell in cells]
+    check_settings([search.make_run(least) for search in searches], asked.config)
+    return axis, searches
+
+
+def read_axis(vary: str) -> tuple[str, list[float]]:
+    """The axis and its values from "multiplier=1,2,5"; raises InputError if it cannot be read."""
+    axis, _, listed = vary.partition("=")
+    if axis not in AXES:
+        raise InputError(f"--vary {vary}: there is no axis {axis!r}; the axes are {', '.join(AXES)}")
+    try:
+        values = [float(value) for value in listed.split(",")]
+    except ValueError:
+        raise InputError(f"--vary {vary}: expected {axis}=NUMBER[,NUMBER…]") from None
+    if min(values) <= 0 or (axis != "multiplier" and any(value % 1 for value in values)):
+        raise InputError(f"--vary {vary}: expected {'positive' if axis == 'multiplier' else 'whole positive'} numbers")
+    return axis, sorted(set(values))
+
+
+def check(settings: Mapping[str, Any], axis: str) -> None:
+    """Refuse settings under which sizes cannot be compared, or the axis cannot be varied."""
+    if settings.get("data.init_args.steps_per_epoch") is None or not settings.get("data.init_args.replacement"):
+        raise InputError(
+            "every training size has to train for the same number of steps: set data.init_args.steps_per_epoch, and "
+            "data.init_args.replacement to true"
+        )
+    if settings["replicates"] < 2:
+        raise InputError("replicates = 1: the interval is over replicates; give 2 or more, and 16 for one to rely on")
+    if axis == "m" and len(settings.get(WIDTHS, [])) != 1:
+        raise InputError(f"--vary m: {WIDTHS} = {settings.get(WIDTHS)}: expected one hidden layer")
+    if axis in ("m", "multiplier") and settings.get(STUDENT_WIDTHS) is not None:
+        raise InputError(f"--vary {axis}: {STUDENT_WIDTHS} fixes the student's nodes; leave it out")
+
+
+def theorem(searches: Sequence[Search]) -> dict[str, list[float]]:
+    """The theorem's sample sizes at ε = 1 for each value, by their order; none for more than two layers."""
+    bounds: dict[str, list[float]] = {}
+    for search in searches:
+        settings = search.make_run(search.least).settings
+        if len(settings.get(WIDTHS, [])) == 1:
+            (m,) = settings[WIDTHS]
+            (n,) = settings.get(STUDENT_WIDTHS) or [settings[MULTIPLIER] * m]
+            for name, bound in ORDERS.items():
+                bounds.setdefault(name, []).append(bound(m, n, settings[DIM], 1.0))
+    return bounds
+
+
+def tell(axis: str, searches: Sequence[Search], out: Path, console: Console) -> None:
+    """Write tables and figure, and print the outcome."""
+    points = {search.cell.get(axis, math.nan): tipping_point(search.shares, search.share) for search in searches}
+    shares = pd.DataFrame(
+        [
+            {"value": search.cell.get(axis, math.nan), "train_size": size, "replicate": replicate, "share": share}
+            for search in searches
+            for size, of_size in sorted(search.shares.items())
+            for replicate, share in enumerate(of_size)
+        ]
+    )
+    fit, bounds = growth(points), theorem(searches)
+    table = Table(title=f"N* at which {searches[0].share:.0%} of teacher nodes are recovered", box=box.SIMPLE)
+    for heading in (axis or "config", "N*", "95 % interval", "runs", "outcome"):
+        table.add_column(heading)
+    rows = []
+    for search, (value, point) in zip(searches, points.items(), strict=True):
+        named = f"{value:g}" if axis else out.parent.name
+        interval = f"{point.low:,.0f} to {point.high:,.0f}"
+        table.add_row(named, f"{point.size:,.0f}", interval, str(len(search.shares)), search.outcome)
+        rows.append({"value": value, **point._asdict(), "outcome": search.outcome, "steps": search.student_steps})
+    console.print(table)
+    tipping = pd.DataFrame(rows).drop(columns="draws")
+    for name, frame in {"shares": shares, "tipping": tipping}.items():
+        with written_whole(out.with_name(f"{out.name}_{name}.csv")) as temporary:
+            frame.to_csv(temporary, index=False)
+    picture = figure.draw(shares, points, searches[0].share, axis, fit, bounds)
+    for suffix in ("pdf", "png"):
+        save(picture, out.with_name(f"{out.name}.{suffix}"))
+    if fit is not None:
+        console.print(f"measured: N* grows as {axis}^{fit.exponent:.2f} ± {fit.standard_error:.2f}")
+        for name, of_values in bounds.items():
+            found = [(value, n) for (value, point), n in zip(points.items(), of_values, strict=True) if point.found]
+            exponent = np.polyfit(np.log([value for value, _ in found]), np.log([n for _, n in found]), 1)[0]
+            console.print(f"{name}: {axis}^{exponent:.2f} over the same values")
+    console.print(f"written to {out}.pdf, .png, _shares.csv and _tipping.csv", soft_wrap=True)
+
+
+def find(asked: argparse.Namespace, console: Console) -> int:
+    """Search and tell; gives the exit status, and raises an InputError for what a user can mend."""
+    axis, searches = plan(asked)
+    enough = search_all(searches, asked.budget, console)
+    measured = [search for search in searches if search.shares]
+    if measured:
+        tell(axis, measured, measured[0].make_run(1).path.with_name(axis or "tipping"), console)
+    if not enough:
+        console.print(f"the budget of {asked.budget:,.0f} student-steps ended the search; a larger one goes on with it")
+    return 1 if any(search.failed for search in searches) else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(description="Find the training size at which teacher nodes are recovered.")
+    parser.add_argument("config", nargs="+", type=Path, metavar="CONFIG", help="config of tsl.fit, later ones over it")
+    vary = f"find it for each value of an axis: d=10,20,40 (axes: {', '.join(AXES)})"
+    parser.add_argument("--vary", metavar="AXIS=VALUE[,VALUE]", help=vary)
+    share = "share of teacher nodes to be recovered (default: 0.9)"
+    parser.add_argument("--share", type=OpenUnitInterval, default=0.9, help=share)
+    parser.add_argument("--least", type=PositiveInt, default=10, metavar="N", help="smallest size (default: 10)")
+    parser.add_argument("--most", type=PositiveInt, metavar="N", help="largest size (default: the config's train_size)")
+    precision = "ratio of two sizes close enough together to stop (default: 1.1)"
+    parser.add_argument("--precision", type=restricted_number_type(None, float, (">", 1)), default=1.1, help=precision)
+    budget = "optimizer steps × replicates that all runs may take (default: 1e9)"
+    parser.add_argument("--budget", type=PositiveFloat, default=1e9, metavar="STEPS", help=budget)
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
+    asked = parser.parse_args(arguments)
+    try:
+        return find(asked, Console(highlight=False, markup=False))
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        again = f"python -m tsl.sample_complexity {shlex.join(arguments)}"
+        print(f"stopped; what is done is kept. The same command goes on with it:\n  {again}", file=sys.stderr)
+        return 130

@@ -1,0 +1,175 @@
+"""Many runs of tsl.fit, each of one cell of a sweep in a process of its own: what scripts plan and train.
+
+A run that is complete is not repeated, and one that was interrupted goes on from its checkpoint.
+"""
+
+import contextlib
+import fcntl
+import io
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from tsl.errors import InputError
+from tsl.figures.runs import MULTIPLIER, flatten
+from tsl.runs.records import read_config
+
+EITHER_WAY = (
+    *("version", "ckpt_path", "checkpoint.", "trainer.default_root_dir", "trainer.logger"),
+    *("trainer.enable_", "trainer.accelerator", "trainer.devices", "trainer.strategy"),
+    *("data.init_args.data_dir", "data.init_args.download", "data.init_args.verify"),
+)
+"""Settings, or beginnings of them, that do not change what a run records."""
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """One run: its cell, its directory, tsl.fit's arguments, and all its settings by their dotted names."""
+
+    cell: Mapping[str, float | str]
+    path: Path
+    arguments: list[str]
+    settings: dict[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all."""
+        return self.settings["trainer.max_epochs"]
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs whose losses are recorded, a file for each."""
+        files = self.path.glob("records/losses/epoch_*.parquet")
+        return min(max((int(file.stem.split("_")[1]) for file in files), default=0), self.epochs)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last epoch is recorded."""
+        return self.epochs_done == self.epochs
+
+    @property
+    def student_steps(self) -> int:
+        """Optimizer steps × replicates in an epoch."""
+        data = {key.removeprefix("data.init_args."): value for key, value in self.settings.items()}
+        steps = data["steps_per_epoch"] or np.min(data["train_size"]) // data["batch_size"]
+        return self.settings["replicates"] * int(steps)
+
+    @property
+    def epoch_cost(self) -> float:
+        """Time of an epoch, in a unit that all runs share: measured, a step takes about 1 + 2 × multiplier."""
+        return self.student_steps * (1 + 2 * self.settings[MULTIPLIER])
+
+    def command(self) -> list[str]:
+        """What trains it, from the start or from its checkpoint."""
+        resume = ["--ckpt_path", "last"] if (self.path / "checkpoints/last.ckpt").exists() else []
+        return [sys.executable, "-m", "tsl.fit", *self.arguments, *resume]
+
+    def differences(self, given: set[str]) -> list[str]:
+        """The settings in which the run that is there differs: of those it knows, and those `given` in the configs."""
+        before, now, nothing = flatten(read_config(self.path)), self.settings, "nothing"
+        return [
+            f"  {key}: {before.get(key, nothing)} in the run, {now.get(key, nothing)} now"
+            for key in sorted(before.keys() | given)
+            if before.get(key, nothing) != now.get(key, nothing) and not key.startswith(EITHER_WAY)
+        ]
+
+
+def in_words(value: float | str) -> str:
+    """A value of an axis as it stands in names, tables and arguments."""
+    return value if isinstance(value, str) else f"{value:.10g}"  # 2000000, not 2e+06, which is no number of inputs
+
+
+def cell_name(cell: Mapping[str, float | str]) -> str:
+    """The name of a cell and its run: `multiplier=2,polarity=1`."""
+    return ",".join(f"{axis}={in_words(value)}" for axis, value in sorted(cell.items()))
+
+
+def resolved_settings(arguments: Sequence[str]) -> dict[str, Any]:
+    """All settings that tsl.fit would run with, its defaults included; ends with its message if they are wrong."""
+    from tsl.fit import main as fit  # imports torch, which takes seconds that --help need not wait for
+
+    text = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(text):
+            fit([*arguments, "--print_config"])
+    except SystemExit as end:
+        if end.code:
+            raise
+    return flatten(yaml.safe_load(text.getvalue()))
+
+
+def check_settings(runs: Sequence[CellRun], configs: Collection[Path]) -> None:
+    """Refuse to go on with runs that were made with other settings than the configs give now.
+
+    Raises:
+        InputError: Naming each such run and the settings that differ.
+    """
+    given = {key for config in configs for key in flatten(yaml.safe_load(config.read_text()))}
+    mixed = [
+        f"{run.path} was run with other settings:\n" + "\n".join(differences)
+        for run in runs
+        if (run.path / "config.yaml").exists() and (differences := run.differences(given))
+    ]
+    if mixed:
+        raise InputError("\n".join([*mixed, "Move what is there away, or keep the new runs elsewhere with --root"]))
+
+
+def train(run: CellRun, report: Callable[[], None]) -> str | None:
+    """Run what is missing of a run, in a process of its own that writes to `<run>.log`.
+
+    Args:
+        run: The run.
+        report: Called twice a second, and at the end.
+
+    Returns:
+        What went wrong, or None.
+    """
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    log_path = run.path.with_name(f"{run.path.name}.log")
+    with log_path.open("a") as log:
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the child too, even if it outlives this process
+        except BlockingIOError:
+            return f"{run.path} is at work in another process; give the same command again when that has ended"
+        if run.complete:
+            return None
+        _clear(run)
+        print(f"$ {shlex.join(run.command())}", file=log, flush=True)
+        child = subprocess.Popen(run.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            while child.poll() is None:
+                report()
+                time.sleep(0.5)
+        finally:
+            child.terminate()
+            try:
+                child.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                child.kill()  # loses nothing: checkpoints and records are written whole
+                child.wait()
+            _clear(run)
+    report()
+    if child.returncode == 0 and run.complete:
+        return None
+    with log_path.open(errors="replace") as log:
+        lines = "".join(f"  {line.rstrip()}\n" for line in deque(log, maxlen=15))
+    return (
+        f"{run.path} ended with status {child.returncode} after {run.epochs_done} of {run.epochs} epochs. "
+        f"The end of {log_path}:\n{lines}Repeat this run alone:\n  {shlex.join(run.command())}"
+    )
+
+
+def _clear(run: CellRun) -> None:
+    """Remove an unfinished run that has no checkpoint to go on from: tsl.fit refuses to start where one is."""
+    if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
+        shutil.rmtree(run.path)

@@ -1,0 +1,105 @@
+"""A teacher that an earlier run had, from its directory or from the artifact that it left in W&B."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from tsl.errors import InputError
+from tsl.networks import FeedForward, Initialization, Network
+
+CHECKPOINT = Path("checkpoints", "last.ckpt")
+PREFIX = "teacher."
+
+
+class TeacherOfRun(Initialization):
+    """The teacher of an earlier run, as that run trained on it: conditioned, pruned or as it was drawn.
+
+    Args:
+        run: The directory of a run, or the name of an artifact that `WandbBoard` logged,
+            `[entity/]project/name:alias`; W&B then shows that this run uses it. A teacher of one replicate serves all.
+            `model.init_args.condition_teacher` would condition it anew, on the inputs of this run.
+    """
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+
+    def __call__(self, network: FeedForward, generators: Sequence[Generator], teacher: Network | None = None) -> None:
+        """Initialize `network`; see the class.
+
+        Raises:
+            InputError: If there is no such run or artifact, or its teacher is of another shape.
+        """
+        path = Path(self.run) / CHECKPOINT
+        if not Path(self.run).exists() and ":" in self.run:
+            path = download(self.run) / CHECKPOINT
+        if not path.is_file():
+            raise InputError(
+                f"tsl.modules.TeacherOfRun: there is no {path}: give the directory of a run with a "
+                "checkpoint, or an artifact as [entity/]project/name:alias "
+                "(--model.init_args.teacher_initialization.init_args.run)"
+            )
+        network.load_state_dict(expanded(teacher_weights(path), network))
+
+
+def teacher_weights(path: Path) -> dict[str, Tensor]:
+    """The teacher in a checkpoint, by its own names.
+
+    Raises:
+        InputError: If the checkpoint is damaged, or there is no teacher in it.
+    """
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:  # torch names no classes of its own for a file it cannot read
+        raise InputError(f"tsl.modules.TeacherOfRun: {path} is damaged: {' '.join(str(error).split())}") from error
+    weights = {name.removeprefix(PREFIX): values for name, values in saved.items() if name.startswith(PREFIX)}
+    if not weights:
+        raise InputError(f"tsl.modules.TeacherOfRun: {path} holds no teacher")
+    return weights
+
+
+def expanded(weights: dict[str, Tensor], network: FeedForward) -> dict[str, Tensor]:
+    """The weights with the replicates of `network`, if they are of one or of as many.
+
+    Raises:
+        InputError: If they are of other networks.
+    """
+    shapes = {name: list(values.shape) for name, values in network.state_dict().items()}
+    one = {name: [1, *shape[1:]] if shape else shape for name, shape in shapes.items()}
+    saved = {name: list(values.shape) for name, values in weights.items()}
+    if saved not in (shapes, one):
+        differing = sorted(name for name in saved.keys() | shapes.keys() if saved.get(name) != shapes.get(name))
+        words = [
+            f"  {name} is {saved.get(name, 'missing')} there, {shapes.get(name, 'missing')} here" for name in differing
+        ]
+        raise InputError(
+            "tsl.modules.TeacherOfRun: the teacher of that run is of other networks:\n" + "\n".join(words) + "\nset "
+            "model.init_args.teacher.init_args and replicates (or 1 there) as they are in its config.yaml"
+        )
+    return {name: values.expand(shapes[name]) for name, values in weights.items()}
+
+
+def download(artifact: str) -> Path:
+    """Download an artifact, and tell W&B that the current run uses it, if there is one.
+
+    Args:
+        artifact: Its name, `[entity/]project/name:alias`.
+
+    Returns:
+        The directory of its files.
+
+    Raises:
+        InputError: If W&B cannot give it.
+    """
+    try:
+        import wandb
+
+        found = wandb.run.use_artifact(artifact) if wandb.run is not None else wandb.Api().artifact(artifact)
+        return Path(found.download())
+    except Exception as error:  # offline, not logged in, no such artifact, not installed: each another class
+        raise InputError(
+            f"tsl.modules.TeacherOfRun: the artifact {artifact} cannot be had: {' '.join(str(error).split())}. "
+            f"Where W&B can be reached, `wandb artifact get {artifact}` downloads it: give its directory instead "
+            "(--model.init_args.teacher_initialization.init_args.run)"
+        ) from error

@@ -1,0 +1,8 @@
+"""Prune what did not specialize of a trained student: `python -m tsl.prune_student`, `tsl prune-student`."""
+
+import sys
+
+from tsl.experiments.prune_student import main
+
+if __name__ == "__main__":
+    sys.exit(main())

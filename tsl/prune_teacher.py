@@ -1,0 +1,8 @@
+"""Prune a trained teacher and train it on: `python -m tsl.prune_teacher`, `tsl prune-teacher`."""
+
+import sys
+
+from tsl.experiments.prune_teacher import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""What a run leaves in W&B for others to start from: its networks and its records, each readable as a run directory."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+CONFIG = "config.yaml"
+CHECKPOINT = "checkpoints/last.ckpt"
+
+
+def run_artifacts(run: Path, name: str, metadata: dict[str, Any]) -> list[Any]:
+    """The artifacts of a run: `<name>-checkpoint` and `<name>-records`, as far as there is something to put in.
+
+    Downloaded, the first is what `tsl.modules.load_run` and `tsl.TeacherOfRun` read, the second what `tsl.figures` reads.
+
+    Args:
+        run: The run's directory.
+        name: What to call it, unique in the project.
+        metadata: What to say of it.
+    """
+    import wandb
+
+    artifacts = []
+    contents = {
+        "checkpoint": ("model", run / CHECKPOINT, CHECKPOINT),
+        "records": ("records", run / "records", "records"),
+    }
+    for part, (kind, path, inside) in contents.items():
+        if path.exists():
+            artifact = wandb.Artifact(artifact_name(f"{name}-{part}"), type=kind, metadata=metadata)
+            artifact.add_file(str(run / CONFIG), name=CONFIG)
+            if path.is_dir():
+                artifact.add_dir(str(path), name=inside)
+            else:
+                artifact.add_file(str(path), name=inside)
+            artifacts.append(artifact)
+    return artifacts
+
+
+def artifact_name(words: str) -> str:
+    """Words without what W&B does not allow in an artifact's name."""
+    return re.sub(r"[^\w.-]", "_", words)[:128]

@@ -1,0 +1,138 @@
+"""Shows a run in W&B while it trains: summaries, tables of nodes, pictures, charts, and what it leaves."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from jsonargparse.typing import PositiveInt
+from pytorch_lightning.loggers import WandbLogger
+
+from tsl.callbacks.specialization_records import SpecializationRecords
+from tsl.wandb.artifacts import run_artifacts
+from tsl.wandb.charts import CHARTS, L_SHAPE, SUCCESS_RATE, l_shape_table, success_rate_table, table
+from tsl.wandb.pictures import is_recorded as table_is_recorded
+from tsl.wandb.pictures import pictures, recorded
+from tsl.wandb.scalars import EPOCH, STEP, summaries
+from tsl.runs.environment import environment
+from tsl.errors import DivergenceError
+from tsl.modules import TeacherStudent
+from tsl.modules.epochs import evaluated_epoch, is_recorded
+
+
+class WandbBoard(pl.Callback):
+    """Adds to a W&B logger what makes a run readable there; without such a logger it does nothing.
+
+    Every scalar gets a summary and stands against optimizer step and epoch. Tables, pictures and charts are made of
+    records, so at epochs at which nodes are recorded (`records.every_n_epochs`): before training, at the end, and in
+    between as `every_n_epochs` says. Heat map and trajectories need `records.pairs`. Tables keep the first replicates,
+    as many as W&B shows; the records hold all. At the end the last checkpoint and the records are logged as artifacts.
+    A training loss that is not finite raises an alert.
+
+    Args:
+        every_n_epochs: Tables, pictures and charts every so many epochs; where not given, whenever the number of epochs
+            has doubled.
+    """
+
+    def __init__(self, every_n_epochs: PositiveInt | None = None) -> None:
+        self.every_n_epochs = every_n_epochs
+        self.run_id: str | None = None
+        self.shown: int | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Define the summaries, and say what the run is computed with."""
+        layers = len(pl_module.student.widths) if isinstance(pl_module, TeacherStudent) else 0
+        for logger in wandb_loggers(trainer):
+            run = logger.experiment
+            run.define_metric(EPOCH)
+            for name, summary in summaries(layers, alignments_of(trainer)).items():
+                # To wandb an unescaped dot, as in recovered_0.95, parts a name from one inside of it.
+                run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
+            logger.log_hyperparams({"environment": environment()})
+            self.run_id = logger.version
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show this epoch, if it is due."""
+        if is_recorded(trainer):
+            self._show(trainer, evaluated_epoch(trainer), at_once=False)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the last epoch, and log what the run leaves."""
+        self._show(trainer, trainer.current_epoch, at_once=True)
+        directory = trainer.log_dir  # processes tell each other, so all have to ask
+        if not trainer.is_global_zero:
+            return
+        for logger in wandb_loggers(trainer):
+            run = logger.experiment
+            metadata = {"epochs": trainer.current_epoch, "experiment": trainer.loggers[0].name}
+            for artifact in run_artifacts(Path(directory), f"{trainer.loggers[0].name}-{run.id}", metadata):
+                run.log_artifact(artifact)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Raise an alert if training diverged."""
+        if isinstance(exception, DivergenceError) and trainer.is_global_zero:
+            for logger in wandb_loggers(trainer):
+                logger.experiment.alert(title="training diverged", text=str(exception), level="ERROR")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The id of the W&B run, by which a resumed run goes on with it, and the last epoch shown."""
+        return {} if self.run_id is None else {"run_id": self.run_id, "shown": self.shown}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take in what `state_dict` gave."""
+        self.shown = state_dict["shown"]
+
+    def _is_due(self, epoch: int) -> bool:
+        if self.shown is None:
+            return True
+        return epoch >= (2 * self.shown if self.every_n_epochs is None else self.shown + self.every_n_epochs)
+
+    def _show(self, trainer: pl.Trainer, epoch: int, at_once: bool) -> None:
+        """Log the tables, pictures and charts of an epoch, if it is due or wanted `at_once`, and has records of nodes.
+
+        The first process decides: for the others it may be too early to see what it recorded.
+        """
+        directory = trainer.log_dir  # processes tell each other, so all have to ask
+        loggers = wandb_loggers(trainer)
+        if not loggers or not trainer.is_global_zero or self.shown == epoch or not (at_once or self._is_due(epoch)):
+            return
+        if table_is_recorded(Path(directory), "student_nodes", epoch):
+            self.shown = epoch
+            media = shown_media(Path(directory), epoch, loggers[0].experiment.entity)
+            for logger in loggers:
+                logger.log_metrics(media | {EPOCH: epoch}, step=trainer.global_step)
+
+
+def shown_media(run: Path, epoch: int, entity: str | None) -> dict[str, Any]:
+    """What is logged of one recorded epoch of a run, by its name in W&B.
+
+    Args:
+        run: The run's directory.
+        epoch: Epochs trained.
+        entity: The user or team whose custom charts draw the charts' tables; unknown offline unless it was given.
+    """
+    import wandb
+
+    nodes = {name: recorded(run, name, epoch=epoch) for name in ("teacher_nodes", "student_nodes")}
+    media: dict[str, Any] = {f"nodes/{name.removesuffix('_nodes')}": table(nodes[name]) for name in nodes}
+    tables = {
+        L_SHAPE.key: l_shape_table(nodes["student_nodes"]),
+        SUCCESS_RATE.key: success_rate_table(nodes["teacher_nodes"]),
+    }
+    for chart in CHARTS:
+        name = f"{entity}/{chart.name}" if entity else chart.name
+        media[chart.key] = wandb.plot_table(name, table(tables[chart.key]), chart.fields, {"title": chart.title})
+    for name, picture in pictures(run, epoch).items():
+        media[f"pictures/{name}"] = wandb.Image(picture.image, caption=picture.caption)
+    return media
+
+
+def wandb_loggers(trainer: pl.Trainer) -> list[Any]:
+    """The Trainer's W&B loggers."""
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+
+
+def alignments_of(trainer: pl.Trainer) -> dict[str, bool | None]:
+    """The layer-wise alignments that a run logs, and whether more is closer."""
+    records = [callback for callback in trainer.callbacks if isinstance(callback, SpecializationRecords)]
+    named = {name: make for callback in records for name, make in callback.alignments.items()}
+    return {name: make(1, 1, 1).higher_is_better for name, make in named.items()}

@@ -1,0 +1,149 @@
+"""Custom charts for W&B: Vega-Lite specifications that its users filter by, and the tables behind them.
+
+`tsl.wandb.dashboard` registers the specifications; `WandbBoard` logs the tables. A `${field:x}` is the column
+that W&B puts there.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+MOST_LAYERS = 16
+MOST_ROWS = 10_000
+"""Rows of a table that W&B shows and gives to charts."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A custom chart.
+
+    Attributes:
+        name: What W&B knows its specification by.
+        title: What it shows.
+        columns: The columns of its table, which are also the fields of its specification.
+        spec: The Vega-Lite specification.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    spec: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The name under which a run logs it."""
+        return f"charts/{self.name.removeprefix('tsl-').replace('-', '_')}"
+
+    @property
+    def table_key(self) -> str:
+        """The name under which W&B keeps its table."""
+        return f"{self.key}_table"
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Which column each field of the specification is."""
+        return {column: column for column in self.columns}
+
+
+def _slider(name: str, words: str, value: float, least: float, most: float, step: float) -> dict[str, Any]:
+    bind = {"input": "range", "name": f"{words} ", "min": least, "max": most, "step": step}
+    return {"name": name, "value": value, "bind": bind}
+
+
+def _field(column: str, title: str, kind: str = "quantitative", **more: Any) -> dict[str, Any]:
+    return {"field": f"${{field:{column}}}", "type": kind, "title": title, **more}
+
+
+def _datum(column: str) -> str:
+    return f"datum['${{field:{column}}}']"
+
+
+_LAYER = _slider("layer", "layer", 1, 1, MOST_LAYERS, 1)
+
+L_SHAPE = Chart(
+    name="tsl-l-shape",
+    title="L-shape: strength of student nodes against their best correlation",
+    columns=("layer", "replicate", "node", "best_teacher", "best_correlation", "strength"),
+    spec={
+        "$schema": SCHEMA,
+        "data": {"name": "wandb"},
+        "params": [
+            _LAYER,
+            _slider("replicate", "replicate (-1: all)", -1, -1, 127, 1),
+            _slider("teacher_node", "best teacher node (0: all)", 0, 0, 500, 1),
+            _slider("least_strength", "least strength", 0, 0, 1, 0.01),
+        ],
+        "transform": [
+            {"filter": f"{_datum('layer')} == layer"},
+            {"filter": f"replicate < 0 || {_datum('replicate')} == replicate"},
+            {"filter": f"teacher_node < 1 || {_datum('best_teacher')} == teacher_node"},
+            {"filter": f"{_datum('strength')} >= least_strength"},
+        ],
+        "mark": {"type": "circle", "opacity": 0.7, "tooltip": {"content": "data"}},
+        "encoding": {
+            "x": _field("best_correlation", "best correlation of student node"),
+            "y": _field("strength", "strength of student node"),
+            "color": {"field": "name", "type": "nominal", "title": "run"},
+        },
+    },
+)
+
+SUCCESS_RATE = Chart(
+    name="tsl-success-rate",
+    title="Success rate: share of replicates that recover each teacher node",
+    columns=("layer", "node", "threshold", "success_rate"),
+    spec={
+        "$schema": SCHEMA,
+        "data": {"name": "wandb"},
+        "params": [
+            _LAYER,
+            {
+                "name": "threshold",
+                "value": 0.95,
+                "bind": {"input": "select", "name": "recovered above ", "options": [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]},
+            },
+        ],
+        "transform": [
+            {"filter": f"{_datum('layer')} == layer"},
+            {"filter": f"abs({_datum('threshold')} - threshold) < 0.001"},
+        ],
+        "mark": {"type": "line", "point": True, "tooltip": {"content": "data"}},
+        "encoding": {
+            "x": _field("node", "teacher node"),
+            "y": _field("success_rate", "success rate", scale={"domain": [0, 1]}),
+            "color": {"field": "name", "type": "nominal", "title": "run"},
+        },
+    },
+)
+
+CHARTS = (L_SHAPE, SUCCESS_RATE)
+
+
+def table(frame: pd.DataFrame) -> Any:
+    """A frame as a `wandb.Table`, in a quarter of the time that wandb's own conversion takes.
+
+    Of more than `MOST_ROWS` rows, with a column `replicate`, it keeps those of the first replicates.
+    """
+    import wandb
+
+    if "replicate" in frame and len(frame) > MOST_ROWS:
+        shown = max(1, MOST_ROWS * frame["replicate"].nunique() // len(frame))
+        frame = frame[frame["replicate"] < shown]
+    return wandb.Table(columns=[*map(str, frame)], data=[list(row) for row in frame.itertuples(index=False, name=None)])
+
+
+def l_shape_table(student_nodes: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `L_SHAPE`, from the table `student_nodes` of one epoch; on validation data."""
+    return student_nodes[student_nodes["split"] == "val"][list(L_SHAPE.columns)]
+
+
+def success_rate_table(teacher_nodes: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `SUCCESS_RATE`, from the table `teacher_nodes` of one epoch; on validation data."""
+    thresholds = {
+        name: float(name.removeprefix("recovered_")) for name in map(str, teacher_nodes) if "recovered_" in name
+    }
+    rates = teacher_nodes[teacher_nodes["split"] == "val"].groupby(["layer", "node"])[list(thresholds)].mean()
+    rows = rates.rename(columns=thresholds).rename_axis(columns="threshold").stack().rename("success_rate")
+    return rows.reset_index()[list(SUCCESS_RATE.columns)]

@@ -1,0 +1,150 @@
+"""W&B as a logger that never stops a run, and that files runs by what they are."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric.loggers.logger import rank_zero_experiment
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from tsl.runs.directory import flatten
+
+TAGGED = {
+    "multiplier": "model.init_args.multiplier",
+    "polarity": "model.init_args.teacher_initialization.init_args.polarity",
+    "loss": "model.init_args.loss",
+}
+"""Settings that become tags, such as "multiplier=2", by the name they get there."""
+
+ENVIRONMENT = {"group": "WANDB_RUN_GROUP", "job_type": "WANDB_JOB_TYPE", "name": "WANDB_NAME", "tags": "WANDB_TAGS"}
+"""The environment variables by which wandb lets a user say the same."""
+
+LONGEST_TAG = 64
+"""Characters that W&B takes of a tag."""
+
+
+class WandbRunLogger(WandbLogger):
+    """Lightning's W&B logger, except that a run never fails for want of W&B.
+
+    Without the package nothing is logged; without a login, or a server that answers, the run is logged offline, for
+    `wandb sync` later. Either is said once. The logger's run ends when training ends.
+
+    Args:
+        project: W&B project.
+        entity: User or team; your default one if not given.
+        group: What runs are grouped by; the experiment if not given.
+        job_type: Kind of run within a group; "train" if not given.
+        tags: Tags; multiplier, polarity and loss if not given.
+        name: Name of the run; `<experiment>/<version>` if not given.
+        save_dir: Where wandb writes; the directory of all runs (trainer.default_root_dir) if not given.
+        offline: Log offline, as with the environment variable WANDB_MODE=offline.
+        log_model: As in Lightning's logger: also log checkpoints as they are written ("all"). `WandbBoard` logs the
+            last one.
+    """
+
+    _experiment: Any
+    _save_dir: str | None
+
+    def __init__(
+        self,
+        project: str = "tsl",
+        entity: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: list[str] | None = None,
+        name: str | None = None,
+        save_dir: str | None = None,
+        offline: bool = False,
+        log_model: bool | Literal["all"] = False,
+    ) -> None:
+        self.available = True
+        try:
+            import wandb  # noqa: F401
+        except ImportError:
+            self.available = False
+            say("wandb is not installed, so nothing is logged to W&B: pip install wandb")
+            return
+        # Not Lightning's `offline`, which refuses log_model and changes the environment of the process.
+        mode = {"mode": "offline"} if offline else {}
+        filed = {"entity": entity, "group": group, "job_type": job_type, "tags": tags}
+        super().__init__(project=project, name=name, save_dir=save_dir, log_model=log_model, **filed, **mode)
+        del self._wandb_init["anonymous"]  # of which wandb says that it will go away
+
+    def file_under(self, root: str, experiment: str, version: str, config: dict[str, Any]) -> None:
+        """Say where the run belongs, wherever the user did not.
+
+        Args:
+            root: Directory of all runs.
+            experiment: Name that related runs share.
+            version: Name of this run.
+            config: The settings, nested.
+        """
+        said = {"group": experiment, "job_type": "train", "name": f"{experiment}/{version}", "tags": tags(config)}
+        for key, value in said.items():
+            if self._wandb_init.get(key) is None and not os.environ.get(ENVIRONMENT[key]):
+                self._wandb_init[key] = value
+        self._wandb_init["dir"] = self._save_dir = self._save_dir or root
+        self._name = self._wandb_init["name"]
+
+    def go_on(self, run_id: str) -> None:
+        """Log to an earlier run of this id, rather than to a new one."""
+        self._id = self._wandb_init["id"] = run_id
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The wandb run."""
+        if self._experiment is None:
+            import wandb
+
+            Path(self._save_dir or ".").mkdir(parents=True, exist_ok=True)
+            try:
+                return super().experiment
+            except wandb.errors.Error as error:
+                reason = " ".join(str(error).split())
+                say(f"W&B cannot be reached, so this run is logged offline (send it later with `wandb sync`): {reason}")
+                self._wandb_init["mode"] = "offline"
+        return super().experiment
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End the wandb run; whatever is logged later goes on with it."""
+        super().finalize(status)
+        if self._experiment is not None:
+            self.go_on(self._experiment.id)
+            self._experiment.finish(exit_code=0 if status == "success" else 1)
+            self._experiment = None
+
+
+def tags(config: dict[str, Any]) -> list[str]:
+    """The tags of a run with these settings, such as "multiplier=2" and "polarity=1"; one for each value of a list."""
+    flat = flatten(config)
+    named = {name: flat.get(key) for name, key in TAGGED.items()}
+    named["loss"] = named["loss"] or flat.get(f"{TAGGED['loss']}.class_path")
+    found = []
+    for name, setting in named.items():
+        for value in setting if isinstance(setting, list) else [setting]:
+            if value is not None:
+                word = f"{value:g}" if isinstance(value, int | float) else str(value).rsplit(".", 1)[-1]
+                found.append(f"{name}={word}"[:LONGEST_TAG])
+    return list(dict.fromkeys(found))
+
+
+def sweep_run_id() -> str | None:
+    """The id that a W&B sweep's agent gave this run, or None outside of a sweep."""
+    return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+
+
+def saved_run_id(checkpoint: Path) -> str | None:
+    """The id of the wandb run that `WandbBoard` left in a checkpoint, or None."""
+    callbacks = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).get("callbacks", {})
+    return callbacks.get("WandbBoard", {}).get("run_id")
+
+
+@rank_zero_only
+def say(message: str) -> None:
+    """Tell the user, once for all processes."""
+    print(f"warning: {message}", file=sys.stderr)

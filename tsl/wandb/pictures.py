@@ -1,0 +1,93 @@
+"""Pictures of a run while it trains: figures of `tsl.figures`, from what has been recorded so far."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from tsl.figures import heat_map, l_shape, trajectories
+from tsl.figures.runs import Run
+from tsl.figures.style import PRINT
+from tsl.runs.records import read_config
+
+MOST_PANELS = 5
+MOST_CURVES = 4
+DPI = 200
+
+
+class Picture(NamedTuple):
+    """A picture and what has to be said of it."""
+
+    image: Image.Image
+    caption: str
+
+
+def pictures(run: Path, epoch: int) -> dict[str, Picture]:
+    """The pictures of one recorded epoch, by name.
+
+    Args:
+        run: The run's directory.
+        epoch: Epochs trained; nodes were recorded then.
+
+    Returns:
+        The L-shape and, where the run records `pairs`, the correlation heat map and the trajectories of the first
+        replicate.
+    """
+    config = read_config(run)
+    config["trainer"] = config["trainer"] | {"max_epochs": epoch}  # or figures say that records end before the last one
+
+    def picture(draw: Callable[..., Figure], rows: pd.DataFrame, caption: str, **settings: Any) -> Picture:
+        return Picture(rasterized(draw([Run(run, config, rows)], **settings)), f"epoch {epoch}: {caption}")
+
+    nodes = recorded(run, "student_nodes", epoch=epoch)
+    drawn = {"l_shape": picture(l_shape.draw, nodes, "student nodes", epochs=[epoch])}
+    if is_recorded(run, "pairs", epoch):
+        pairs = recorded(run, "pairs", epoch=epoch, replicate=0)
+        drawn["heat_map"] = picture(
+            heat_map.draw, pairs, "replicate 0, students beside their best teacher", epoch=epoch
+        )
+        chosen, curves = chosen_trajectories(run, epoch)
+        words = f"replicate 0, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
+        drawn["trajectories"] = picture(trajectories.draw, curves, words, replicates=[0])
+    return drawn
+
+
+def chosen_trajectories(run: Path, epoch: int) -> tuple[list[int], pd.DataFrame]:
+    """A few teacher nodes, spread over the lowest layer, and the rows of `pairs` of those and their closest students.
+
+    A figure of all takes minutes where layers are wide.
+    """
+    of_layer: dict[str, Any] = {"split": "val", "layer": 1, "replicate": 0}
+    now = recorded(run, "pairs", **of_layer, epoch=epoch)
+    nodes = sorted(now["teacher_node"].unique().tolist())
+    count = min(MOST_PANELS, len(nodes))
+    chosen = [nodes[round(index * (len(nodes) - 1) / max(1, count - 1))] for index in range(count)]
+    of_chosen = now[now["teacher_node"].isin(chosen)].sort_values("correlation", ascending=False)
+    closest = of_chosen.groupby("teacher_node").head(MOST_CURVES)["student_node"].unique().tolist()
+    rows = recorded(run, "pairs", **of_layer, teacher_node=chosen, student_node=closest)
+    return chosen, rows[rows["epoch"] <= epoch]
+
+
+def recorded(run: Path, table: str, **equal: Any) -> pd.DataFrame:
+    """The rows of a table in which columns have these values (or one of a list of them), without reading the others."""
+    filters = [(column, "in", value if isinstance(value, list) else [value]) for column, value in equal.items()]
+    keys = [key for key in ("epoch", *equal) if key != "split"]
+    return pd.read_parquet(run / "records" / table, filters=filters).sort_values(keys, ignore_index=True)
+
+
+def is_recorded(run: Path, table: str, epoch: int) -> bool:
+    """Whether a run has written a table of this epoch."""
+    return (run / "records" / table / f"epoch_{epoch:05d}.parquet").exists()
+
+
+def rasterized(figure: Figure) -> Image.Image:
+    """A figure as pixels."""
+    buffer = BytesIO()
+    with mpl.rc_context(PRINT):
+        figure.savefig(buffer, format="png", dpi=DPI)
+    return Image.open(buffer)
