@@ -11,7 +11,7 @@ from tsl.networks.initialization import MLP_ALONE, POLARITY, Initialization, res
 from tsl.networks.mlp import as_mlp
 from tsl.networks.network import Network
 from tsl.networks.rows import row_shape, set_rows
-from tsl.replicates import per_replicate
+from tsl.replicates import PerReplicate, per_replicate
 
 
 class DeepSeparableInitialization(Initialization):
@@ -26,7 +26,7 @@ class DeepSeparableInitialization(Initialization):
         polarity: The exponent p, or a list of them that repeats along the replicates.
     """
 
-    def __init__(self, polarity: NonNegativeFloat | list[NonNegativeFloat] = 0.0) -> None:
+    def __init__(self, polarity: PerReplicate[NonNegativeFloat] = 0.0) -> None:
         self.polarity = polarity
 
     @torch.no_grad()
