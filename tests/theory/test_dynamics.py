@@ -9,9 +9,10 @@ from scipy import special
 from torch import Tensor
 
 from tsl.errors import InputError
+from tsl.theory.activation import Activation
 from tsl.theory.dynamics import Rates, derivatives, learning_curve, rates_of_sgd
 from tsl.theory.order_parameters import OrderParameters, order_parameters
-from tsl.theory.population_loss import Activation, gaussian_averages, population_loss
+from tsl.theory.population_loss import gaussian_averages, population_loss
 
 K, M, DIM, OUTPUTS = 3, 2, 6, 2
 ACTIVATIONS = {

@@ -9,8 +9,9 @@ import torch
 from scipy import special
 
 from tsl.errors import InputError
+from tsl.theory.activation import Activation
 from tsl.theory.order_parameters import order_parameters, time_alpha
-from tsl.theory.population_loss import Activation, gaussian_averages, population_loss
+from tsl.theory.population_loss import gaussian_averages, population_loss
 
 K, M, DIM, OUTPUTS, STD = 3, 2, 5, 2, 1.3
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

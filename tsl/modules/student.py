@@ -8,6 +8,7 @@ from jsonargparse.typing import ClosedUnitInterval
 from tsl.errors import InputError
 from tsl.networks import FeedForward, Network
 from tsl.networks.feed_forward import multiplied
+from tsl.theory.activation import ActivationName
 
 
 @dataclass(kw_only=True)
@@ -15,12 +16,15 @@ class StudentChanges:
     """Ways beside its widths in which a student's network differs from its teacher's; as the teacher's where None.
 
     Args:
-        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU.
+        activation: Of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear.
+        negative_slope: Slope of relu below zero, up to 1; more than 0 is leaky ReLU. 0 where another activation is
+            given alone.
         batch_norm: Where each hidden layer normalizes its nodes: before or after the activation, or nowhere ("none").
         batch_norm_affine: Whether that is followed by a trained scale and shift.
         dropout: Probability with which an output of a hidden node is dropped in training.
     """
 
+    activation: ActivationName | None = None
     negative_slope: ClosedUnitInterval | None = None
     batch_norm: Literal["before", "after", "none"] | None = None
     batch_norm_affine: bool | None = None
@@ -52,6 +56,8 @@ def make_student(
             "to a class that makes one, such as tsl.networks.ConvNet"
         )
     differing = {name: value for name, value in asdict(changes or StudentChanges()).items() if value is not None}
+    if "activation" in differing:
+        differing.setdefault("negative_slope", 0.0)
     if differing.get("batch_norm") == "none":
         differing["batch_norm"] = None
     if widths is None and active_only:

@@ -4,26 +4,14 @@ Letters: K student nodes, M teacher nodes, O outputs; leading axes are replicate
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from tsl.errors import InputError
+from tsl.theory.activation import Activation
 from tsl.theory.gaussian_averages import Erf, GaussianAverages, PiecewiseLinear, Quadratic
 from tsl.theory.order_parameters import OrderParameters
-
-
-class Activation(NamedTuple):
-    """The activation of a network's hidden nodes.
-
-    Attributes:
-        name: "relu", "erf" (of x/√2), "quadratic" or "linear"; others have no closed forms.
-        negative_slope: Slope of "relu" below zero.
-    """
-
-    name: str
-    negative_slope: float = 0.0
 
 
 def gaussian_averages(student: Activation, teacher: Activation, nodes: Sequence[int]) -> GaussianAverages:
