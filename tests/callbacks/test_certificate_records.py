@@ -126,5 +126,5 @@ def test_a_network_without_biases_has_zero_biases() -> None:
 
 def test_another_activation_is_refused(fit: Fit) -> None:
     module = make_module(teacher=partial(MLP, input_dim=6, widths=[4], output_dim=3, activation="erf"))
-    with pytest.raises(InputError, match="about .*ReLU: the teacher has the activation erf"):
+    with pytest.raises(InputError, match=r"about .*ReLU: the teacher has the activation erf"):
         fit(module, make_data(evaluate_train=True), callbacks=[CertificateRecords()])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tsl.callbacks.frames import tidy
 from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
+from tsl.callbacks.overlap_records import Overlaps, check_overlaps, exact_losses, overlap_frames
 from tsl.data.batch import Labelled
 from tsl.metrics.replicates import replicate_scalars
 from tsl.modules import TeacherStudent
@@ -36,6 +37,9 @@ class SpecializationRecords(pl.Callback):
         mean_matrices: Also write Lemma 1's E A_l and E B_l of every layer, on the validation data.
         alignments: Further measures of whole layers by the name they get in the records, such as
             `{cka: tsl.metrics.LinearCKA}`: metrics that give one number for each replicate.
+        overlaps: Also write the overlaps Q, R and T of the lowest weights, and output weights, at every evaluation:
+            true or "fields" for covariances of pre-activations, which theory is about; "dimension" for W Wᵀ/d; "none"
+            for W Wᵀ.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class SpecializationRecords(pl.Callback):
         pairs: bool = False,
         mean_matrices: bool = False,
         alignments: dict[str, Alignment] | None = None,
+        overlaps: Overlaps = False,
     ) -> None:
         self.every_n_epochs = every_n_epochs
         self.epochs = epochs
@@ -53,8 +58,18 @@ class SpecializationRecords(pl.Callback):
         self.pairs = pairs
         self.mean_matrices = mean_matrices
         self.alignments = alignments or {}
+        self.overlaps: Overlaps = overlaps
         self._measures: dict[str, list[LayerMeasures]] = {}
         self._probes = generator("strength", 0)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
+        """Refuse networks and inputs that have no overlaps, where these are asked for.
+
+        Raises:
+            InputError: If that is so.
+        """
+        if self.overlaps:
+            check_overlaps(pl_module, trainer.datamodule, self.overlaps)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Write what conditioning made of the teacher, unless the run goes on from a checkpoint."""
@@ -115,8 +130,12 @@ class SpecializationRecords(pl.Callback):
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)
-        losses = self._losses(pl_module, trained=epoch > 0).assign(**data_sizes(trainer.datamodule))
+        data = trainer.datamodule
+        losses = self._losses(pl_module, data, trained=epoch > 0).assign(**data_sizes(data))
         tables: dict[str, list[pd.DataFrame]] = {"losses": [losses]}
+        if self.overlaps:
+            of_overlaps = overlap_frames(pl_module, data, self.overlaps, trainer.global_step)
+            tables |= {name: [frame] for name, frame in of_overlaps.items()}
         if pl_module.weight_gradients:
             tables["gradients"] = [gradient_frame(pl_module.weight_gradients)]
             pl_module.weight_gradients = {}
@@ -131,12 +150,13 @@ class SpecializationRecords(pl.Callback):
                 write_table(run, table, epoch, pd.concat(frames, ignore_index=True).assign(epoch=epoch))
 
     @staticmethod
-    def _losses(pl_module: TeacherStudent, trained: bool) -> pd.DataFrame:
+    def _losses(pl_module: TeacherStudent, data: Any, trained: bool) -> pd.DataFrame:
         losses = {
             "train_loss": pl_module.train_loss.compute() if trained else torch.full((pl_module.replicates,), torch.nan),
             "val_loss": pl_module.val_loss.compute(),
             "val_mse": pl_module.val_mse.compute(),
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),
+            **exact_losses(pl_module, data),
             **pl_module.accuracies(),
         }
         return tidy({name: np.atleast_1d(values.numpy(force=True)) for name, values in losses.items()}, ("replicate",))

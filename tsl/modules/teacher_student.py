@@ -6,13 +6,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
+from tsl.modules.label_noise import LabelNoise
 from tsl.modules.losses import accuracy, half_squared_error, mse
 from tsl.modules.steps import StepModule, check_shapes
 from tsl.modules.student import StudentChanges, check_compared, freeze_all_but, make_student
@@ -25,6 +26,7 @@ from tsl.networks import (
     normalize_weights_,
 )
 from tsl.randomness import replicate_generators
+from tsl.replicates import PerReplicate, per_replicate
 
 Loss = Callable[[Tensor, Tensor], Any]
 """From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is said to be
@@ -73,6 +75,8 @@ class TeacherStudent(StepModule):
             active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`).
         normalize_weights: Scale the student's nodes to unit norm after every optimizer step
             (`tsl.networks.normalize_weights_`).
+        noise: Standard deviation of what is added to every output of the teacher in training, anew in every step, or a
+            list of them that repeats along the replicates. Evaluation is against the teacher without noise.
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.
     """
@@ -92,6 +96,7 @@ class TeacherStudent(StepModule):
         trained_layers: list[PositiveInt] | None = None,
         condition_teacher: bool = False,
         normalize_weights: bool = False,
+        noise: PerReplicate[NonNegativeFloat] = 0.0,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
     ) -> None:
@@ -107,6 +112,9 @@ class TeacherStudent(StepModule):
         self.trained_layers = trained_layers
         self.condition_teacher = condition_teacher
         self.normalize_weights = normalize_weights
+        self.noise = noise
+        stds = per_replicate(noise, replicates, "model.init_args.noise")
+        self.label_noise = LabelNoise(stds, seed) if any(stds) else None
         self.teacher_activity: list[Tensor] = []
         self.weight_gradients: dict[int, Tensor] = {}
         self.val_mse = ReplicateMean(replicates)
@@ -235,6 +243,9 @@ class TeacherStudent(StepModule):
         else:  # the teacher answers the whole chunk in one product for each layer: [R, K·B, d]
             targets = self.teacher(inputs.transpose(0, 1).flatten(1, 2))
             targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
+        if self.label_noise is not None:
+            share = self.trainer.global_rank, self.trainer.world_size
+            targets = self.label_noise(targets, self.trainer.global_step, *share)
         self.take_steps(inputs, targets)
 
     def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation:

@@ -37,7 +37,7 @@ class OrderParameters(NamedTuple):
 
 
 def order_parameters(
-    student: Tensor, teacher: Tensor, std: float = 1.0, normalization: Normalization = "fields"
+    student: Tensor, teacher: Tensor, std: float | Tensor = 1.0, normalization: Normalization = "fields"
 ) -> OrderParameters:
     """Q = W Wᵀ, R = W W°ᵀ and T = W° W°ᵀ, scaled.
 
@@ -48,11 +48,13 @@ def order_parameters(
     Args:
         student: Lowest weights of the student, `[..., K, d]`.
         teacher: Of the teacher, `[..., M, d]`.
-        std: Standard deviation of an input coordinate.
+        std: Standard deviation of an input coordinate, one or `[...]` for replicates.
         normalization: As above.
     """
     W, W_teacher = student.double(), teacher.double()
-    scale = {"fields": std**2, "dimension": 1 / student.shape[-1], "none": 1.0}[normalization]
+    variance = torch.as_tensor(std, dtype=torch.float64).square()[..., None, None]
+    scales: dict[str, float | Tensor] = {"fields": variance, "dimension": 1 / student.shape[-1], "none": 1.0}
+    scale = scales[normalization]
     return OrderParameters(W @ W.mT * scale, W @ W_teacher.mT * scale, W_teacher @ W_teacher.mT * scale)
 
 
