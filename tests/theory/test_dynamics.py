@@ -120,20 +120,12 @@ def test_label_noise_leaves_the_loss_of_goldt_et_al(nodes: int) -> None:
 def test_replicates_are_integrated_side_by_side() -> None:
     W, W_teacher, V, V_teacher = (torch.stack(pair) for pair in zip(networks(3), networks(4), strict=True))
     averages = gaussian_averages(Activation("erf"), Activation("erf"), (K, M))
-    alpha, noise = torch.linspace(0, 5, 3), torch.tensor([0.1, 0.4])
-    both = learning_curve(
-        order_parameters(W, W_teacher), V, V_teacher, averages, Rates(0.5, 0.2, noise), alpha, rtol=1e-9
-    )
+    alpha = torch.linspace(0, 5, 3)
+    rates = Rates(torch.tensor([0.5, 0.3]), torch.tensor([0.2, 0.0]), torch.tensor([0.1, 0.4]))
+    both = learning_curve(order_parameters(W, W_teacher), V, V_teacher, averages, rates, alpha, rtol=1e-9)
     for r in range(2):
-        alone = learning_curve(
-            order_parameters(W[r], W_teacher[r]),
-            V[r],
-            V_teacher[r],
-            averages,
-            Rates(0.5, 0.2, noise[r]),
-            alpha,
-            rtol=1e-9,
-        )
+        start, own = order_parameters(W[r], W_teacher[r]), Rates(*(float(rate[r]) for rate in rates[:3]))  # type: ignore[index]
+        alone = learning_curve(start, V[r], V_teacher[r], averages, own, alpha, rtol=1e-9)
         assert torch.allclose(both.loss[:, r], alone.loss, atol=1e-7)
         assert torch.allclose(both.overlaps.R[:, r], alone.overlaps.R, atol=1e-7)
         assert torch.allclose(both.readout[:, r], alone.readout, atol=1e-7)

@@ -10,7 +10,7 @@ Sources: Saad & Solla 1995 (erf, any learning rate); Riegler & Biehl 1995 (outpu
 arXiv 1906.08632 (label noise); Straat & Biehl 2019, arXiv 1910.07476 (ReLU, small learning rate).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,22 +22,24 @@ from tsl.theory.gaussian_averages import GaussianAverages
 from tsl.theory.order_parameters import OrderParameters
 from tsl.theory.population_loss import joint_gram, joint_readout, population_loss
 
+Rate = TypeVar("Rate", float, Tensor)
+
 BOUND = 1e6
 """Overlaps beyond which a solution counts as growing without bound."""
 
 
 class Rates(NamedTuple):
-    """What a step is made of.
+    """What a step is made of; each number is one, or `[...]` for replicates.
 
     Attributes:
         lowest: η of the lowest weights; see `rates_of_sgd`.
         readout: η_v of the output weights; 0 where they are not trained.
-        noise: Standard deviation of the noise ζ on each of the teacher's outputs, one or `[...]` for replicates.
+        noise: Standard deviation of the noise ζ on each of the teacher's outputs.
         small_rate: Leave out the terms in η², of fluctuations and noise: all that is closed for (leaky) ReLU.
     """
 
-    lowest: float
-    readout: float = 0.0
+    lowest: float | Tensor
+    readout: float | Tensor = 0.0
     noise: float | Tensor = 0.0
     small_rate: bool = False
 
@@ -58,7 +60,7 @@ class Trajectory(NamedTuple):
     loss: Tensor
 
 
-def rates_of_sgd(lr: float, dim: int, batch_size: int = 1, std: float = 1.0) -> tuple[float, float]:
+def rates_of_sgd(lr: Rate, dim: int, batch_size: int = 1, std: Rate | float = 1.0) -> tuple[Rate, Rate]:
     """η and η_v of plain SGD on networks whose pre-activations are w·x, with no 1/√d.
 
     There the fields' weights are std · √d · w. A minibatch that is small beside d acts as so many steps one after the
@@ -97,16 +99,19 @@ def derivatives(
     K, C = readout.shape[-1], overlaps.covariance
     gram = joint_gram(readout, teacher_readout)
     drift = torch.einsum("...ia,...ika->...ik", gram[..., :K, :], averages.drifts(C)[..., :K, :, :])
-    dQ = -rates.lowest * (drift[..., :K] + drift[..., :K].mT)
-    dR = -rates.lowest * drift[..., K:]
+    eta, eta_readout, sigma = (
+        torch.as_tensor(each, dtype=torch.float64)[..., None, None]
+        for each in (rates.lowest, rates.readout, rates.noise)
+    )
+    dQ = -eta * (drift[..., :K] + drift[..., :K].mT)
+    dR = -eta * drift[..., K:]
     if not rates.small_rate:
         fourth = averages.diffusions(C)[..., :K, :K, :, :]
         fluctuation = torch.einsum("...ia,...kb,...ikab->...ik", gram[..., :K, :], gram[..., :K, :], fourth)
-        noise = torch.as_tensor(rates.noise, dtype=torch.float64).square()[..., None, None]
-        fluctuation = fluctuation + noise * gram[..., :K, :K] * averages.gains(C)[..., :K, :K]
-        dQ = dQ + rates.lowest**2 * fluctuation
+        fluctuation = fluctuation + sigma**2 * gram[..., :K, :K] * averages.gains(C)[..., :K, :K]
+        dQ = dQ + eta**2 * fluctuation
     U = joint_readout(readout, teacher_readout)
-    return dQ, dR, -rates.readout * U @ averages.products(C)[..., :K]
+    return dQ, dR, -eta_readout * U @ averages.products(C)[..., :K]
 
 
 def learning_curve(
