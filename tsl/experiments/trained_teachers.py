@@ -11,7 +11,7 @@ from tsl.runs.summary import accuracies
 
 ROOT = Path(__file__).parents[2]
 RATIOS = ("0.3", "0.5", "0.5", "0.7")
-"""The fraction of its channels that each of the teacher's convolutions loses (REFERENCE, section 5)."""
+"""The fraction of its channels that each convolution of the teacher loses, as in the paper's experiments on CIFAR-10."""
 EPOCHS_ON = {"quick": 10, "paper": 20}
 """Epochs that the pruned teacher is trained on."""
 

@@ -20,7 +20,7 @@ class DeepSeparableInitialization(Initialization):
     A layer's weight vectors are drawn uniformly from {−1, −.75, …, .75, 1}^in, no two in the same direction and none
     zero, and its biases from U(−½, ½). Polarity p holds in every hidden layer: the fan-out of its node j, a column of
     the weights above it, is divided by jᵖ. After that every row of weights is divided, together with its bias, by its
-    norm. (REFERENCE: the deeper experiments of the paper's released code, which go on to `tsl.networks.condition`.)
+    norm. (As in the deeper of the paper's released experiments, which go on to `tsl.networks.condition`.)
 
     Args:
         polarity: The exponent p, or a list of them that repeats along the replicates.
