@@ -21,7 +21,7 @@ lint: $(INSTALLED)  ## check style and types
 	$(BIN)/mypy
 
 figures: $(INSTALLED)  ## run and draw experiments E1-E5 at quick scale
-	for experiment in E1 E2 E3 E4 E5; do $(BIN)/python scripts/reproduce.py $$experiment --scale quick || exit 1; done
+	for experiment in E1 E2 E3 E4 E5; do $(BIN)/python -m tsl.reproduce $$experiment --scale quick || exit 1; done
 
 benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run meanwhile
 	$(BIN)/python benchmarks/training.py
