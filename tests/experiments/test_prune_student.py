@@ -14,7 +14,6 @@ from tsl.networks import MLP
 from tsl.runs.records import read_table
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts/prune_student.py"
 
 
 @pytest.fixture(scope="module")

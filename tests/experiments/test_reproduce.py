@@ -117,11 +117,6 @@ def test_runs_lie_by_scale_experiment_and_cell(planned: Callable[..., Any], tmp_
     assert "--trainer.enable_progress_bar false" in " ".join(run.command())
 
 
-def test_experiments_that_share_runs_share_their_settings() -> None:
-    first, second = (yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text()) for name in ("E2", "E3"))
-    assert first == second
-
-
 def test_complete_runs_are_not_repeated(
     planned: Callable[..., Any],
     tmp_path: Path,
