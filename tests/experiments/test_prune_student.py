@@ -46,6 +46,7 @@ def read_student(directory: Path) -> MLP:
     return student
 
 
+@pytest.mark.slow
 def test_a_pruned_student_keeps_the_budget_and_trains_on(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

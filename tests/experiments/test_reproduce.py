@@ -190,6 +190,7 @@ def test_a_run_at_work_elsewhere_is_left_alone(planned: Callable[..., Any], no_t
     assert run.epochs_done == 1
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_ctrl_c_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
