@@ -55,10 +55,10 @@ def test_it_registers_the_charts_and_saves_the_workspace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registered: list[tuple[Any, ...]] = []
-    dashboard = SimpleNamespace(save=lambda: registered.append(("saved",)), url="https://example.org/view")
+    view = SimpleNamespace(save=lambda: registered.append(("saved",)), url="https://example.org/view")
     api = SimpleNamespace(default_entity="me", create_custom_chart=lambda *chart: registered.append(chart))
     monkeypatch.setattr(dashboard, "logged_in", lambda: api)
-    monkeypatch.setattr(dashboard, "workspace", lambda entity, project, layers, alignments: dashboard)
+    monkeypatch.setattr(dashboard, "workspace", lambda entity, project, layers, alignments: view)
     assert dashboard.main(["--layers", "2"]) == 0
     assert [entry[:2] for entry in registered[:-1]] == [("me", "tsl-l-shape"), ("me", "tsl-success-rate")]
     assert registered[-1] == ("saved",)
