@@ -12,7 +12,11 @@ from tsl.figures.style import PALETTE, PRINT, footnotes, grid, legend_above
 from tsl.figures.theory_lines import MODEL, Course, is_small_rate, recorded_course, theory_of
 from tsl.runs import Run
 
+TABLE = "overlaps"
 TABLES = ("overlaps", "output_weights", "losses")
+PRECISION = 1e-8
+"""Losses of theory below this are errors of the integration."""
+
 MOST_NODES = 3
 """Teacher nodes whose overlaps are drawn one by one."""
 
@@ -68,6 +72,7 @@ def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
         runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
         theory: Draw the solution of the equations of learning, from each replicate's own first overlaps.
     """
+    runs = [Run(run.path) for run in runs]
     figure, rows = grid(len(runs), 3, 1.9, share_y="none", share_x="row")
     notes = ["points: mean ± standard deviation over replicates; thin lines: single replicates"]
     handles: dict[str, Any] = {}
@@ -80,7 +85,11 @@ def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
             solved = in_order(theory_of(run, alpha), order)
             small = is_small_rate(run.settings.get(f"{MODEL}.student.activation") or teacher_activation(run))
             handles_of_theory = "theory (small learning rate)" if small else "theory"
-            notes.append("theory: mean over replicates of the solutions from their own first overlaps")
+            solved = solved._replace(loss=np.where(solved.loss > PRECISION, solved.loss, np.nan))
+            notes.append(
+                "theory: mean over replicates of the solutions from their own first overlaps; losses down to "
+                f"{PRECISION:.0e}, below which the error of the integration shows"
+            )
         draw_run(panels, simulated, solved, handles)
         if solved is not None:
             handles[handles_of_theory] = panels[2].lines[-1]
@@ -126,6 +135,7 @@ def draw_run(panels: Sequence[Axes], simulated: Course, solved: Course | None, h
     positive = simulated.loss[np.isfinite(simulated.loss)]
     if len(positive) and (positive > 0).all():
         panels[2].set_yscale("log")
+        panels[2].set_ylim(bottom=positive.min() / 2)  # where the standard deviation exceeds the mean, bars end there
 
 
 def curve(panel: Axes, alpha: np.ndarray, values: np.ndarray, color: str, is_theory: bool) -> Any:

@@ -108,7 +108,7 @@ def theory_of(run: Run, alpha: Sequence[float] | np.ndarray) -> Course:
     rates = Rates(eta, eta_readout, noise, small_rate=is_small_rate(student.name))
     overlaps = OrderParameters(*(torch.tensor(each) for each in (start.Q[0], start.R[0], start.T)))
     readouts = torch.tensor(start.readout[0]), torch.tensor(start.teacher_readout)
-    curve = learning_curve(overlaps, *readouts, averages, rates, torch.as_tensor(np.asarray(alpha)))
+    curve = learning_curve(overlaps, *readouts, averages, rates, torch.tensor(np.array(alpha)))
     Q, R, _ = (each.numpy() for each in curve.overlaps)
     return Course(curve.alpha.numpy(), Q, R, start.T, curve.readout.numpy(), start.teacher_readout, curve.loss.numpy())
 
