@@ -9,8 +9,11 @@ import pytest
 import torch
 import yaml
 
+from tsl.data import InputDistribution
 from tsl.fit import main
 from tsl.modules.load_run import load_run
+from tsl.replicates import PerReplicate
+from tsl.runs import Run
 from tsl.runs.records import COLUMNS, read_table
 
 ROOT = Path(__file__).parents[1]
@@ -236,3 +239,28 @@ def test_a_longer_budget_goes_on_with_the_same_run(tsl_fit: Callable[..., Path])
     root = tsl_fit("--total_samples", "80", "--trainer.max_epochs", "null")
     tsl_fit("--total_samples", "160", "--trainer.max_epochs", "null", "--ckpt_path", "last")
     assert list(read_table(root / "tiny/version_0", "losses")["epoch"].unique()) == [0, 1, 2, 3, 4]
+
+
+def test_settings_that_differ_along_the_replicates_are_recorded(tsl_fit: Callable[..., Path]) -> None:
+    std, polarity = "--model.student_initialization.std", "--model.teacher_initialization.polarity"
+    own = ["--data.distribution", f"{__name__}.Scaled", "--data.distribution.factor", "[1, 1, 2, 2]"]
+    root = tsl_fit("--replicates", "4", "--seed_everything", "3", std, "[0.1, 0.2]", polarity, "1", *own)
+    run = Run(root / "tiny/version_0")
+    of_student = "model.init_args.student_initialization.init_args.std"
+    of_inputs = "data.init_args.distribution.init_args.factor"
+    rows = {"replicate": [0, 1, 2, 3], "seed": [3, 4, 5, 6], of_student: [0.1, 0.2] * 2, of_inputs: [1.0, 1, 2, 2]}
+    assert run.replicates.to_dict("list") == rows
+    tsl_fit("--seed_everything", "5", "--replicates", "1", std, "0.1", polarity, "1", *own[:3], "2")
+    alone = Run(root / "tiny/version_1")
+    last = run.table("losses").query("replicate == 2")["val_mse"].to_numpy()
+    np.testing.assert_allclose(last, alone.table("losses")["val_mse"], rtol=1e-9)
+
+
+class Scaled(InputDistribution):
+    """An own distribution whose factor may differ along the replicates."""
+
+    def __init__(self, factor: PerReplicate[float] = 1.0) -> None:
+        self.factor = factor
+
+    def sample(self, count: int, dim: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.randn(count, dim, generator=generator, dtype=torch.float64) * self.factor

@@ -21,6 +21,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.callbacks import RunProgress, SpecializationRecords
+from tsl.callbacks.replicate_settings import ReplicateSettings
 from tsl.callbacks.run_logger import RunLogger
 from tsl.callbacks.run_status import RunStatus
 from tsl.data.budget import budget_epochs
@@ -154,7 +155,7 @@ class TeacherStudentCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
-        trainer.callbacks.append(RunStatus())  # after the checkpoint's
+        trainer.callbacks += [ReplicateSettings(), RunStatus()]  # RunStatus ends after the checkpoint's
         return trainer
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:

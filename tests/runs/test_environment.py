@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tsl import environment as module
+from tsl.runs import environment as module
 from tsl.runs.environment import environment
 
 

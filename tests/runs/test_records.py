@@ -30,6 +30,7 @@ def test_columns_are_those_of_the_design():
     thresholds = [f"recovered_{threshold}" for threshold in ("0.50", "0.60", "0.70", "0.80", "0.90", "0.95")]
     where = ["epoch", "split", "replicate", "layer"]
     assert {table: list(columns) for table, columns in COLUMNS.items()} == {
+        "replicates": ["replicate", "seed"],
         "teacher_nodes": [
             *(*where, "node", "best_correlation", "best_student"),
             *(*thresholds, "matches_0.95", "observed", "strength"),
@@ -104,7 +105,7 @@ def test_written_whole_replaces_only_at_the_end(tmp_path: Path):
 @pytest.mark.parametrize(
     ("table", "frame", "message"),
     [
-        ("loss", losses(0), "unknown table 'loss'; the tables are teacher_nodes, .*pairs"),
+        ("loss", losses(0), "unknown table 'loss'; the tables are replicates, teacher_nodes, .*pairs"),
         ("losses", losses(0).drop(columns="val_mse"), r"missing \['val_mse'\], unknown \[\]"),
         ("losses", losses(0).assign(recall=1), r"missing \[\], unknown \['recall'\]"),
         ("losses", losses(0).iloc[:0], "no rows for 'losses' at epoch 0"),

@@ -17,9 +17,9 @@ from PIL import Image
 
 from tests.test_fit import ROOT, TINY
 from tests.wandb.wandb_file import WandbRun, read_wandb_runs
-from tsl.wandb import WandbBoard
 from tsl.fit import main
 from tsl.runs.records import read_table
+from tsl.wandb import WandbBoard
 from tsl.wandb.logger import WandbRunLogger
 
 OVERLAY = ["--config", str(ROOT / "configs/logger/wandb.yaml")]

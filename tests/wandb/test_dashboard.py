@@ -1,12 +1,10 @@
-from tsl.wandb import dashboard
 import sys
-from collections.abc import Iterator
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.test_fit import ROOT
+from tsl.wandb import dashboard
 from tsl.wandb.charts import CHARTS
 from tsl.wandb.scalars import summaries
 
@@ -57,10 +55,10 @@ def test_it_registers_the_charts_and_saves_the_workspace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registered: list[tuple[Any, ...]] = []
-    dashboard = SimpleNamespace(save=lambda: registered.append(("saved",)), url="https://example.org/view")
+    view = SimpleNamespace(save=lambda: registered.append(("saved",)), url="https://example.org/view")
     api = SimpleNamespace(default_entity="me", create_custom_chart=lambda *chart: registered.append(chart))
     monkeypatch.setattr(dashboard, "logged_in", lambda: api)
-    monkeypatch.setattr(dashboard, "workspace", lambda entity, project, layers, alignments: dashboard)
+    monkeypatch.setattr(dashboard, "workspace", lambda entity, project, layers, alignments: view)
     assert dashboard.main(["--layers", "2"]) == 0
     assert [entry[:2] for entry in registered[:-1]] == [("me", "tsl-l-shape"), ("me", "tsl-success-rate")]
     assert registered[-1] == ("saved",)
@@ -75,7 +73,9 @@ def test_what_w_and_b_refuses_is_said_in_one_line_each(
     def refuse(*_: Any, **__: Any) -> None:
         raise wandb.errors.CommError("no\nrights")
 
-    monkeypatch.setattr(dashboard, "logged_in", lambda: SimpleNamespace(default_entity="me", create_custom_chart=refuse))
+    monkeypatch.setattr(
+        dashboard, "logged_in", lambda: SimpleNamespace(default_entity="me", create_custom_chart=refuse)
+    )
     monkeypatch.setattr(dashboard, "workspace", lambda *_: SimpleNamespace(save=refuse))
     assert dashboard.main([]) == 2
     assert capsys.readouterr().err.splitlines() == [

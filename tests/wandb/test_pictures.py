@@ -8,10 +8,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.figures.conftest import fake_run
-from tsl.callbacks import wandb_pictures
-from tsl.wandb.pictures import chosen_trajectories, pictures, recorded
 from tsl.figures.runs import unfinished
 from tsl.runs.records import read_table
+from tsl.wandb import pictures as wandb_pictures
+from tsl.wandb.pictures import chosen_trajectories, pictures, recorded
 
 
 @pytest.fixture(scope="module")

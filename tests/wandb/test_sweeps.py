@@ -9,9 +9,9 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from tests.test_fit import ROOT, TINY
-from tsl.wandb.scalars import summaries
 from tsl.fit import main
 from tsl.runs.directory import flatten
+from tsl.wandb.scalars import summaries
 
 SWEEPS = sorted((ROOT / "configs/sweeps").glob("*.yaml"))
 

@@ -18,7 +18,7 @@ from tsl.data.samples import Samples, gather
 from tsl.data.sizes import announce, check_evaluated_together
 from tsl.errors import InputError
 from tsl.randomness import replicate_generators
-from tsl.replicates import per_replicate
+from tsl.replicates import PerReplicate, per_replicate
 
 
 class ImageSet(NamedTuple):
@@ -76,7 +76,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         std: tuple[PositiveFloat, PositiveFloat, PositiveFloat],
         val_size: NonNegativeInt = 0,
         test_size: NonNegativeInt = 0,
-        train_size: PositiveInt | list[PositiveInt] | None = None,
+        train_size: PerReplicate[PositiveInt] | None = None,
         crop_padding: NonNegativeInt = 0,
         flip: bool = False,
         augmentation: Augmentation | None = None,

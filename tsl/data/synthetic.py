@@ -12,7 +12,7 @@ from tsl.data.samples import Samples
 from tsl.data.sizes import announce, check_evaluated_together
 from tsl.errors import InputError
 from tsl.randomness import Purpose, replicate_generators
-from tsl.replicates import per_replicate
+from tsl.replicates import PerReplicate, of_replicate, per_replicate
 
 
 class SyntheticDataModule(pl.LightningDataModule):
@@ -44,7 +44,7 @@ class SyntheticDataModule(pl.LightningDataModule):
         self,
         distribution: InputDistribution,
         dim: PositiveInt,
-        train_size: PositiveInt | list[PositiveInt],
+        train_size: PerReplicate[PositiveInt],
         val_size: PositiveInt,
         val_distribution: InputDistribution | None = None,
         augmentation: Augmentation | None = None,
@@ -162,5 +162,6 @@ class SyntheticDataModule(pl.LightningDataModule):
             inputs = torch.zeros(self.replicates, max(sizes), self.dim)
             generators = replicate_generators(purpose, self.seed, self.replicates, epoch)
             for replicate, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
-                inputs[replicate, :size] = distribution.sample(size, self.dim, generator)
+                alone = of_replicate(distribution, replicate, self.replicates)
+                inputs[replicate, :size] = alone.sample(size, self.dim, generator)
         return inputs.to(self.trainer.strategy.root_device)

@@ -17,7 +17,7 @@ from tsl.errors import InputError
 from tsl.networks.feed_forward import FeedForward
 from tsl.networks.mlp import as_mlp
 from tsl.networks.network import Network
-from tsl.replicates import per_replicate
+from tsl.replicates import PerReplicate, per_replicate
 
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 STD = "model.init_args.student_initialization.init_args.std"
@@ -58,7 +58,7 @@ class SeparableInitialization(Initialization):
         bias: Value of every bias.
     """
 
-    def __init__(self, polarity: NonNegativeFloat | list[NonNegativeFloat] = 0.0, bias: float = -0.1) -> None:
+    def __init__(self, polarity: PerReplicate[NonNegativeFloat] = 0.0, bias: float = -0.1) -> None:
         self.polarity = polarity
         self.bias = bias
 
@@ -92,7 +92,7 @@ class GaussianInitialization(Initialization):
         std: Standard deviation of every weight, or a list of them that repeats along the replicates.
     """
 
-    def __init__(self, std: PositiveFloat | list[PositiveFloat] = 0.005) -> None:
+    def __init__(self, std: PerReplicate[PositiveFloat] = 0.005) -> None:
         self.std = std
 
     @torch.no_grad()

@@ -23,6 +23,7 @@ from tsl.errors import InputError
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 COLUMNS: dict[str, tuple[str, ...]] = {
+    "replicates": ("replicate", "seed"),
     "teacher_nodes": (
         *("epoch", "split", "replicate", "layer", "node", "best_correlation", "best_student"),
         *(f"recovered_{threshold:.2f}" for threshold in THRESHOLDS),
@@ -45,12 +46,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """The columns that every file of a table has, in this order."""
 
 MORE_COLUMNS = {
+    "replicates": r".+",
     "teacher_nodes": r"(recovered|matches)_0\.\d+",
     "layers": r".+",
     "losses": r"train_size|augmented_size|accuracy|teacher_accuracy|teacher_agreement",
 }
-"""Names a table's further columns may have: other thresholds, measures of a whole layer (cka, rho_mean_null), and the
-training inputs of a replicate before and after augmentation, and accuracies where the data has labels."""
+"""Names a table's further columns may have: settings that differ along the replicates, other thresholds, measures of a
+whole layer (cka, rho_mean_null), the training inputs of a replicate before and after augmentation, and accuracies where
+the data has labels."""
 
 KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node", "matrix", "row", "column")
 """The columns that say which row it is; a table is sorted by those it has."""
@@ -240,7 +243,7 @@ def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:
         raise ValueError(f"columns of {table!r}: missing {missing}, unknown {unknown}; required are {list(required)}")
     if frame.empty:
         raise ValueError(f"no rows for {table!r} at epoch {epoch}")
-    if not (frame["epoch"] == epoch).all():
+    if "epoch" in required and not (frame["epoch"] == epoch).all():
         raise ValueError(f"{table!r} of epoch {epoch} has rows of epochs {sorted(set(frame['epoch']))}")
     if "split" in frame and not frame["split"].isin(["val", "train"]).all():
         raise ValueError(f"split is 'val' or 'train', got {sorted(set(frame['split']))}")

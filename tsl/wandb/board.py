@@ -8,15 +8,15 @@ from jsonargparse.typing import PositiveInt
 from pytorch_lightning.loggers import WandbLogger
 
 from tsl.callbacks.specialization_records import SpecializationRecords
+from tsl.errors import DivergenceError
+from tsl.modules import TeacherStudent
+from tsl.modules.epochs import evaluated_epoch, is_recorded
+from tsl.runs.environment import environment
 from tsl.wandb.artifacts import run_artifacts
 from tsl.wandb.charts import CHARTS, L_SHAPE, SUCCESS_RATE, l_shape_table, success_rate_table, table
 from tsl.wandb.pictures import is_recorded as table_is_recorded
 from tsl.wandb.pictures import pictures, recorded
 from tsl.wandb.scalars import EPOCH, STEP, summaries
-from tsl.runs.environment import environment
-from tsl.errors import DivergenceError
-from tsl.modules import TeacherStudent
-from tsl.modules.epochs import evaluated_epoch, is_recorded
 
 
 class WandbBoard(pl.Callback):

@@ -13,9 +13,9 @@ from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
+from tsl.errors import InputError
 from tsl.wandb.charts import CHARTS
 from tsl.wandb.scalars import ACCURACIES, EPOCH, LAYER, LOSSES, NULL_LEVEL, STEP
-from tsl.errors import InputError
 
 X_AXES = {"epoch": EPOCH, "step": STEP}
 PICTURES = ("l_shape", "heat_map", "trajectories")
@@ -176,7 +176,9 @@ def logged_in() -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m tsl.wandb.dashboard", description="Make the W&B workspace for tsl's runs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.wandb.dashboard", description="Make the W&B workspace for tsl's runs."
+    )
     parser.add_argument("--entity", help="user or team that owns the project (default: yours)")
     parser.add_argument("--project", default="tsl", help="project of the runs (default: tsl)")
     parser.add_argument("--layers", type=PositiveInt, default=1, metavar="L", help="hidden layers to show (default: 1)")
