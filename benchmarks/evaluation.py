@@ -56,7 +56,9 @@ def evaluations(multiplier: int, precision: str, rounds: int) -> tuple[float, fl
         multiplier=multiplier,
         replicates=REPLICATES,
     )
-    sizes = {"dim": 100, "train_size": 16, "val_size": 10_000, "steps_per_epoch": 1, "replicates": REPLICATES}
+    data = SyntheticDataModule(
+        Gaussian(std=1.5), dim=100, train_size=16, val_size=10_000, steps_per_epoch=1, replicates=REPLICATES
+    )
     epochs = 2 * rounds + 2  # the first of each kind warms up
     evaluated = Evaluations()
     with tempfile.TemporaryDirectory() as directory:
@@ -71,7 +73,7 @@ def evaluations(multiplier: int, precision: str, rounds: int) -> tuple[float, fl
             enable_model_summary=False,
             callbacks=[evaluated, SpecializationRecords(epochs=list(range(2, epochs + 1, 2)))],
         )
-        trainer.fit(module, datamodule=SyntheticDataModule(Gaussian(std=1.5), **sizes))
+        trainer.fit(module, datamodule=data)
     return statistics.median(evaluated.seconds[2::2]), statistics.median(evaluated.seconds[3::2])
 
 

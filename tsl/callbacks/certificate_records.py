@@ -88,6 +88,7 @@ class CertificateRecords(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Start all measures anew."""
         self._measures = CertificateMeasures(pl_module).to(pl_module.device) if is_recorded(trainer) else None
+        pl_module.activations_wanted |= self._measures is not None
 
     def on_validation_batch_end(
         self,

@@ -62,8 +62,10 @@ class SpecializationRecords(pl.Callback):
         self.alignments = alignments or {}
         for name in sorted(self.alignments.keys() & {*COLUMNS["teacher_nodes"], *COLUMNS["layers"], *LAYER_SCALARS}):
             raise InputError(f"records.alignments has a measure {name!r}, which is a column of its own: rename it")
-        self._of_correlation = {name: make for name, make in self.alignments.items() if inspect.isfunction(make)}
-        self._metrics: Any = {name: make for name, make in self.alignments.items() if not inspect.isfunction(make)}
+        self.of_correlation: dict[str, CorrelationMeasure] = {
+            name: make for name, make in self.alignments.items() if inspect.isfunction(make)
+        }
+        self.metrics: Any = {name: make for name, make in self.alignments.items() if name not in self.of_correlation}
         self._measures: dict[str, list[LayerMeasures]] = {}
         self._probes = generator("strength", 0)
 
@@ -84,13 +86,14 @@ class SpecializationRecords(pl.Callback):
         self._measures = {}
         if not self._is_measured(trainer):
             return
+        pl_module.activations_wanted = True
         student, teacher = pl_module.student, pl_module.teacher
         self._probes = generator("strength", 0)
         layers = list(zip(teacher.active_nodes(), student.widths, student.map_sizes, strict=True))
         for loader in trainer.val_dataloaders:
             matrices = self.mean_matrices and loader.split == "val"
             self._measures[loader.split] = [
-                LayerMeasures(active, width, self._metrics, matrices, bool(size)).to(pl_module.device)
+                LayerMeasures(active, width, self.metrics, matrices, bool(size)).to(pl_module.device)
                 for active, width, size in layers
             ]
 
@@ -132,7 +135,7 @@ class SpecializationRecords(pl.Callback):
             pl_module.weight_gradients = {}
         for split, layers in self._measures.items():
             for layer, measures in enumerate(layers, start=1):
-                for table, frame in measures.frames(self.thresholds, self._of_correlation, self.pairs).items():
+                for table, frame in measures.frames(self.thresholds, self.of_correlation, self.pairs).items():
                     tables.setdefault(table, []).append(frame.assign(split=split, layer=layer))
         pl_module.log_scalars(self._scalars(tables.get("layers", [])))
         run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
