@@ -32,7 +32,7 @@ class LayerMeasures(nn.Module):
     Of maps every position is a sample. For their null level whole images are shuffled, and positions stay: what is left
     is chance, and what the position alone tells of a node, such as the border of an image. (Shuffling
     positions would give a null level near 0, because there are millions of them; the number of images is what counts.)
-    It is taken on `some_images` of each batch, and correlations of maps multiply in float32, both to save time.
+    It is taken on `some_images` of each batch, to save time.
 
     Args:
         active: Which teacher nodes were not pruned, bool, `[R, m]`.
@@ -40,6 +40,7 @@ class LayerMeasures(nn.Module):
         alignments: Further measures of the layer, by name.
         mean_matrices: Whether E A_l and E B_l are gathered too.
         maps: Whether nodes are channels of maps.
+        products: Precision of the products of a block of activations in correlations; blocks are added in float64.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class LayerMeasures(nn.Module):
         alignments: dict[str, Alignment],
         mean_matrices: bool = False,
         maps: bool = False,
+        products: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
         replicates, teacher_nodes = active.shape
@@ -57,10 +59,10 @@ class LayerMeasures(nn.Module):
         self.maps = maps
         self.correlation: NodeCorrelation
         if maps:
-            self.correlation = NodeCorrelation(*shape, products=torch.float32)
-            self.null_correlation = NodeCorrelation(*shape, products=torch.float32)
+            self.correlation = NodeCorrelation(*shape, products=products)
+            self.null_correlation = NodeCorrelation(*shape, products=products)
         else:  # the teacher's nodes and, below them, the same nodes on shuffled inputs: one pass over the wide student
-            self.correlation = NodeCorrelation(2 * teacher_nodes, student_nodes, replicates)
+            self.correlation = NodeCorrelation(2 * teacher_nodes, student_nodes, replicates, products=products)
         self.observation = BoundaryObservation(*shape)
         self.teacher_strength = ReplicateMean(replicates, teacher_nodes)
         self.student_strength = ReplicateMean(replicates, student_nodes)

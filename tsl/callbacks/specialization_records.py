@@ -18,6 +18,7 @@ from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
 from tsl.names import LAYER_SCALARS, NULL, THRESHOLDS, alignment_scalar, specialization_scalar
+from tsl.networks import Network
 from tsl.randomness import generator
 from tsl.runs.records import COLUMNS, write_table
 
@@ -93,7 +94,9 @@ class SpecializationRecords(pl.Callback):
         for loader in trainer.val_dataloaders:
             matrices = self.mean_matrices and loader.split == "val"
             self._measures[loader.split] = [
-                LayerMeasures(active, width, self.metrics, matrices, bool(size)).to(pl_module.device)
+                LayerMeasures(active, width, self.metrics, matrices, bool(size), products(student, bool(size))).to(
+                    pl_module.device
+                )
                 for active, width, size in layers
             ]
 
@@ -173,6 +176,15 @@ class SpecializationRecords(pl.Callback):
         if self.epochs is not None:
             return epoch in self.epochs
         return epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
+
+
+def products(student: Network, maps: bool) -> torch.dtype:
+    """The precision in which activations are multiplied for correlations: their own, and for maps float32.
+
+    Of float32 activations float64 products would tell nothing more, and take twice as long.
+    """
+    double = next(student.parameters()).dtype == torch.float64
+    return torch.float64 if double and not maps else torch.float32
 
 
 def gradient_frame(gradients: dict[int, Tensor]) -> pd.DataFrame:
