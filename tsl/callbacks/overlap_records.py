@@ -61,14 +61,14 @@ def overlap_frames(module: TeacherStudent, data: Any, overlaps: Overlaps, steps:
     measured = order_parameters(lowest, lowest_teacher, std, scaled)
     alpha = time_alpha(steps, data.sampler.batch_size, student.input_dim)
     frames = [
-        tidy({"value": matrix.numpy(force=True)}, ("replicate", "row", "column")).assign(matrix=name)
+        tidy({"value": matrix}, ("replicate", "row", "column")).assign(matrix=name)
         for name, matrix in measured._asdict().items()
     ]
     tables = {"overlaps": pd.concat(frames).assign(alpha=alpha, normalization=scaled)}
     if len(student.widths) == 1:
         axes = "replicate", "output", "node"
         readouts = [
-            tidy({"value": network.layers[-1].weight.numpy(force=True)}, axes).assign(network=name)
+            tidy({"value": network.layers[-1].weight}, axes).assign(network=name)
             for name, network in (("student", student), ("teacher", teacher))
         ]
         tables["output_weights"] = pd.concat(readouts).assign(alpha=alpha)
