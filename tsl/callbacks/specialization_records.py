@@ -12,7 +12,6 @@ from torch import Tensor
 from tsl.callbacks.frames import tidy
 from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
 from tsl.data.batch import Labelled
-from tsl.metrics.replicates import replicate_scalars
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
@@ -151,8 +150,7 @@ class SpecializationRecords(pl.Callback):
         for frame in layers:
             if frame["split"][0] == "val":
                 for column, name in columns.items():
-                    values = torch.tensor(frame[column].to_numpy())
-                    scalars |= replicate_scalars(name.format(frame["layer"][0]), values)
+                    scalars[name.format(frame["layer"][0])] = torch.tensor(frame[column].to_numpy())
         return scalars
 
     def _is_measured(self, trainer: pl.Trainer) -> bool:

@@ -7,6 +7,7 @@ and a login (`wandb login`).
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -74,11 +75,12 @@ def layer_panels(group: str, names: Sequence[str], layers: int) -> list[Any]:
 
 
 def against_both(title: str, scalars: list[str], log: bool = False) -> list[Any]:
-    """Two panels of some scalars: against epoch and against optimizer step."""
+    """Two panels of some scalars, and of their series for each setting: against epoch and against optimizer step."""
     from wandb_workspaces.reports import v2 as reports
 
+    regex = f"^({'|'.join(map(re.escape, scalars))})(/.*)?$"
     return [
-        reports.LinePlot(title=f"{title} by {words}", x=axis, y=[*scalars], log_y=log or None)
+        reports.LinePlot(title=f"{title} by {words}", x=axis, y=[*scalars], metric_regex=regex, log_y=log or None)
         for words, axis in X_AXES.items()
     ]
 
@@ -116,7 +118,7 @@ def tables() -> list[Any]:
 
 
 def outcome_of_settings(layers: int) -> Any:
-    """A line for each run through its settings and its outcome."""
+    """A line through the settings and the outcome of each run in which settings do not differ along the replicates."""
     from wandb_workspaces.reports import v2 as reports
 
     column = reports.ParallelCoordinatesPlotColumn
