@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.fit import main
 
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"

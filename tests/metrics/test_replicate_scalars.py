@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from tsl.metrics.replicates import MOST_SETTINGS, replicate_scalars
+from tsl.metrics.replicates import replicate_scalars
+from tsl.replicates import MOST_SETTINGS
 
 VALUES = torch.tensor([1.0, 2.0, 4.0, 8.0], dtype=torch.float64)
 
 
 def test_where_nothing_differs_it_is_the_mean_over_all_and_their_spread() -> None:
     expected = {"loss": 3.75, "loss_std": pytest.approx((VALUES - 3.75).square().sum().div(3).sqrt().item())}
-    assert {name: value.item() for name, value in replicate_scalars("loss", VALUES).items()} == expected
-    assert {
-        name: value.item() for name, value in replicate_scalars("loss", VALUES, {"": [0, 1, 2, 3]}).items()
-    } == expected
+    for groups in (None, {}, {"": [0, 1, 2, 3]}):
+        scalars = replicate_scalars("loss", VALUES, groups)
+        assert {name: value.item() for name, value in scalars.items()} == expected
     assert list(replicate_scalars("loss", torch.tensor(2.0))) == ["loss"]
 
 

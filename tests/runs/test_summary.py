@@ -8,9 +8,10 @@ import pytest
 from tests.figures.conftest import fake_run
 from tests.two_settings import LABELS, TwoSettings
 from tsl.errors import InputError
+from tsl.replicates import MOST_SETTINGS
 from tsl.runs import Run
 from tsl.runs.records import read_table, write_table
-from tsl.runs.summary import MOST_SETTINGS, accuracies, layer_table, mean_over, print_classifier_summary, print_summary
+from tsl.runs.summary import accuracies, layer_table, mean_over, print_classifier_summary, print_summary
 
 
 def table_lines(run: Path) -> list[list[str]]:

@@ -7,9 +7,7 @@ from torch import Tensor
 
 from tsl.metrics.accumulator import Accumulator
 from tsl.metrics.functional.precision import accumulation_dtype
-
-MOST_SETTINGS = 16
-"""Settings of one run that are logged as a series each."""
+from tsl.replicates import MOST_SETTINGS
 
 
 class ReplicateMean(Accumulator):
@@ -77,7 +75,7 @@ def replicate_scalars(
     Returns:
         The mean over replicates, as `name`, and the standard deviation of several of them, as `<name>_std`. Where there
         are several groups, both are of each group, as `<name>/<group>` and `<name>_std/<group>`. Of more groups than
-        `MOST_SETTINGS` there is only the mean over all replicates, as `<name>/mean_over_settings`.
+        `tsl.replicates.MOST_SETTINGS` there is only the mean over all replicates, as `<name>/mean_over_settings`.
 
     >>> replicate_scalars("val/loss", torch.tensor([1.0, 4.0]), {"polarity=0": [0], "polarity=1": [1]})
     {'val/loss/polarity=0': tensor(1.), 'val/loss/polarity=1': tensor(4.)}

@@ -7,11 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tsl.errors import InputError
+from tsl.replicates import MOST_SETTINGS
 from tsl.runs.run import ReplicateGroup, Run
 from tsl.runs.settings import in_words, names_in_words
-
-MOST_SETTINGS = 12
-"""Settings of one run that are told one by one."""
 
 
 def print_summary(directory: str) -> None:

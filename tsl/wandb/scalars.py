@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from tsl.metrics.replicates import MOST_SETTINGS
+from tsl.replicates import MOST_SETTINGS
 
 EPOCH = "epoch"
 STEP = "trainer/global_step"  # the name that Lightning's W&B logger gives the optimizer step
