@@ -52,8 +52,8 @@ function lossAxis(loss) {
 function withLegend(layout) {
   if (DATA.groups.length > 1 && DATA.groups.length <= FEW_CURVES) {
     layout.showlegend = true;
-    layout.margin.t = 60;
-    layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "top", yref: "container" };
+    layout.margin.t = 80;
+    layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 0.94, yanchor: "top", yref: "container" };
   }
   return layout;
 }
