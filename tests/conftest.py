@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from tests.two_settings import TwoSettings, train
 from tsl.data import Gaussian, SyntheticDataModule
 from tsl.modules import TeacherStudent
 from tsl.networks import MLP, GaussianInitialization, SeparableInitialization
@@ -71,3 +72,9 @@ def fit(tmp_path: Path) -> Callable[..., pl.Trainer]:
         return trainer
 
     return run
+
+
+@pytest.fixture(scope="session")
+def two_settings(tmp_path_factory: pytest.TempPathFactory) -> TwoSettings:
+    """A run whose replicates differ in two settings, and a run of each setting."""
+    return train(tmp_path_factory.mktemp("two_settings"))

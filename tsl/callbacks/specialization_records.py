@@ -13,7 +13,6 @@ from tsl.callbacks.frames import CorrelationMeasure, tidy
 from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
-from tsl.metrics.replicates import replicate_scalars
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
@@ -166,7 +165,7 @@ class SpecializationRecords(pl.Callback):
                 columns = {column: specialization_scalar(layer, name) for column, name in LAYER_SCALARS.items()}
                 columns |= {column: alignment_scalar(layer, column) for column in alignments}
                 for column, scalar in columns.items():
-                    scalars |= replicate_scalars(scalar, torch.tensor(frame[column].to_numpy()))
+                    scalars[scalar] = torch.tensor(frame[column].to_numpy())
         return scalars
 
     def _is_measured(self, trainer: pl.Trainer) -> bool:

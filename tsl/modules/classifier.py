@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
-from tsl.metrics.replicates import ReplicateMean, replicate_scalars
+from tsl.metrics.replicates import ReplicateMean
 from tsl.modules.losses import accuracy, label_cross_entropy
 from tsl.modules.steps import StepModule, check_shapes
 from tsl.names import VAL_LOSS
@@ -128,8 +128,7 @@ class Classifier(StepModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and accuracy."""
-        self.log_scalars(replicate_scalars(VAL_LOSS, self.val_loss.compute()))
-        self.log_scalars(replicate_scalars("val/accuracy", self.val_accuracy.compute()))
+        self.log_scalars({VAL_LOSS: self.val_loss.compute(), "val/accuracy": self.val_accuracy.compute()})
 
     def _labelled(self, batch: Any) -> Labelled:
         if not isinstance(batch, Labelled):

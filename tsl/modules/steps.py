@@ -27,6 +27,11 @@ class StepModule(pl.LightningModule):
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         replicates: Number R of independent networks.
         seed: Seed of replicate 0; replicate r has seed + r.
+
+    Attributes:
+        replicate_groups: The replicates that have the same settings, by what sets them apart within the run, such as
+            "polarity=1"; empty where they differ in nothing but the seed. The callback
+            `ReplicateSettings` sets it when a run starts.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class StepModule(pl.LightningModule):
         self.make_lr_scheduler = lr_scheduler
         self.replicates = replicates
         self.seed = seed
+        self.replicate_groups: dict[str, list[int]] = {}
         self.train_loss = ReplicateMean(replicates)
         self.train_loss.persistent(True)  # for a run that goes on within an epoch
         self.val_loss = ReplicateMean(replicates)
@@ -137,28 +143,41 @@ class StepModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the mean training loss of the epoch and step the learning-rate schedule."""
-        self.log_scalars(replicate_scalars(TRAIN_LOSS, self.train_loss.compute()))
+        self.log_scalars({TRAIN_LOSS: self.train_loss.compute()})
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             scheduler.step(self.trainer.callback_metrics[VAL_LOSS])
         elif scheduler is not None:
             scheduler.step()
 
-    def log_scalars(self, scalars: dict[str, Tensor]) -> None:
-        """Log an epoch's scalars against the epoch (0 is before training) and the optimizer step.
+    def log_scalars(self, quantities: Mapping[str, Tensor]) -> None:
+        """Log quantities of an epoch against the epoch (0 is before training) and the optimizer step.
 
-        Loggers get them directly: Lightning would count epochs from 0 and chunks for steps, and drop what its sanity
-        check finds. Its own `log` serves the progress bar, and callbacks that monitor a scalar.
+        Loggers get them directly, a series for each of the `replicate_groups`: Lightning would count epochs from 0 and
+        chunks for steps, and drop what its sanity check finds. Its own `log` gets the mean over all replicates, for the
+        progress bar, ReduceLROnPlateau and callbacks that monitor a scalar.
+
+        Args:
+            quantities: Of each, by its name, one value for each replicate, `[R]`.
         """
         trainer = self.trainer
         fitting = trainer.state.fn == "fit"
-        for name, value in scalars.items():
-            in_bar = name in IN_PROGRESS_BAR
-            self.log(name, value.to(self.device), on_epoch=True, prog_bar=in_bar, logger=not fitting, sync_dist=True)
+        grouped: dict[str, Tensor] = {}
+        for name, values in quantities.items():
+            grouped |= replicate_scalars(name, values, self.replicate_groups)
+            for scalar, value in replicate_scalars(name, values).items():
+                self._log(scalar, value, to_loggers=not fitting and len(self.replicate_groups) < 2)
+        if not fitting and len(self.replicate_groups) > 1:
+            for scalar, value in grouped.items():
+                self._log(scalar, value, to_loggers=True)
         if fitting and (not trainer.sanity_checking or is_recorded(trainer)):
-            numbers = {name: float(value) for name, value in scalars.items()}
+            numbers = {scalar: float(value) for scalar, value in grouped.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(numbers | {"epoch": evaluated_epoch(trainer)}, step=trainer.global_step)
+
+    def _log(self, scalar: str, value: Tensor, to_loggers: bool) -> None:
+        in_bar = scalar in IN_PROGRESS_BAR
+        self.log(scalar, value.to(self.device), on_epoch=True, prog_bar=in_bar, logger=to_loggers, sync_dist=True)
 
 
 def check_shapes(saved: Mapping[str, Tensor], here: Mapping[str, Tensor], settings: str) -> None:

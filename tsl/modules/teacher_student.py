@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
-from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
+from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean
 from tsl.modules.losses import accuracy, half_squared_error, of_mse
 from tsl.modules.steps import StepModule, check_shapes
 from tsl.modules.student import StudentChanges, check_compared, freeze_all_but, make_student
@@ -309,9 +309,8 @@ class TeacherStudent(StepModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss, and accuracies where the data has labels."""
-        self.log_scalars(replicate_scalars(VAL_LOSS, self.val_loss.compute()))
-        for name, values in self.accuracies().items():
-            self.log_scalars(replicate_scalars(f"val/{name}", values))
+        accuracies = {f"val/{name}": values for name, values in self.accuracies().items()}
+        self.log_scalars({VAL_LOSS: self.val_loss.compute(), **accuracies})
 
     def on_validation_end(self) -> None:
         """Want no activations at the next evaluation, unless a callback asks again."""

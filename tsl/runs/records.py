@@ -149,11 +149,9 @@ def read_table(
         NoRecordsError: If the run has no such table.
         DamagedRecordsError: If a file cannot be read or lacks columns.
     """
-    directory = _table_dir(run_dir, table)
+    files = _files(run_dir, table)
     _check_run(run_dir)
-    paths = sorted(directory.glob("epoch_*.parquet"))
-    if epochs is not None:
-        paths = [path for path in paths if int(path.stem.removeprefix("epoch_")) in epochs]
+    paths = [files[epoch] for epoch in sorted(files) if epochs is None or epoch in epochs]
     if not paths:
         raise NoRecordsError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
     frame = pd.concat(
@@ -190,7 +188,7 @@ def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[s
 
 def recorded_epochs(run_dir: Path | str, table: str) -> list[int]:
     """The epochs of which a run has records of a table, in order; none if it is no run."""
-    return sorted(int(path.stem.removeprefix("epoch_")) for path in _table_dir(run_dir, table).glob("epoch_*.parquet"))
+    return sorted(_files(run_dir, table))
 
 
 def read_config(run_dir: Path | str) -> dict[str, Any]:
@@ -223,6 +221,12 @@ def _table_dir(run_dir: Path | str, table: str) -> Path:
     if table not in COLUMNS:
         raise ValueError(f"unknown table {table!r}; the tables are {', '.join(COLUMNS)}")
     return Path(run_dir) / "records" / table
+
+
+def _files(run_dir: Path | str, table: str) -> dict[int, Path]:
+    """The files of a table by their epochs; any other file there, such as somebody's copy, is none of them."""
+    named = ((re.fullmatch(r"epoch_(\d+)", path.stem), path) for path in _table_dir(run_dir, table).glob("*.parquet"))
+    return {int(match[1]): path for match, path in named if match}
 
 
 def _check_run(run_dir: Path | str) -> None:

@@ -69,16 +69,6 @@ def differences(settings: Sequence[dict[str, Any]], besides: Sequence[str] = ())
     return found
 
 
-def short_name(key: str) -> str:
-    """The last words of a setting's dotted name that say what it is.
-
-    >>> short_name("model.init_args.teacher_initialization.init_args.polarity")
-    'teacher_initialization.polarity'
-    """
-    words = [word for word in key.split(".") if word not in ("init_args", "class_path")]
-    return ".".join(words[-2:]) if len(words) > 2 else words[-1]
-
-
 def in_words(value: Any) -> str:
     """A setting's value as it stands in names, tables and legends.
 

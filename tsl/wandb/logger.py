@@ -10,11 +10,11 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from tsl.runs.directory import flatten
+from tsl.runs.settings import MULTIPLIER, POLARITY, flatten
 
 TAGGED = {
-    "multiplier": "model.init_args.multiplier",
-    "polarity": "model.init_args.teacher_initialization.init_args.polarity",
+    "multiplier": MULTIPLIER,
+    "polarity": POLARITY,
     "loss": "model.init_args.loss",
 }
 """Settings that become tags, such as "multiplier=2", by the name they get there."""

@@ -13,6 +13,7 @@ from PIL import Image
 from tsl.figures import heat_map, l_shape, trajectories
 from tsl.figures.runs import Run
 from tsl.figures.style import PRINT
+from tsl.runs import Run as RunOnDisk
 from tsl.runs.records import read_config
 
 MOST_PANELS = 5
@@ -38,6 +39,8 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
         The L-shape and, where the run records `pairs`, the correlation heat map and the trajectories of the first
         replicate.
     """
+    groups = RunOnDisk(run).groups
+    of_first = "replicate 0" + (f" ({groups[0].label})" if groups[0].label else "")
     config = read_config(run)
     config["trainer"] = config["trainer"] | {"max_epochs": epoch}  # or figures say that records end before the last one
 
@@ -45,14 +48,21 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
         return Picture(rasterized(draw([Run(run, config, rows)], **settings)), f"epoch {epoch}: {caption}")
 
     nodes = recorded(run, "student_nodes", epoch=epoch)
-    drawn = {"l_shape": picture(l_shape.draw, nodes, "student nodes", epochs=[epoch])}
+    drawn = {
+        "l_shape": picture(
+            l_shape.draw,
+            nodes,
+            f"student nodes{f' of {len(groups)} settings' if len(groups) > 1 else ''}",
+            epochs=[epoch],
+        )
+    }
     if is_recorded(run, "pairs", epoch):
         pairs = recorded(run, "pairs", epoch=epoch, replicate=0)
         drawn["heat_map"] = picture(
-            heat_map.draw, pairs, "replicate 0, students beside their best teacher", epoch=epoch
+            heat_map.draw, pairs, f"{of_first}, students beside their best teacher", epoch=epoch
         )
         chosen, curves = chosen_trajectories(run, epoch)
-        words = f"replicate 0, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
+        words = f"{of_first}, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
         drawn["trajectories"] = picture(trajectories.draw, curves, words, replicates=[0])
     return drawn
 
