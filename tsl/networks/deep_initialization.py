@@ -19,8 +19,8 @@ class DeepSeparableInitialization(Initialization):
 
     A layer's weight vectors are drawn uniformly from {−1, −.75, …, .75, 1}^in, no two in the same direction and none
     zero, and its biases from U(−½, ½). Polarity p holds in every hidden layer: the fan-out of its node j, a column of
-    the weights above it, is divided by jᵖ. After that every row of weights is divided, together with its bias, by its
-    norm. (REFERENCE: the deeper experiments of the paper's released code, which go on to `tsl.networks.condition`.)
+    the weights above it, is divided by jᵖ. After that every row of weights and its bias are divided by the norm of the
+    weights alone. (The deeper experiments of the paper's released code, which go on to `tsl.networks.condition`.)
 
     Args:
         polarity: The exponent p, or a list of them that repeats along the replicates.
@@ -47,7 +47,7 @@ class DeepSeparableInitialization(Initialization):
             if layer.bias is not None:
                 bias = [torch.rand(nodes, 1, generator=g, dtype=torch.float64, device="cpu") - 0.5 for g in generators]
                 rows = torch.cat([rows, torch.stack(bias)], dim=-1)
-            set_rows(layer, rows / rows.norm(dim=-1, keepdim=True))
+            set_rows(layer, rows / rows[..., :below].norm(dim=-1, keepdim=True))
         reset_norms(network)
 
 
