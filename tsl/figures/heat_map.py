@@ -57,13 +57,12 @@ def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int | None = 
             panel.grid(visible=False)
             panel.set_yticks(node_ticks(cells.shape[0]))
             panel.set_xticks(node_ticks(cells.shape[1]))
-        row[0].set_ylabel(f"{first['curve']}, epoch {first['epoch']}\nteacher node $j$")
+        row[0].set_ylabel(f"{first['curve']}, epoch {first['epoch']}\nseed {first['seed']}, teacher node $j$")
     for panel in panels[-1]:
         panel.set_xlabel("student nodes $k$,\nby their best teacher")
     figure.colorbar(image, ax=figure.axes, label=r"$\rho_{jk}$", fraction=0.04)
     inputs = {"val": "evaluation", "train": "training"}[frame["split"].iloc[0]]
-    seeds = ", ".join(map(str, sorted(frame["seed"].unique())))
-    footnotes(figure, [f"seed {seeds}, {inputs} inputs", *notes])
+    footnotes(figure, [f"{inputs} inputs", *notes])
     return figure
 
 
