@@ -11,7 +11,7 @@ import yaml
 
 from tests.fitting import TINY
 from tsl.experiments import sample_complexity
-from tsl.experiments.sweep import CellRun
+from tsl.experiments.sweep import PlannedRun
 from tsl.runs.records import COLUMNS, read_table, write_table
 
 CONFIGS = [word for word in TINY if word != "--config"]
@@ -28,7 +28,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Instead of training, write the records of a known curve; gives the names of the runs written."""
     names: list[str] = []
 
-    def write(run: CellRun, report: Callable[[], None]) -> str | None:
+    def write(run: PlannedRun, report: Callable[[], None]) -> str | None:
         report()
         if run.settings["data.init_args.train_size"] == 13:
             return "boom"
@@ -178,6 +178,13 @@ def test_a_failed_run_ends_its_search(
         (["--vary", "d=1.5"], "--vary d=1.5: expected whole positive numbers"),
         (["--vary", "multiplier=0,1"], "expected positive numbers"),
         (["--least", "10000"], "--least 10000, --most 10000 (data.init_args.train_size if not given): expected least"),
+        (
+            [
+                "{model: {init_args: {teacher_initialization: {class_path: tsl.networks.SeparableTeacher, init_args: "
+                "{polarity: [1, 2]}}}}}"
+            ],
+            "polarity: the replicates differ in it, and a search finds one training size for all of them",
+        ),
         (["{replicates: 1}"], "replicates = 1: the interval is over replicates"),
         (["{data: {init_args: {replacement: false}}}"], "set data.init_args.steps_per_epoch, and data"),
         (["{data: {init_args: {steps_per_epoch: null}}}"], "set data.init_args.steps_per_epoch, and data"),

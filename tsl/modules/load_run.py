@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
-import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from tsl.modules import TeacherStudent
 from tsl.modules.teacher_of_run import TeacherOfRun
 from tsl.networks import GaussianInitialization
 from tsl.runs.records import read_config
+from tsl.tensor_files import read_tensors
 
 
 class LoadedRun(NamedTuple):
@@ -65,11 +65,8 @@ def load_run(run: Path | str) -> LoadedRun:
     path = Path(run) / "checkpoints" / "last.ckpt"
     if not path.is_file():
         raise InputError(f"{run} has no checkpoints/last.ckpt: its weights were not kept; run it again")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        weights, epoch = checkpoint["state_dict"], checkpoint["epoch"] + 1
-    except Exception as error:  # torch names no classes of its own for a file it cannot read
-        raise InputError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    checkpoint = read_tensors(path, keys=["state_dict", "epoch"])
+    weights, epoch = checkpoint["state_dict"], checkpoint["epoch"] + 1
     module, data = _instantiate(Path(run), config)
     module.condition_teacher = False  # the checkpoint's teacher is conditioned
     if isinstance(module.teacher_initialization, TeacherOfRun):  # it is in the checkpoint, and that run may be gone

@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
 from tsl.networks.network import Activations, Network
+from tsl.tensor_files import read_tensors
 
 KEY = "model.init_args.teacher.init_args"
 
@@ -149,12 +150,7 @@ def load_weights(module: nn.Module, path: str) -> None:
     """
     if not Path(path).is_file():
         raise InputError(f"{KEY}.weights = {path}: no such file")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no classes of its own for a file it cannot read
-        raise InputError(
-            f"{KEY}.weights = {path} is damaged, or holds more than tensors: {' '.join(str(error).split())}"
-        ) from error
+    saved = read_tensors(path, f"{KEY}.weights = {path}")
     if not isinstance(saved, Mapping) or not all(isinstance(value, Tensor) for value in saved.values()):
         raise InputError(
             f"{KEY}.weights = {path} holds no state dict of tensors by name: write it with "

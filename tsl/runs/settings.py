@@ -79,7 +79,7 @@ def in_words(value: Any) -> str:
         return "none"
     if isinstance(value, float):
         return f"{value:.10g}"  # not 2e+06, which is no number of inputs
-    return str(value).replace(" ", "")
+    return value if isinstance(value, str) else str(value).replace(" ", "")
 
 
 def names_in_words(keys: Sequence[str]) -> dict[str, str]:
