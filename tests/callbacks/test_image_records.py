@@ -17,7 +17,7 @@ from tsl.errors import InputError
 from tsl.metrics import LinearCKA
 from tsl.metrics.functional import linear_cka
 from tsl.modules import TeacherStudent, mse
-from tsl.networks import ConvNet, DefaultInitialization, Initialization
+from tsl.networks import ConvNet, DefaultInitialization, Initialization, LikeTeacher
 from tsl.runs.records import read_table
 
 SHAPE = [2, 8, 8]
@@ -29,7 +29,7 @@ def image_module(**settings: Any) -> TeacherStudent:
         "teacher": network,
         "teacher_initialization": DefaultInitialization(),
         "student_initialization": DefaultInitialization(),
-        "multiplier": 2,
+        "student": LikeTeacher(multiplier=2),
         "loss": mse,
         "optimizer": partial(torch.optim.SGD, lr=0.05, momentum=0.9),
     }

@@ -1,7 +1,6 @@
 """What the DataModules of images make of images: splits, minibatches, crops and labels, each replicate by its seed."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -205,7 +204,8 @@ def test_teacher_aware_samples_of_cropped_images(folder: Path, monkeypatch: pyte
     planes = ConvolutionHyperplanes(kernel, bias, (3, 32, 32))
     monkeypatch.setattr("tsl.data.augmentation.hyperplanes", lambda teacher, shape: planes)
     data = cifar10(folder, crop_padding=4, train_size=4, replicates=2, augmentation=TeacherAware(2.0, 0.0))
-    samples = ready(data, lightning_module=SimpleNamespace(teacher=None)).train_samples(0)[:].unflatten(1, (4, 3))
+    data.teacher = torch.nn.Identity()
+    samples = ready(data).train_samples(0)[:].unflatten(1, (4, 3))
     for replicate in range(2):
         for on, above, below in samples[replicate]:
             pre = conv2d(torch.stack([on, above, below]), kernel[replicate], bias[replicate]).flatten(1)

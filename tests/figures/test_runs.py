@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tsl.errors import InputError
-from tsl.figures.runs import collect, other_differences, read_run, seeds_in_words, unfinished
+from tsl.figures.runs import MULTIPLIER, collect, other_differences, read_run, seeds_in_words, unfinished
 
 MakeRun = Callable[..., Path]
 
@@ -79,10 +79,10 @@ def test_epochs_that_follow_from_a_budget_tell_no_curves_apart(make_run: MakeRun
 
 def test_settings_that_the_figure_arranges_tell_no_curves_apart(make_run: MakeRun):
     runs = [read_run(make_run(f"m{m}w{w}", multiplier=m, width=w), "losses") for m in (1, 2) for w in (5, 6)]
-    frame = collect(runs, arranged=("model.init_args.multiplier", "model.init_args.width"))
+    frame = collect(runs, arranged=(MULTIPLIER, "model.init_args.width"))
     assert len(frame["curve"].cat.categories) == 1
     with pytest.raises(InputError, match="hold the same replicate"):
-        collect([*runs, runs[0]], arranged=("model.init_args.multiplier", "model.init_args.width"))
+        collect([*runs, runs[0]], arranged=(MULTIPLIER, "model.init_args.width"))
 
 
 def test_runs_of_other_seeds_are_more_replicates(make_run: MakeRun):

@@ -16,18 +16,15 @@ class RunLogger(CSVLogger):
         root: Directory of all runs.
         experiment: Name that related runs share.
         version: Name of this run; the next free `version_<n>` where None.
-        resumed_step: Optimizer step at which a run goes on; later rows are dropped, as it writes them again.
+
+    Attributes:
+        resumed_step: Optimizer step at which a run goes on, which `tsl.callbacks.RunFiles` sets; later rows are
+            dropped, as it writes them again. Nothing is touched before something is logged.
     """
 
-    def __init__(
-        self,
-        root: str | os.PathLike[str],
-        experiment: str,
-        version: str | None = None,
-        resumed_step: int | None = None,
-    ) -> None:
+    def __init__(self, root: str | os.PathLike[str], experiment: str, version: str | None = None) -> None:
         super().__init__(root, name=experiment, version=version, flush_logs_every_n_steps=1)
-        self.resumed_step = resumed_step
+        self.resumed_step: int | None = None
         self._experiment: ExperimentWriter | None = None
 
     @property
@@ -39,6 +36,11 @@ class RunLogger(CSVLogger):
                 drop_rows_after(Path(self.log_dir), self.resumed_step)
             self._experiment = _AppendingWriter(self.log_dir)
         return self._experiment
+
+    def save(self) -> None:
+        """Write what was logged; nothing, and no directory, if nothing was."""
+        if self._experiment is not None:
+            super().save()
 
 
 class _AppendingWriter(ExperimentWriter):

@@ -114,7 +114,7 @@ class RunProgress(ProgressBar):
         told = [words.format(self._scalars[name]) for name, words in SHOWN.items() if name in self._scalars]
         rate = self.clock.steps_per_second(trainer.global_step)
         if rate is not None:
-            told.append(f"{rate * getattr(trainer.lightning_module, 'replicates', 1):,.0f} student-steps/s")
+            told.append(f"{rate * trainer.lightning_module.replicates:,.0f} student-steps/s")
         left = self.clock.seconds_left(done)
         if left is not None and done < 1:
             told.append(f"{in_hours(left)} left")

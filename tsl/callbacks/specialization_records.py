@@ -1,7 +1,5 @@
 """Measures how far student nodes have specialized, and writes it as records and logged scalars."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
@@ -115,7 +113,7 @@ class SpecializationRecords(pl.Callback):
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)
-        losses = self._losses(pl_module, trained=epoch > 0).assign(**data_sizes(trainer.datamodule))
+        losses = self._losses(pl_module, trained=epoch > 0)
         tables: dict[str, list[pd.DataFrame]] = {"losses": [losses]}
         if pl_module.weight_gradients:
             tables["gradients"] = [gradient_frame(pl_module.weight_gradients)]
@@ -132,6 +130,8 @@ class SpecializationRecords(pl.Callback):
 
     @staticmethod
     def _losses(pl_module: TeacherStudent, trained: bool) -> pd.DataFrame:
+        data = pl_module.data
+        sizes = {"train_size": np.array(data.train_sizes), "augmented_size": np.array(data.augmented_sizes)}
         losses = {
             "train_loss": pl_module.train_loss.compute() if trained else torch.full((pl_module.replicates,), torch.nan),
             "val_loss": pl_module.val_loss.compute(),
@@ -139,7 +139,8 @@ class SpecializationRecords(pl.Callback):
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),
             **pl_module.accuracies(),
         }
-        return tidy({name: np.atleast_1d(values.numpy(force=True)) for name, values in losses.items()}, ("replicate",))
+        columns = {name: np.atleast_1d(values.numpy(force=True)) for name, values in losses.items()}
+        return tidy(columns | sizes, ("replicate",))
 
     def _scalars(self, layers: list[pd.DataFrame]) -> dict[str, Tensor]:
         scalars: dict[str, Tensor] = {}
@@ -173,9 +174,3 @@ def gradient_frame(gradients: dict[int, Tensor]) -> pd.DataFrame:
         columns = {name: values.numpy(force=True) for name, values in size.items()}
         frames.append(tidy(columns, ("replicate",)).assign(layer=layer))
     return pd.concat(frames)
-
-
-def data_sizes(data: Any) -> dict[str, list[int]]:
-    """Training inputs of each replicate before and after augmentation, from a DataModule that tells them."""
-    named = {"train_size": "train_sizes", "augmented_size": "augmented_sizes"}
-    return {column: getattr(data, name) for column, name in named.items() if hasattr(data, name)}

@@ -11,7 +11,7 @@ import pandas as pd
 from tsl.errors import InputError
 from tsl.runs.records import read_config, read_table
 
-MULTIPLIER = "model.init_args.multiplier"
+MULTIPLIER = "model.init_args.student.init_args.multiplier"
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 TRAIN_SIZE = "data.init_args.train_size"
 

@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 
 from tsl.errors import InputError
+from tsl.runs.settings import WITHOUT_EFFECT, flatten, is_among
+from tsl.runs.translation import translated
 
 # What may differ when a run goes on: how long, where and how watched, but not what it computes.
 MAY_CHANGE = ("trainer", "total_samples", "checkpoint", "records", "ckpt_path", "weights_only", "version")
@@ -38,8 +40,8 @@ def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path:
     return max(candidates, key=lambda path: path.stat().st_mtime)
 
 
-def checkpoint_step(checkpoint: Path) -> int:
-    """The optimizer step at which a checkpoint was written.
+def check_readable(checkpoint: Path) -> None:
+    """Refuse what is no checkpoint.
 
     Raises:
         InputError: If the file is no checkpoint of Lightning's, or damaged.
@@ -47,7 +49,7 @@ def checkpoint_step(checkpoint: Path) -> int:
     import torch  # takes seconds that reading a run need not wait for
 
     try:
-        return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise InputError(
             f"--ckpt_path {checkpoint} is damaged, or no checkpoint written by tsl.fit: choose another, or leave "
@@ -71,26 +73,17 @@ def check_same_run(run: Path, config: dict[str, Any]) -> None:
     Raises:
         InputError: Naming every setting that differs.
     """
-    before = flatten(yaml.safe_load((run / "config.yaml").read_text()))
+    before = flatten(translated(yaml.safe_load((run / "config.yaml").read_text())))
     now = flatten(config)
     changed = [
         f"  {key}: {before.get(key)} in the run, {now.get(key)} now"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and (key in MAY_NOT_CHANGE or key.split(".")[0] not in MAY_CHANGE)
+        if before.get(key) != now.get(key)
+        and not is_among(key, WITHOUT_EFFECT)
+        and (key in MAY_NOT_CHANGE or key.split(".")[0] not in MAY_CHANGE)
     ]
     if changed:
         raise InputError(
             f"{run} was run with other settings:\n" + "\n".join(changed) + "\nResume it with the same ones "
             f"(--config {run}/config.yaml --ckpt_path last), or leave --ckpt_path out to start a new run"
         )
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as one level, its keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value  # keys may be numbers, such as milestones
-    return flat

@@ -19,6 +19,7 @@ import pyarrow.parquet
 import yaml
 
 from tsl.errors import InputError
+from tsl.runs.translation import translated
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -201,7 +202,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         run_dir: The run's directory.
 
     Returns:
-        The nested configuration.
+        The nested configuration, as it is said today (`tsl.runs.translation`).
 
     Raises:
         InputError: If the directory is no run, or has no configuration.
@@ -217,7 +218,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
     if not isinstance(config, dict):
         raise DamagedRecordsError(f"{path} is damaged: expected a mapping of settings, got {type(config).__name__}")
-    return config
+    return translated(config)
 
 
 def _table_dir(run_dir: Path | str, table: str) -> Path:

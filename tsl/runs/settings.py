@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-MULTIPLIER = "model.init_args.multiplier"
+MULTIPLIER = "model.init_args.student.init_args.multiplier"
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 TRAIN_SIZE = "data.init_args.train_size"
 

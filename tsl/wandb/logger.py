@@ -10,10 +10,10 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from tsl.runs.directory import flatten
+from tsl.runs.settings import flatten
 
 TAGGED = {
-    "multiplier": "model.init_args.multiplier",
+    "multiplier": "model.init_args.student.init_args.multiplier",
     "polarity": "model.init_args.teacher_initialization.init_args.polarity",
     "loss": "model.init_args.loss",
 }
