@@ -224,7 +224,9 @@ def test_images_are_kept_once_for_all_replicates(folder: Path) -> None:
 
 
 def test_inputs_have_the_trainers_precision(folder: Path) -> None:
-    data = ready(cifar10(folder), precision_plugin=DoublePrecision())
+    data = cifar10(folder)
+    data.trainer = pl.Trainer(precision="64-true", accelerator="cpu", logger=False, enable_checkpointing=False)
+    data.setup("fit")
     assert epoch_of(data).inputs.dtype == torch.float64
 
 

@@ -1,4 +1,4 @@
-"""The settings of live objects as config.yaml says them: what a run writes that was started without the command line."""
+"""The settings of live objects as config.yaml says them, for runs that were started in Python."""
 
 import inspect
 from collections.abc import Mapping
