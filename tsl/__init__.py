@@ -1,1 +1,3 @@
 """tsl: teacher-student experiments in PyTorch Lightning."""
+
+__version__ = "0.1.0"

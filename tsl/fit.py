@@ -21,6 +21,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
 from tsl.callbacks.for_run import LAST_CHECKPOINT
+from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
@@ -73,6 +74,7 @@ class TeacherStudentCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse what `main` was given; Lightning would warn that the program has arguments of its own."""
+        self._parser("fit").prog = "python -m tsl.fit"  # without the subcommand's word
         self.config = parser.parse_args(translated_arguments(args))
 
     def _parse_ckpt_path(self) -> None:
@@ -217,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
                 "log_every_n_steps": 1,
             },
-            args=["fit", *arguments],
+            args=["fit", *find_configs(arguments)],
         )
     except Exception as error:
         mistake = find_mistake(error)

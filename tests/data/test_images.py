@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.precision import DoublePrecision
 from torch import Tensor
 from torch.nn.functional import conv2d
 from torchvision.transforms.v2 import functional

@@ -40,15 +40,15 @@ def test_another_dimension_than_a_conditioned_teachers(fit: Any) -> None:
         fit(make_module(condition_teacher=True), data)
 
 
-def test_conditioning_without_inputs_to_condition_on(fit: Any) -> None:
+def test_data_of_another_base_class_is_refused(fit: Any) -> None:
     class Other(pl.LightningDataModule):
         def train_dataloader(self) -> list[torch.Tensor]:
             return [torch.zeros(1, 1, 2, DIM)]
 
         val_dataloader = train_dataloader
 
-    with pytest.raises(InputError, match=r"needs a DataModule with a method conditioning_inputs\(\).* Other has none"):
-        fit(make_module(condition_teacher=True), Other())
+    with pytest.raises(InputError, match=r"data comes as Other: expected a tsl.data.DataModule.* Derive your"):
+        fit(make_module(), Other())
 
 
 def test_batch_norm_of_one_sample_is_refused_before_training(fit: Any) -> None:
