@@ -26,8 +26,8 @@ from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
 from tsl.runs.directory import (
-    check_readable,
     check_same_run,
+    epochs_of_checkpoint,
     find_checkpoint,
     run_of_checkpoint,
 )
@@ -93,7 +93,7 @@ class TeacherStudentCLI(LightningCLI):
         run = None
         if config.ckpt_path is not None:
             checkpoint = find_checkpoint(root, config.experiment, config.version, config.ckpt_path)
-            check_readable(checkpoint)
+            self._check_epochs(epochs_of_checkpoint(checkpoint))
             config.ckpt_path = str(checkpoint)
             run = run_of_checkpoint(checkpoint)
         if run is not None:
@@ -109,6 +109,13 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError(
                 f"{root / config.experiment / config.version} already holds a run: choose another --version, leave it "
                 "out, or resume that run with --ckpt_path last"
+            )
+
+    def _check_epochs(self, done: int) -> None:
+        planned = self.config[self.subcommand].trainer.max_epochs
+        if planned is not None and 0 <= planned < done:
+            raise InputError(
+                f"--trainer.max_epochs {planned} is less than the {done} epochs of the checkpoint: give {done} or more"
             )
 
     @staticmethod

@@ -12,7 +12,7 @@ from tests.fitting import TINY, assert_same_records
 from tsl.callbacks import for_run
 from tsl.callbacks.described import UNKNOWN, described
 from tsl.data import Gaussian, SyntheticDataModule
-from tsl.figures import l_shape
+from tsl.figures.__main__ import main as draw
 from tsl.fit import main
 from tsl.modules import Milestones, TeacherStudent, mse
 from tsl.modules.load_run import load_run
@@ -33,8 +33,8 @@ def from_python(root: Path) -> Path:
     )
     sizes = {"dim": 6, "train_size": 60, "val_size": 50, "batch_size": 5, "steps_per_epoch": 8, "chunk_size": 3}
     data = SyntheticDataModule(Gaussian(std=1.5), replacement=True, replicates=2, **sizes)
-    quiet = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
-    trainer = pl.Trainer(max_epochs=2, precision="64-true", **quiet, **for_run(root, "tiny", "python"))
+    quiet = {"accelerator": "cpu", "enable_model_summary": False}
+    trainer = pl.Trainer(max_epochs=2, precision="64-true", **quiet, **for_run(root, "tiny", "python", progress=False))
     trainer.fit(module, data)
     return root / "tiny/python"
 
@@ -54,7 +54,7 @@ def test_a_run_from_python_equals_one_from_the_command_line(tmp_path: Path) -> N
     assert len(Run(python).table("teacher_nodes")) == 3 * 2 * 4
     for ours, theirs in zip(load_run(python).module.parameters(), load_run(command).module.parameters(), strict=True):
         assert torch.equal(ours, theirs)
-    assert l_shape.draw is not None
+    assert draw(["l-shape", str(python), "--out", str(tmp_path / "figure.png")]) == 0
     main(["--config", str(python / "config.yaml"), "--ckpt_path", "last", "--trainer.max_epochs", "3"])
     assert Run(python).state == "complete"
 

@@ -63,7 +63,7 @@ def described(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: described(item) for key, item in value.items()}
     if isinstance(value, partial) and not value.args:
-        return _with_arguments(value.func, value.keywords)
+        return _with_arguments(value.func, value.keywords, partial_of=True)
     if inspect.isclass(value) or inspect.isroutine(value):
         path = import_path(value)
         return UNKNOWN if path is None else path
@@ -99,17 +99,16 @@ def import_path(thing: Any) -> str | None:
     return None
 
 
-def _with_arguments(maker: Any, given: Mapping[str, Any]) -> Any:
-    """A class with the arguments given, and the defaults of those that are not."""
+def _with_arguments(maker: Any, given: Mapping[str, Any], partial_of: bool = False) -> Any:
+    """A class with the arguments given, and the defaults of those that are not; its caller gives a partial's first."""
     path = import_path(maker)
     if path is None:
         return UNKNOWN
-    defaults = {
-        name: parameter.default
-        for name, parameter in arguments(maker).items()
-        if parameter.default is not parameter.empty
-    }
-    init_args = {name: described(value) for name, value in (defaults | dict(given)).items()}
+    named = arguments(maker)
+    if partial_of:
+        named = {name: each for position, (name, each) in enumerate(named.items()) if position or name in given}
+    values = {name: given.get(name, parameter.default) for name, parameter in named.items()}
+    init_args = {name: described(value) for name, value in values.items() if value is not inspect.Parameter.empty}
     return {"class_path": path, "init_args": init_args}
 
 

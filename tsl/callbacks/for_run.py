@@ -24,6 +24,7 @@ def for_run(
     records: SpecializationRecords | None = None,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Arguments for a Trainer whose run is written as `tsl.fit` writes it, for `Trainer(max_epochs=…, **for_run(…))`.
 
@@ -36,12 +37,15 @@ def for_run(
         records: What is measured and when; every epoch where None.
         callbacks: Further callbacks. Give those here rather than to the Trainer.
         loggers: Further loggers, likewise.
+        progress: Whether to show `RunProgress`; instead of the Trainer's `enable_progress_bar`.
     """
-    own = [records or SpecializationRecords(), RunProgress(), ModelCheckpoint(**LAST_CHECKPOINT), RunFiles()]
+    own = [records or SpecializationRecords(), ModelCheckpoint(**LAST_CHECKPOINT), RunFiles()]  # the last ends last
+    bar = [RunProgress()] if progress else []
     return {
         "default_root_dir": root,
         "logger": [RunLogger(root, experiment, version), *loggers],
-        "callbacks": [*callbacks, *own],
+        "callbacks": [*callbacks, *bar, *own],
+        "enable_progress_bar": progress,
         "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
         "log_every_n_steps": 1,
     }

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from tsl.callbacks.described import described_run
-from tsl.callbacks.run_logger import RunLogger
+from tsl.callbacks.run_logger import drop_rows_after
 from tsl.errors import InputError
 from tsl.modules.steps import StepModule
 from tsl.replicates import differing_settings
@@ -88,12 +88,12 @@ class RunFiles(pl.Callback):
         self._wrote = True
         config = self.config or described_run(trainer, module, module.data)
         for logger in trainer.loggers:
-            if isinstance(logger, RunLogger) and goes_on:
-                logger.resumed_step = trainer.global_step
             if not isinstance(logger, CSVLogger):
                 logger.log_hyperparams(config)
         if trainer.is_global_zero:
             self._run.mkdir(parents=True, exist_ok=True)
+            if goes_on:
+                drop_rows_after(self._run, trainer.global_step)
             with written_whole(self._run / "config.yaml") as temporary:
                 temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
             write_table(self._run, "replicates", 0, replicate_settings(config))

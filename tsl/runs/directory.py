@@ -40,8 +40,8 @@ def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path:
     return max(candidates, key=lambda path: path.stat().st_mtime)
 
 
-def check_readable(checkpoint: Path) -> None:
-    """Refuse what is no checkpoint.
+def epochs_of_checkpoint(checkpoint: Path) -> int:
+    """The epochs that a checkpoint has seen, the last of them perhaps in part.
 
     Raises:
         InputError: If the file is no checkpoint of Lightning's, or damaged.
@@ -49,7 +49,7 @@ def check_readable(checkpoint: Path) -> None:
     import torch  # takes seconds that reading a run need not wait for
 
     try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"]) + 1
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise InputError(
             f"--ckpt_path {checkpoint} is damaged, or no checkpoint written by tsl.fit: choose another, or leave "
