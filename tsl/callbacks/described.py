@@ -16,7 +16,7 @@ UNKNOWN = "(unknown: started in Python, and not kept under the argument's name)"
 """Stands for a setting that cannot be told from the live object."""
 
 OF_TRAINER = (
-    *("max_epochs", "max_steps", "min_epochs", "min_steps", "precision", "default_root_dir", "fast_dev_run"),
+    *("max_epochs", "max_steps", "precision", "default_root_dir", "fast_dev_run"),
     *("check_val_every_n_epoch", "accumulate_grad_batches", "gradient_clip_val", "overfit_batches"),
 )
 """Settings of the Trainer's that it keeps as they were given."""
