@@ -28,7 +28,7 @@ from tsl.data import Gaussian, SyntheticDataModule
 from tsl.data.loaders import ChunkLoader
 from tsl.data.samples import Samples
 from tsl.modules import TeacherStudent, mse
-from tsl.networks import MLP, DeepSeparableInitialization, DefaultInitialization, squared_strengths
+from tsl.networks import MLP, DeepSeparableInitialization, DefaultInitialization, LikeTeacher, squared_strengths
 
 DIM, WIDTHS, OUTPUTS, BATCH = 20, [50, 75, 100, 125], 100, 64
 
@@ -39,7 +39,7 @@ def experiment(inputs: int, replicates: int = 1) -> tuple[TeacherStudent, Synthe
         partial(MLP, input_dim=DIM, widths=WIDTHS, output_dim=OUTPUTS),
         DeepSeparableInitialization(),
         DefaultInitialization(),
-        multiplier=2,
+        student=LikeTeacher(multiplier=2),
         loss=mse,
         optimizer=partial(torch.optim.SGD, lr=0.1),
         condition_teacher=True,

@@ -26,7 +26,7 @@ from torch import nn
 from tsl.callbacks import SpecializationRecords
 from tsl.data import ChunkLoader, Gaussian, Samples, SyntheticDataModule
 from tsl.modules import TeacherStudent
-from tsl.networks import MLP, GaussianInitialization, SeparableInitialization
+from tsl.networks import MLP, GaussianInitialization, LikeTeacher, SeparableInitialization
 
 DIM, TEACHER_NODES, OUTPUTS, BATCH, INPUTS, REPLICATES = 100, 20, 50, 16, 10_000, 32
 
@@ -54,7 +54,7 @@ def experiment(multiplier: int, steps: int) -> tuple[TeacherStudent, SyntheticDa
         partial(MLP, input_dim=DIM, widths=[TEACHER_NODES], output_dim=OUTPUTS),
         SeparableInitialization(polarity=1.0),
         GaussianInitialization(),
-        multiplier=multiplier,
+        student=LikeTeacher(multiplier),
         replicates=REPLICATES,
     )
     data = SyntheticDataModule(
@@ -104,7 +104,7 @@ class Bare:
     def __init__(self, multiplier: int, dtype: torch.dtype, steps: int) -> None:
         torch.set_default_dtype(dtype)
         self.module, self.data = experiment(multiplier, steps)
-        self.module.configure_model()
+        self.module.make_networks()
         self.optimizer = self.module.configure_optimizers()
         self.inputs = torch.randn(REPLICATES, INPUTS, DIM)
         self.steps = steps

@@ -14,7 +14,7 @@ from torch.optim import SGD
 
 from tests.conftest import make_data, make_module
 from tsl.callbacks import SpecializationRecords
-from tsl.data import Gaussian
+from tsl.data import DataModule, Gaussian
 from tsl.modules import TeacherStudent
 from tsl.networks import MLP
 from tsl.randomness import generator
@@ -143,8 +143,8 @@ def test_a_teacher_is_conditioned_once_and_its_activity_recorded(record: Callabl
 class Pruned(TeacherStudent):
     """Whose teacher lost nodes 2 and 3 of 4 in replicate 0, and node 1 in replicate 1."""
 
-    def configure_model(self) -> None:
-        super().configure_model()
+    def make_networks(self, data: DataModule | None = None) -> None:
+        super().make_networks(data)
         with torch.no_grad():
             self.teacher.layers[1].weight[0][:, [1, 2]] = 0
             self.teacher.layers[1].weight[1][:, 0] = 0

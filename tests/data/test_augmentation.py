@@ -241,7 +241,7 @@ def test_training_samples_are_evaluated_as_they_are_trained_on(fit: Any) -> None
                 torch.stack([data.distribution.sample(9, DIM, g) for g in replicate_generators("train_inputs", 0, 2)])
             ),
             replicate_generators("augmentation", 0, 2),
-            data.trainer.lightning_module.teacher,
+            data.teacher,
         )[:],
     )
 

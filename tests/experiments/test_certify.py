@@ -156,7 +156,7 @@ def test_what_cannot_be_certified_is_said_in_one_line(
     checkpoint.unlink()
     assert "has no checkpoints/last.ckpt: its weights were not kept" in message()
     checkpoint.write_bytes(content)
-    edited(tiny, lambda config: config["model"]["init_args"].update(multiplier=3))
+    edited(tiny, lambda config: config["model"]["init_args"]["student"]["init_args"].update(multiplier=3))
     assert f"{checkpoint} does not fit config.yaml" in message()
     edited(tiny, lambda config: config["model"]["init_args"].update(nodes=3))
     assert "config.yaml cannot be made into a model and data" in message()

@@ -13,6 +13,7 @@ from tests.fitting import TINY
 from tsl.experiments import sample_complexity
 from tsl.experiments.sweep import PlannedRun
 from tsl.runs.records import COLUMNS, read_table, write_table
+from tsl.runs.settings import MULTIPLIER
 
 CONFIGS = [word for word in TINY if word != "--config"]
 REPLICATES, NODES = 8, 25
@@ -20,7 +21,7 @@ REPLICATES, NODES = 8, 25
 
 def middle(settings: dict[str, Any]) -> float:
     """The size at which half of the nodes are recovered: 10 multiplier^1.5 d."""
-    return 10 * settings["model.init_args.multiplier"] ** 1.5 * settings["data.init_args.dim"]
+    return 10 * settings[MULTIPLIER] ** 1.5 * settings["data.init_args.dim"]
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_how_it_grows_with_an_axis(
         ("d", "7,9", "data.init_args.dim", [7, 9]),
         ("d", "7,9", "model.init_args.teacher.init_args.input_dim", [7, 9]),
         ("m", "3,5", "model.init_args.teacher.init_args.widths", [[3], [5]]),
-        ("multiplier", "1.5,3", "model.init_args.multiplier", [1.5, 3]),
+        ("multiplier", "1.5,3", MULTIPLIER, [1.5, 3]),
     ],
 )
 def test_an_axis_stands_for_its_settings(

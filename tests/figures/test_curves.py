@@ -7,7 +7,7 @@ import pytest
 from tsl.errors import InputError
 from tsl.figures.curves import collect, other_differences, seeds_in_words, unfinished
 from tsl.runs import Run
-from tsl.runs.settings import POLARITY
+from tsl.runs.settings import MULTIPLIER, POLARITY
 
 MakeRun = Callable[..., Path]
 
@@ -80,10 +80,10 @@ def test_epochs_that_follow_from_a_budget_tell_no_curves_apart(make_run: MakeRun
 
 def test_settings_that_the_figure_arranges_tell_no_curves_apart(make_run: MakeRun):
     runs = [Run(make_run(f"m{m}w{w}", multiplier=m, width=w)) for m in (1, 2) for w in (5, 6)]
-    frame = collect(runs, "losses", arranged=("model.init_args.multiplier", "model.init_args.width"))
+    frame = collect(runs, "losses", arranged=(MULTIPLIER, "model.init_args.width"))
     assert len(frame["curve"].cat.categories) == 1
     with pytest.raises(InputError, match="hold the same replicate"):
-        collect([*runs, runs[0]], "losses", arranged=("model.init_args.multiplier", "model.init_args.width"))
+        collect([*runs, runs[0]], "losses", arranged=(MULTIPLIER, "model.init_args.width"))
 
 
 def test_runs_of_other_seeds_are_more_replicates(make_run: MakeRun):

@@ -1,7 +1,9 @@
 """LightningDataModules and the inputs they draw."""
 
 from tsl.data.augmentation import Augmentation, TeacherAgnostic, TeacherAware
+from tsl.data.batch import Labelled
 from tsl.data.cifar10 import CIFAR10DataModule
+from tsl.data.data_module import DataModule
 from tsl.data.distributions import Gaussian, InputDistribution, Laplace, LogNormal, Rademacher, StudentT, Uniform
 from tsl.data.image_folder import ImageFolderDataModule
 from tsl.data.images import ImageDataModule, ImageSet
@@ -16,6 +18,7 @@ __all__ = [
     "CIFAR10DataModule",
     "ChunkLoader",
     "CorrelatedGaussian",
+    "DataModule",
     "EvaluationLoader",
     "Gaussian",
     "GaussianMixture",
@@ -23,6 +26,7 @@ __all__ = [
     "ImageFolderDataModule",
     "ImageSet",
     "InputDistribution",
+    "Labelled",
     "Laplace",
     "LogNormal",
     "LowDimensionalGaussian",

@@ -43,7 +43,7 @@ from tsl.theory.tipping_point import Bracket, bisect, growth, runs_left, tipping
 
 DIM = "data.init_args.dim"
 INPUT_DIM, WIDTHS = (f"model.init_args.teacher.init_args.{key}" for key in ("input_dim", "widths"))
-STUDENT_WIDTHS = "model.init_args.student_widths"
+STUDENT_WIDTHS = "model.init_args.student.init_args.widths"
 
 AXES: Mapping[str, Callable[[float], dict[str, Any]]] = {
     "d": lambda value: {DIM: int(value), INPUT_DIM: int(value)},

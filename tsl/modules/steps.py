@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
+from tsl.data import DataModule
 from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
@@ -51,6 +52,45 @@ class StepModule(pl.LightningModule):
         self.train_loss = ReplicateMean(replicates)
         self.train_loss.persistent(True)  # for a run that goes on within an epoch
         self.val_loss = ReplicateMean(replicates)
+        self.is_made = False
+
+    @property
+    def data(self) -> DataModule:
+        """The data that the Trainer was given.
+
+        Raises:
+            InputError: If it is no `tsl.data.DataModule`.
+        """
+        data = self.trainer.datamodule
+        if not isinstance(data, DataModule):
+            raise InputError(
+                f"data comes as {type(data).__name__}: expected a tsl.data.DataModule, whose batches have a replicate "
+                "axis. Derive your LightningDataModule from it (three methods: draw, train_samples, val_samples), "
+                "and give it as trainer.fit(module, datamodule=…) or data.class_path"
+            )
+        return data
+
+    def configure_model(self) -> None:
+        """Make and initialize the networks, in the Trainer's precision and on its device, and show them to the data.
+
+        Raises:
+            InputError: If the data is no `tsl.data.DataModule`, or a setting does not fit the networks.
+        """
+        if not self.is_made:
+            self.make_networks(self.data if self.trainer.state.fn == "fit" else None)
+        self.show_networks(self.data)
+
+    @abstractmethod
+    def make_networks(self, data: DataModule | None = None) -> None:
+        """Make and initialize the networks, in the default precision.
+
+        Args:
+            data: The data that they will train on; None if their weights come from a checkpoint.
+        """
+
+    @abstractmethod
+    def show_networks(self, data: DataModule) -> None:
+        """Give the data what it needs to know of the networks: `DataModule.teacher` and `suited_batch_size`."""
 
     @property
     @abstractmethod
@@ -87,7 +127,7 @@ class StepModule(pl.LightningModule):
                 f"BatchNorm sees only a process's share of each minibatch: set trainer.devices to 1 "
                 f"(now {self.trainer.world_size} processes), or {remedy}"
             )
-        if getattr(getattr(self.trainer.datamodule, "sampler", None), "batch_size", 2) == 1:
+        if self.data.sampler.batch_size == 1:
             raise InputError(
                 "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
             )

@@ -27,7 +27,7 @@ class External(Network):
     `[B, C, H, W]` or nodes `[B, nodes]`; of a module that is called several times, such as the ReLU of a ResNet's
     block, the last call counts. Pre- and post-activations are both that output, so watch activations, not what comes
     before them: of a ReLU's output the sign tells what its input's does. Strengths are NaN, and no node counts as
-    pruned. Its student needs an architecture of its own, `model.init_args.student_network`.
+    pruned. Its student needs an architecture of its own, `model.init_args.student`.
 
     Args:
         replicates: Number R of replicates that share it.

@@ -37,15 +37,15 @@ def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path:
     return max(candidates, key=lambda path: path.stat().st_mtime)
 
 
-def checkpoint_step(checkpoint: Path) -> int:
-    """The optimizer step at which a checkpoint was written.
+def epochs_of_checkpoint(checkpoint: Path) -> int:
+    """The epochs that a checkpoint has seen, the last of them perhaps in part.
 
     Raises:
         InputError: If the file is no checkpoint of Lightning's, or damaged.
     """
     from tsl.tensor_files import read_tensors  # imports torch, which takes seconds that reading a run need not wait for
 
-    return read_tensors(checkpoint, f"--ckpt_path {checkpoint}", keys=["global_step"])["global_step"]
+    return int(read_tensors(checkpoint, f"--ckpt_path {checkpoint}", keys=["epoch"])["epoch"]) + 1
 
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:

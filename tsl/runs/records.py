@@ -20,6 +20,7 @@ import yaml
 
 from tsl.errors import InputError
 from tsl.names import ACCURACY_COLUMNS, RECOVERED, THRESHOLDS, recovered_column
+from tsl.runs.translation import translated
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "replicates": ("replicate", "seed"),
@@ -221,7 +222,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         run_dir: The run's directory.
 
     Returns:
-        The nested configuration.
+        The nested configuration, as it is said today (`tsl.runs.translation`).
 
     Raises:
         InputError: If the directory is no run, or has no configuration.
@@ -237,7 +238,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
     if not isinstance(config, dict):
         raise DamagedRecordsError(f"{path} is damaged: expected a mapping of settings, got {type(config).__name__}")
-    return config
+    return translated(config)
 
 
 def _table_dir(run_dir: Path | str, table: str) -> Path:
