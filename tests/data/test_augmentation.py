@@ -261,7 +261,7 @@ def test_an_epoch_without_replacement_takes_every_step_along_every_axis_once(fit
 
     class Keep(pl.Callback):
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Tensor, batch_idx: int) -> None:
-            seen.append(batch.transpose(0, 1).flatten(1, 2))
+            seen.append(batch.inputs.transpose(0, 1).flatten(1, 2))
 
     data = make_data(augmentation=TeacherAgnostic(step=0.5), replacement=False, train_size=5, replicates=2)
     trainer = fit(make_module(replicates=2), data, callbacks=[Keep()])

@@ -88,12 +88,18 @@ class Chunk:
         samples = Samples(_side_by_side(inputs), labels=None if labels is None else _side_by_side(labels))
         return cls(samples, consecutive(inputs.transpose(0, 1)))
 
-    def minibatches(self) -> Tensor | Labelled:
-        """The minibatches themselves, `[K, R, B, ...]`, together with labels `[K, R, B]` where there are any."""
-        batch = self.samples.batch(self.index)
-        if isinstance(batch, Labelled):
-            return Labelled(batch.inputs.movedim(1, 0), batch.labels.movedim(1, 0))
-        return batch.movedim(1, 0)
+    @property
+    def inputs(self) -> Tensor:
+        """The minibatches themselves, `[K, R, B, ...]`, as a new tensor."""
+        return self.samples.take(self.index).movedim(1, 0)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Their labels `[K, R, B]`; None where there are none."""
+        labels = self.samples.labels
+        if labels is None:
+            return None
+        return gather(labels, self.index.to(labels.device) // self.samples.variants).movedim(1, 0)
 
 
 def consecutive(minibatches: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ l = 1 … L, where W_l is `[in, out]`, H_0 are the inputs, and σ is the identit
     without     W ← (1 − η λ) W − η G
     unit norm   every hidden node's (w, b) is divided by its norm, where asked for
 
-as `torch.optim.SGD` has it: η learning rate, μ momentum, τ dampening, λ weight decay. Compiled code may take sums in any
-order. Infinite and undefined numbers stay what they are, so that a run that diverges is found out.
+as `torch.optim.SGD` has it: η learning rate, μ momentum, τ dampening, λ weight decay. Compiled code may take sums in
+any order. Infinite and undefined numbers stay what they are, so that a run that diverges is found out.
 """
 
 from typing import NamedTuple
@@ -106,7 +106,7 @@ def objective(settings, outputs, targets, rows, error):
 
 @compiled
 def softmax(logits, T, probabilities):
-    """Fill in softmax(logits / T), and return log Σ exp(logits / T)."""
+    """Fill `probabilities` with exp(logits / T) / Σ exp(logits / T), and return the logarithm of that sum."""
     highest = logits[0]
     for j in range(len(logits)):
         highest = max(highest, logits[j])
@@ -143,7 +143,8 @@ def product(alpha, A, transpose_A, B, transpose_B, beta, C, factors):
 
 
 @compiled
-def add_bias(b, Z):
+def repeat_row(b, Z):
+    """Z ← 1 bᵀ."""
     for i in range(Z.shape[0]):
         for j in range(Z.shape[1]):
             Z[i, j] = b[j]
@@ -151,6 +152,7 @@ def add_bias(b, Z):
 
 @compiled
 def column_sums(E, g):
+    """The bias's gradient, g ← Eᵀ 1."""
     for j in range(E.shape[1]):
         g[j] = 0
     for i in range(E.shape[0]):
@@ -229,7 +231,7 @@ def take_steps(settings, widths, trained, rate, begun, inputs, targets, index, W
         for layer in range(layers):
             n, m = widths[layer], widths[layer + 1]
             H_l, Z = matrix(H, h, batch, n), matrix(H, h + batch * n, batch, m)
-            add_bias(b[o:], Z)
+            repeat_row(b[o:], Z)
             product(one, H_l, False, matrix(W, w, n, m), False, one, Z, factors)
             h, w, o = h + batch * n, w + n * m, o + m
             if layer < layers - 1:

@@ -36,7 +36,7 @@ sgd = partial(torch.optim.SGD, lr=0.01)
 
 
 KEPT_ANSWERS = 1 << 29
-"""Bytes of a teacher's answers to a training set, over all replicates, that are kept; more are computed by the chunk."""
+"""Bytes of all teachers' answers to a training set that are kept. More are computed chunk by chunk."""
 
 ANSWERED = 500
 """Inputs that a teacher answers at a time."""
