@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import ArgumentError, Namespace
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
@@ -27,6 +27,7 @@ from tsl.callbacks.run_status import RunStatus
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
+from tsl.modules.sgd import check_list_of_rates
 from tsl.runs.directory import (
     check_same_run,
     checkpoint_step,
@@ -88,8 +89,21 @@ class TeacherStudentCLI(LightningCLI):
         parser.set_defaults({f"checkpoint.{key}": value for key, value in last.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse what `main` was given; Lightning would warn that the program has arguments of its own."""
-        self.config = parser.parse_args(args)
+        """Parse what `main` was given; Lightning would warn that the program has arguments of its own.
+
+        Raises:
+            InputError: If a learning rate is a list that the optimizer cannot take.
+        """
+        parsers = (parser, *self._subcommand_parsers.values())
+        for each in parsers:
+            each.exit_on_error = False
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            check_list_of_rates(str(error))
+            for each in parsers:
+                each.exit_on_error = True
+            self.config = parser.parse_args(args)  # ends with the parser's own message
 
     def _parse_ckpt_path(self) -> None:
         """Take no settings from a checkpoint: the config says them all, and Lightning would let the checkpoint win."""

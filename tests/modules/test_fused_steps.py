@@ -122,6 +122,7 @@ def test_a_replicate_alone_and_any_number_of_threads_give_the_same_bits(fit: Fit
 
 
 @pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization")  # the state after a chunk is meant
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks")  # resumed without checkpoints
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize(("first", "second"), [("eager", "fused"), ("fused", "eager"), ("fused", "fused")])
 def test_a_checkpoint_of_one_goes_on_in_the_other(

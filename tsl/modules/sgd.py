@@ -1,5 +1,6 @@
 """Stochastic gradient descent with a learning rate for each replicate."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -95,4 +96,19 @@ def check_schedule(optimizer: Optimizer, schedule: Any) -> None:
             f"model.init_args.lr_scheduler = {type(schedule).__name__} sets learning rates itself, and "
             "model.init_args.optimizer.init_args.lr lists one for each replicate: choose a schedule of "
             f"torch.optim.lr_scheduler that multiplies them ({names}), or give one rate"
+        )
+
+
+def check_list_of_rates(parsing_error: str) -> None:
+    """Say of a parser's error whether it is a list of learning rates for an optimizer that takes one.
+
+    Raises:
+        InputError: If that is so.
+    """
+    refused = re.search(r"class_path='([\w.]+)', init_args=Namespace\([^)]*\blr=(\[[^\]]*\])", parsing_error)
+    if refused:
+        raise InputError(
+            f"model.init_args.optimizer.init_args.lr = {refused[2]}: {refused[1]} has one learning rate for all "
+            "replicates, since its steps multiply the parameters of all by one number. Set model.init_args.optimizer to "
+            "tsl.modules.SGD for a learning rate for each replicate, or give one"
         )
