@@ -74,8 +74,8 @@ def test_a_list_that_does_not_divide_the_replicates(fit: Any) -> None:
     "schedule", [partial(Milestones, milestones={0: 0.1}), partial(CosineAnnealingLR, T_max=5, eta_min=0.1)]
 )
 def test_a_schedule_that_sets_rates_is_refused_over_a_list(fit: Any, schedule: Any) -> None:
+    module = make_module(optimizer=partial(SGD, lr=RATES), lr_scheduler=schedule, replicates=2)
     with pytest.raises(InputError, match=r"lr_scheduler = \w+ sets learning rates itself.*choose a schedule"):
-        module = make_module(optimizer=partial(SGD, lr=RATES), lr_scheduler=schedule, replicates=2)
         fit(module, make_data(replicates=2))
 
 

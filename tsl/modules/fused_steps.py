@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tsl.modules.losses import KL, cross_entropy, half_squared_error, mse
 from tsl.modules.sgd import SGD, rates_of
-from tsl.networks import MLP
+from tsl.networks import MLP, FeedForward
 
 HOOKS_OF_A_STEP = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 PARTS_OF_A_STEP = ("training_step", "take_steps", "objective", "after_step", "configure_optimizers")
@@ -27,21 +27,21 @@ class FusedSteps:
     of them. Momentum lives in the optimizer's state, where eager steps keep theirs.
 
     Args:
-        network: The networks.
+        network: The networks, MLPs.
         optimizer: Of their trained parameters.
         loss: One of `tsl.modules.losses`.
         unit_norm: Whether hidden nodes are scaled to unit norm after every step.
     """
 
-    def __init__(self, network: MLP, optimizer: torch.optim.SGD, loss: Any, unit_norm: bool) -> None:
+    def __init__(self, network: FeedForward, optimizer: torch.optim.SGD, loss: Any, unit_norm: bool) -> None:
         from tsl.modules import kernel  # imports numba, which eager runs do without
 
         self.kernel: Any = kernel
-        self.optimizer = optimizer
+        self.optimizer: Any = optimizer
         self.loss = loss
         self.network = network
         self.unit_norm = unit_norm
-        self.widths = np.array([network.input_dim, *network.widths, network.output_dim])
+        self.widths = np.array([*(layer.weight.shape[2] for layer in network.layers), network.output_dim])
         self.trained = np.array([layer.weight.requires_grad for layer in network.layers])
         self.blas = ThreadpoolController()
 
@@ -81,6 +81,7 @@ class FusedSteps:
                     list(pool.map(train, range(replicates)))
         self._write_back(weights, W, V, G)
         self._write_back(biases, b, v, g)
+        self.optimizer._opt_called = True  # or torch warns that a schedule is stepped before the optimizer
         return losses.T
 
     def _settings(self, batch: int) -> Any:
@@ -171,7 +172,7 @@ def overrides(owner: Any, hook: str) -> bool:
     return not getattr(type(owner), hook).__module__.startswith("pytorch_lightning.")
 
 
-def has_hooks(network: MLP, optimizer: Any) -> bool:
+def has_hooks(network: FeedForward, optimizer: Any) -> bool:
     """Whether something asks to be called in every forward or backward pass or step."""
     of_modules = any(
         each._forward_hooks or each._forward_pre_hooks or each._backward_hooks for each in network.modules()

@@ -109,6 +109,6 @@ def check_list_of_rates(parsing_error: str) -> None:
     if refused:
         raise InputError(
             f"model.init_args.optimizer.init_args.lr = {refused[2]}: {refused[1]} has one learning rate for all "
-            "replicates, since its steps multiply the parameters of all by one number. Set model.init_args.optimizer to "
-            "tsl.modules.SGD for a learning rate for each replicate, or give one"
+            "replicates, since its steps multiply the gradients of all by one number. Set model.init_args.optimizer "
+            "to tsl.modules.SGD for a learning rate for each replicate, or give one"
         )

@@ -156,7 +156,6 @@ class StepModule(pl.LightningModule):
         for tracker in (progress.total, progress.current):
             tracker.ready += steps
             tracker.completed += steps
-        self.fused_steps.optimizer._opt_called = True  # or torch warns that a schedule is stepped before the optimizer
 
     def _seed_dropout(self) -> None:
         """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""

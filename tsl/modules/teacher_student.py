@@ -41,6 +41,9 @@ KEPT_ANSWERS = 1 << 29
 ANSWERED = 500
 """Inputs that a teacher answers at a time."""
 
+TAKEN = 50
+"""Minibatches that are made at a time where samples are made of inputs, or answers are not kept."""
+
 CACHED = 1 << 20
 """Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
 
@@ -249,10 +252,11 @@ class TeacherStudent(StepModule):
             if self._answered is None or self._answered[0] is not inputs:
                 self._answered = inputs, self._answers(inputs, ANSWERED)
             self.take_steps(*self._answered, index)
-        else:
-            taken = samples.take(index)  # [R, K, B, ...]
-            inputs, batch_size = taken.flatten(1, 2), taken.shape[2]
-            targets = self._answers(inputs, ANSWERED if inputs.ndim == 3 else batch_size)
+            return
+        for part in index.split(TAKEN, dim=1):
+            taken = samples.take(part)  # [R, K, B, ...]
+            inputs = taken.flatten(1, 2)
+            targets = self._answers(inputs, ANSWERED if inputs.ndim == 3 else taken.shape[2])
             self.take_steps(inputs, targets, consecutive(taken))
 
     def _answers(self, inputs: Tensor, size: int) -> Tensor:
