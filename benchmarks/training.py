@@ -1,8 +1,8 @@
 """Student-steps per second of tsl next to JAX, its own eager steps and the ordinary way: python benchmarks/training.py.
 
 Student-steps per second = optimizer steps × replicates / second, at d = 100, 50 outputs, 20 teacher nodes, batch 16 and
-32 replicates; and of a deep student (2x of 50-75-100-125 nodes, d = 20, 100 outputs, batch 64, 8 replicates), evaluation
-excluded. Every ratio is of medians over rounds that take turns within this one run. Needs the extra `bench`.
+32 replicates; and of a deep student (2x of 50-75-100-125 nodes, d = 20, 100 outputs, batch 64, 8 replicates).
+Evaluation is excluded. Every ratio is of medians over rounds that take turns within this one run. Needs the extra `bench`.
 
   fused     through Trainer.fit, steps compiled
   eager     the same with autograd (`--model.steps eager`)
@@ -115,7 +115,7 @@ class Tsl:
         with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(None):
             trainer = pl.Trainer(
                 accelerator="cpu",
-                precision=self.precision,  # type: ignore[arg-type]
+                precision=self.precision,
                 max_epochs=1,
                 num_sanity_val_steps=0,
                 logger=False,
