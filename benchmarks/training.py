@@ -2,7 +2,8 @@
 
 Student-steps per second = optimizer steps × replicates / second, at d = 100, 50 outputs, 20 teacher nodes, batch 16 and
 32 replicates; and of a deep student (2x of 50-75-100-125 nodes, d = 20, 100 outputs, batch 64, 8 replicates).
-Evaluation is excluded. Every ratio is of medians over rounds that take turns within this one run. Needs the extra `bench`.
+Evaluation is excluded. Every ratio is of medians over rounds that take turns within this one run. Needs the extra
+`bench`.
 
   fused     through Trainer.fit, steps compiled
   eager     the same with autograd (`--model.steps eager`)
