@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.errors import InputError
 from tsl.fit import main
 from tsl.runs.records import read_table

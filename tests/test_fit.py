@@ -9,15 +9,13 @@ import pytest
 import torch
 import yaml
 
+from tests.fitting import ROOT, TINY, assert_same_records, weights
 from tsl.data import InputDistribution
 from tsl.fit import main
 from tsl.modules.load_run import load_run
 from tsl.replicates import PerReplicate
 from tsl.runs import Run
 from tsl.runs.records import COLUMNS, read_table
-
-ROOT = Path(__file__).parents[1]
-TINY = ["--config", str(ROOT / "configs/two_layer.yaml"), "--config", str(ROOT / "tests/tiny.yaml")]
 
 
 @pytest.fixture
@@ -29,16 +27,6 @@ def tsl_fit(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return run
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    return {name: tensor for name, tensor in state.items() if name.startswith(("teacher.", "student."))}
-
-
-def assert_same_records(first: Path, second: Path) -> None:
-    for table in ("teacher_nodes", "student_nodes", "layers", "losses"):
-        pd.testing.assert_frame_equal(read_table(first, table), read_table(second, table), check_exact=True)
 
 
 def test_a_run_directory_holds_what_was_promised_and_the_outcome_is_told(
@@ -156,6 +144,7 @@ def test_barebones_is_refused(tsl_fit: Callable[..., Path], capsys: pytest.Captu
     assert "error: trainer.barebones leaves out what tsl records" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_works_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tsl.fit", *TINY, "--trainer.default_root_dir", str(tmp_path)]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)

@@ -24,6 +24,7 @@ from tsl.callbacks import RunProgress, SpecializationRecords
 from tsl.callbacks.replicate_settings import ReplicateSettings
 from tsl.callbacks.run_logger import RunLogger
 from tsl.callbacks.run_status import RunStatus
+from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
@@ -94,6 +95,7 @@ class TeacherStudentCLI(LightningCLI):
         Raises:
             InputError: If a learning rate is a list that the optimizer cannot take.
         """
+        self._parser("fit").prog = "python -m tsl.fit"  # without the subcommand's word
         parsers = (parser, *self._subcommand_parsers.values())
         for each in parsers:
             each.exit_on_error = False
@@ -235,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
                 "log_every_n_steps": 1,
             },
-            args=["fit", *arguments],
+            args=["fit", *find_configs(arguments)],
         )
     except Exception as error:
         mistake = find_mistake(error)

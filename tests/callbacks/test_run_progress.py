@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from rich.console import Console
 
 from tests.conftest import make_data, make_module
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.callbacks import RunProgress, SpecializationRecords, run_progress
 from tsl.callbacks.run_progress import Clock, fraction_done
 from tsl.fit import main

@@ -117,6 +117,7 @@ def test_permuting_student_nodes_permutes_the_records(fit: Callable[..., Any], t
         np.testing.assert_allclose(a, b, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_trained_student_stands_far_above_its_null_level(fit: Callable[..., Any], tmp_path: Path) -> None:
     """On shuffled inputs ρ is chance: about 1/√N for N inputs, so its best of 8 is below 3/√N."""
     recorded(

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from tests.test_fit import ROOT, TINY
+from tests.fitting import ROOT, TINY
 from tsl.errors import InputError
 from tsl.experiments import certify
 from tsl.fit import main as fit

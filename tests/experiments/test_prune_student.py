@@ -14,7 +14,6 @@ from tsl.networks import MLP
 from tsl.runs.records import read_table
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts/prune_student.py"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +46,7 @@ def read_student(directory: Path) -> MLP:
     return student
 
 
+@pytest.mark.slow
 def test_a_pruned_student_keeps_the_budget_and_trains_on(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

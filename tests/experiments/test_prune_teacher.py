@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.classifiers import train
 from tests.labelled import TinyImages
-from tests.modules.test_classifier import train
 from tsl.experiments import prune_teacher
 from tsl.modules.losses import accuracy
 from tsl.networks import load_network

@@ -117,11 +117,6 @@ def test_runs_lie_by_scale_experiment_and_cell(planned: Callable[..., Any], tmp_
     assert "--trainer.enable_progress_bar false" in " ".join(run.command())
 
 
-def test_experiments_that_share_runs_share_their_settings() -> None:
-    first, second = (yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text()) for name in ("E2", "E3"))
-    assert first == second
-
-
 def test_complete_runs_are_not_repeated(
     planned: Callable[..., Any],
     tmp_path: Path,
@@ -195,6 +190,7 @@ def test_a_run_at_work_elsewhere_is_left_alone(planned: Callable[..., Any], no_t
     assert run.epochs_done == 1
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_ctrl_c_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

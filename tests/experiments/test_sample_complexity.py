@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.experiments import sample_complexity
 from tsl.experiments.sweep import CellRun
 from tsl.runs.records import COLUMNS, read_table, write_table
@@ -216,6 +216,7 @@ def test_runs_with_other_settings_are_refused(
     assert "data.init_args.val_size: 50 in the run, 51 now" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_real_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The tiny students recover nothing: both ends are trained, and that is told."""
     command = [*CONFIGS, "--root", str(tmp_path), "--least", "20", "--most", "40"]

@@ -1,37 +1,18 @@
 """What is drawn, compared with the records."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from tests.figures.drawings import lines, loaded, notes, titles
 from tsl.errors import InputError
 from tsl.figures import best_correlation, convergence, l_shape, l_shape_animation, success_rate, trajectories
-from tsl.figures.runs import Run, read_run
 from tsl.figures.style import LINE_STYLES, MARKERS, PALETTE, curve_style
 from tsl.runs.records import read_table
 
 MakeRun = Callable[..., Path]
-
-
-def loaded(paths: Sequence[Path], table: str) -> list[Run]:
-    return [read_run(path, table) for path in paths]
-
-
-def titles(figure: Figure) -> list[str]:
-    return [panel.get_title() for panel in figure.axes]
-
-
-def lines(panel: Axes, label: str) -> list[tuple[list[float], list[float]]]:
-    found = [line for line in panel.get_lines() if line.get_label() == label]
-    return [(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in found]
-
-
-def notes(figure: Figure) -> str:
-    return figure.get_supxlabel()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tests.figures.test_drawings import loaded, notes
+from tests.figures.drawings import loaded, notes
 from tsl.errors import InputError
 from tsl.figures import heat_map
 from tsl.runs.records import read_table

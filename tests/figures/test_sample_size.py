@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.figures.test_drawings import lines, notes, titles
+from tests.figures.drawings import lines, notes, titles
 from tsl.errors import InputError
 from tsl.figures import sample_size
 from tsl.figures.runs import read_run

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.figures.test_drawings import loaded, notes, titles
+from tests.figures.drawings import loaded, notes, titles
 from tsl.figures import specialization_order
 from tsl.figures.runs import collect
 from tsl.runs.records import read_table

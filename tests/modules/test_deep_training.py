@@ -11,7 +11,7 @@ import torch
 from torch.optim import SGD
 
 from tests.conftest import make_data, make_module
-from tests.test_fit import TINY, assert_same_records, weights
+from tests.fitting import TINY, assert_same_records, weights
 from tsl.fit import main
 from tsl.modules import Milestones, TeacherStudent
 from tsl.modules.load_run import load_run

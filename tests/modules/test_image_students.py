@@ -8,9 +8,9 @@ import pytest
 import torch
 import yaml
 
-from tests.callbacks.test_image_records import SHAPE, image_module
+from tests.fitting import assert_same_records, weights
+from tests.image_students import SHAPE, image_module
 from tests.labelled import TinyImages
-from tests.test_fit import assert_same_records, weights
 from tsl.errors import InputError
 from tsl.fit import main
 from tsl.modules.load_run import load_run

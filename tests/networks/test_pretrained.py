@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.modules.test_classifier import train
+from tests.classifiers import train
 from tsl.errors import InputError
 from tsl.networks import MLP, Pretrained, load_network, save_network
 

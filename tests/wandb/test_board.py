@@ -15,7 +15,7 @@ import torch
 import yaml
 from PIL import Image
 
-from tests.test_fit import ROOT, TINY
+from tests.fitting import ROOT, TINY
 from tests.wandb.wandb_file import WandbRun, read_wandb_runs
 from tsl.fit import main
 from tsl.runs.records import read_table

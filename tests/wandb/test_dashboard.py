@@ -94,4 +94,5 @@ def test_without_a_login_or_a_package_it_says_so_in_one_line(
     assert told.count("\n") == 1
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert dashboard.main([]) == 2
-    assert "wandb_workspaces is not installed: pip install 'tsl[dashboard]'" in capsys.readouterr().err
+    written = capsys.readouterr().err
+    assert "wandb_workspaces is not installed: pip install 'teacher-student-lightning[dashboard]'" in written

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from tests.test_fit import ROOT, TINY
+from tests.fitting import ROOT, TINY
 from tsl.fit import main
 from tsl.runs.directory import flatten
 from tsl.wandb.scalars import summaries

@@ -143,7 +143,7 @@ class LayerMeasures(nn.Module):
             "student_strength": (self.student_strength.compute().sqrt(), pairs[::2]),
         }
         # torchmetrics squeezes results of a single number
-        return {name: value.numpy(force=True).reshape(shape) for name, (value, shape) in values.items()}
+        return {name: value.numpy(force=True).reshape(shape) for name, (value, shape) in values.items()}  # type: ignore[arg-type]
 
     def alignment_arrays(self) -> dict[str, np.ndarray]:
         """Every alignment asked for and its null level, each `[R]`."""

@@ -1,4 +1,4 @@
-"""The augmentations that the theorem asks for (REFERENCE, section 4), made of inputs of any shape, by index.
+"""The augmentations that the theorem asks for (Tian, ICML 2020), made of inputs of any shape, by index.
 
 Letters: R replicates, N inputs, d numbers in an input.
 """

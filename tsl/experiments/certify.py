@@ -125,7 +125,9 @@ def write(frame: pd.DataFrame, out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="certify.py", description="Hold the theorem against a trained two-layer run.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.certify", description="Hold the theorem against a trained two-layer run."
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, with config.yaml and checkpoints/")
     parser.add_argument("--c", type=PositiveFloat, default=5.0, help="constant of the gradient condition (default: 5)")
     scale = "M of ε-alignment: bias gap allowed for each unit of sine (default: 1)"

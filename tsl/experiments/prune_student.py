@@ -67,7 +67,7 @@ def layer_table(report: Sequence[PrunedLayer]) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="prune_student.py", description="Prune what did not specialize.")
+    parser = argparse.ArgumentParser(prog="python -m tsl.prune_student", description="Prune what did not specialize.")
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, with config.yaml and checkpoints/")
     parser.add_argument(
         "--by", choices=("correlation", "strength"), default="correlation", help="what nodes are kept for"

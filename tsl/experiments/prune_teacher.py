@@ -108,7 +108,9 @@ def prune_teacher(asked: argparse.Namespace, further: Sequence[str], console: Co
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="prune_teacher.py", description="Prune a trained teacher and train it on.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.prune_teacher", description="Prune a trained teacher and train it on."
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run of tsl.modules.Classifier")
     ratios = "the fraction of its nodes that each hidden layer loses, from the input upward"
     parser.add_argument("--ratios", type=float, nargs="+", required=True, metavar="X", help=ratios)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tsl.configs import config_directory, find_config
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.experiments.outcomes import (
@@ -46,7 +47,6 @@ from tsl.figures import (
 from tsl.figures.__main__ import save
 from tsl.figures.runs import MULTIPLIER, POLARITY, read_run
 
-CONFIGS = Path(__file__).parents[2] / "configs"
 AXES: dict[str, tuple[str, ...]] = {
     "multiplier": (MULTIPLIER,),
     "polarity": (POLARITY,),
@@ -54,7 +54,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
     "teacher": (trained_teacher.CHECKPOINT,),
 }
-"""The settings that each axis stands for; the values of any other name configs, `configs/<runs>/<value>.yaml`."""
+"""The settings that each axis stands for; the values of any other name shipped configs, `<runs>/<value>.yaml`."""
 
 Axes = Mapping[str, Sequence[float | str]]
 
@@ -171,8 +171,8 @@ def plan(
     Raises:
         InputError: If a run is there that was made with other settings.
     """
-    names = [experiment.base, experiment.runs]
-    last = [CONFIGS / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
+    shipped, names = config_directory(), [experiment.base, experiment.runs]
+    last = [shipped / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
     last += overlays
     where = ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
     settings: dict[tuple[Path, ...], dict[str, Any]] = {}
@@ -180,7 +180,7 @@ def plan(
     for values in itertools.product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
         named = [f"{experiment.runs}/{value}" for axis, value in cell.items() if axis not in AXES]
-        configs = (*(CONFIGS / f"{name}.yaml" for name in (*names, *named)), *last)
+        configs = (*(shipped / f"{name}.yaml" for name in (*names, *named)), *last)
         common = [*(word for config in configs for word in ("--config", str(config))), *where]
         if configs not in settings:
             settings[configs] = resolved_settings(common)
@@ -232,10 +232,10 @@ def train_all(runs: Sequence[CellRun], console: Console) -> list[CellRun]:
 
 def reproduce(asked: argparse.Namespace, console: Console) -> int:
     """Train, draw and tell the outcome; gives the exit status, and raises an InputError for what a user can mend."""
-    experiment = EXPERIMENTS[asked.experiment]
+    experiment, overlays = EXPERIMENTS[asked.experiment], [find_config(name) for name in asked.config]
     axes = chosen_axes(experiment, asked.scale, asked.where)
-    teachers, files = plan_teachers(asked.scale, asked.root, asked.config) if "teacher" in axes else ([], {})
-    runs = plan(experiment, asked.scale, axes, asked.root, asked.config, files)
+    teachers, files = plan_teachers(asked.scale, asked.root, overlays) if "teacher" in axes else ([], {})
+    runs = plan(experiment, asked.scale, axes, asked.root, overlays, files)
     if any(train_all([teacher], console) for teacher in teachers):  # the first that fails is the last
         console.print("without its teacher no student can be trained")
         return 1
@@ -265,9 +265,11 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="Train what a figure of the paper needs, and draw it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.reproduce", description="Train what a figure of the paper needs, and draw it."
+    )
     parser.add_argument("experiment", choices=EXPERIMENTS)
-    scale = "the paper's settings, or configs/quick's for minutes on two cores (default: quick)"
+    scale = "the paper's settings, or those of the shipped quick/*.yaml, for minutes on two cores (default: quick)"
     parser.add_argument("--scale", choices=("quick", "paper"), default="quick", help=scale)
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
     only = "run and draw only these cells: polarity=1,2 multiplier=2"

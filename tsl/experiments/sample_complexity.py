@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tsl.configs import find_config
 from tsl.errors import InputError
 from tsl.experiments.sweep import CellRun, cell_name, check_settings, resolved_settings, train
 from tsl.figures import sample_complexity as figure
@@ -182,8 +183,9 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
         InputError: If the settings do not allow them, or a run is there that was made with other ones.
     """
     axis, values = read_axis(asked.vary) if asked.vary else ("", [math.nan])
+    configs = [find_config(name) for name in asked.config]
     root = asked.root / "sample_complexity"
-    common = [word for config in asked.config for word in ("--config", str(config))]
+    common = [word for config in configs for word in ("--config", str(config))]
     common += ["--trainer.default_root_dir", str(root), "--trainer.enable_progress_bar", "false"]
     settings = resolved_settings(common)
     check(settings, axis)
@@ -202,7 +204,7 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
         raise InputError(f"--least {least}, --most {most} ({TRAIN_SIZE} if not given): expected least < most")
     cells = [{axis: value} if axis else {} for value in values]
     searches = [Search(cell, partial(run_of, cell), least, most, asked.share, asked.precision) for cell in cells]
-    check_settings([search.make_run(least) for search in searches], asked.config)
+    check_settings([search.make_run(least) for search in searches], configs)
     return axis, searches
 
 
@@ -301,8 +303,13 @@ def find(asked: argparse.Namespace, console: Console) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="Find the training size at which teacher nodes are recovered.")
-    parser.add_argument("config", nargs="+", type=Path, metavar="CONFIG", help="config of tsl.fit, later ones over it")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.sample_complexity",
+        description="Find the training size at which teacher nodes are recovered.",
+    )
+    parser.add_argument(
+        "config", nargs="+", type=Path, metavar="CONFIG", help="config of tsl.fit, or a shipped one; later ones over it"
+    )
     vary = f"find it for each value of an axis: d=10,20,40 (axes: {', '.join(AXES)})"
     parser.add_argument("--vary", metavar="AXIS=VALUE[,VALUE]", help=vary)
     share = "share of teacher nodes to be recovered (default: 0.9)"

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tsl.configs import config_directory
 from tsl.errors import InputError
 from tsl.experiments.sweep import CellRun, check_settings, resolved_settings
 from tsl.runs.summary import accuracies
 
-ROOT = Path(__file__).parents[2]
 RATIOS = ("0.3", "0.5", "0.5", "0.7")
-"""The fraction of its channels that each of the teacher's convolutions loses (REFERENCE, section 5)."""
+"""The fraction of channels that each convolution of the teacher loses, as in the paper's experiments on CIFAR-10."""
 EPOCHS_ON = {"quick": 10, "paper": 20}
 """Epochs that the pruned teacher is trained on."""
 
@@ -67,8 +67,8 @@ def plan_teachers(scale: str, root: Path, overlays: Sequence[Path]) -> tuple[lis
     Raises:
         InputError: If there are no images, or the teacher was trained with other settings.
     """
-    configs = [ROOT / "configs/cifar10/teacher.yaml"]
-    configs += [ROOT / "configs/quick/E8_teacher.yaml"] if scale == "quick" else []
+    configs = [config_directory() / "cifar10/teacher.yaml"]
+    configs += [config_directory() / "quick/E8_teacher.yaml"] if scale == "quick" else []
     configs += overlays
     arguments = [word for config in configs for word in ("--config", str(config))]
     arguments += ["--trainer.default_root_dir", str(root / scale), "--experiment", "E8"]

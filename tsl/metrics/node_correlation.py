@@ -24,7 +24,7 @@ class NodeCorrelation(MomentMetric):
         kwargs: Passed to `torchmetrics.Metric`.
 
     `compute` gives `[m, n]` or `[R, m, n]`, float64 in [−1, 1], higher is closer; it raises ValueError for fewer than 2
-    samples. Source: REFERENCE, section 2.
+    samples. Source: the node correlation of Tian, ICML 2020.
 
     Example:
         >>> import torch

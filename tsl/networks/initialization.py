@@ -51,7 +51,7 @@ class SeparableInitialization(Initialization):
     Every weight vector (of a node in a hidden layer; the fan-out of a node of the top hidden layer) is drawn uniformly
     from {−1, −.75, …, .75, 1}ᵈ, no two of one layer in the same direction and none zero. The weight vectors of hidden
     nodes are scaled to unit norm, and the fan-out of node j of the top hidden layer is divided by jᵖ. All biases are
-    constant. (REFERENCE: two-layer experiments of the paper's released code.)
+    constant. (As in the paper's released two-layer experiments.)
 
     Args:
         polarity: The exponent p, or a list of them that repeats along the replicates.

@@ -1,9 +1,9 @@
-"""Make the W&B workspace that shows tsl's runs: `python -m tsl.wandb.dashboard --entity ME --project tsl`.
+"""Make the W&B workspace that shows tsl's runs: `python -m tsl.create_dashboard --entity ME --project tsl`.
 
 It registers the custom charts of `tsl.wandb.charts` with the entity, and saves a view of the project: losses
 and specialization of each layer against epoch and against optimizer step, L-shape and success rate with filters,
-pictures, tables of nodes, and how the settings of a sweep relate to its outcome. Needs `pip install 'tsl[dashboard]'`
-and a login (`wandb login`).
+pictures, tables of nodes, and how the settings of a sweep relate to its outcome. Needs
+`pip install 'teacher-student-lightning[dashboard]'` and a login (`wandb login`).
 """
 
 import argparse
@@ -167,7 +167,9 @@ def logged_in() -> Any:
         import wandb
         import wandb_workspaces  # noqa: F401
     except ImportError as error:
-        raise InputError(f"{error.name} is not installed: pip install 'tsl[dashboard]'") from error
+        raise InputError(
+            f"{error.name} is not installed: pip install 'teacher-student-lightning[dashboard]'"
+        ) from error
     try:
         return wandb.Api()
     except wandb.errors.Error as error:
@@ -177,7 +179,7 @@ def logged_in() -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m tsl.wandb.dashboard", description="Make the W&B workspace for tsl's runs."
+        prog="python -m tsl.create_dashboard", description="Make the W&B workspace for tsl's runs."
     )
     parser.add_argument("--entity", help="user or team that owns the project (default: yours)")
     parser.add_argument("--project", default="tsl", help="project of the runs (default: tsl)")

@@ -20,7 +20,7 @@ def match_count(correlation: Tensor, threshold: float) -> Tensor:
     Raises:
         ValueError: If the threshold is not strictly between 0 and 1.
 
-    Source: REFERENCE, section 2.
+    Source: the paper's released experiments (Tian, ICML 2020).
 
     Example:
         >>> import torch
