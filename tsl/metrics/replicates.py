@@ -61,7 +61,6 @@ class ReplicateMaximum(Accumulator):
 
 def replicate_scalars(name: str, values: Tensor) -> dict[str, Tensor]:
     """What is logged of a quantity `[R]`: its mean over replicates and, of several, their standard deviation."""
-    values = torch.atleast_1d(values)  # torchmetrics squeezes results of a single number
     scalars = {name: values.mean()}
     if len(values) > 1:
         scalars[f"{name}_std"] = values.std()
