@@ -88,9 +88,9 @@ def bare_step(module: TeacherStudent, inputs: int) -> float:
     optimizer = torch.optim.SGD(module.student.parameters(), lr=0.1)
     start = time.perf_counter()
     for chunk in ChunkLoader(lambda epoch: samples, data.sampler):
-        assert isinstance(chunk, Tensor)
-        answers = module.teacher(chunk.transpose(0, 1).flatten(1, 2)).unflatten(1, (len(chunk), -1)).transpose(0, 1)
-        for batch, targets in zip(chunk, answers, strict=True):
+        inputs_of = chunk.inputs  # [K, R, B, d]
+        answers = module.teacher(inputs_of.transpose(0, 1).flatten(1, 2)).unflatten(1, (len(inputs_of), -1))
+        for batch, targets in zip(inputs_of, answers.transpose(0, 1), strict=True):
             loss = mse(module.student(batch), targets).sum()
             optimizer.zero_grad()
             loss.backward()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace, get_loader, set_loader
+from jsonargparse import ArgumentError, Namespace, get_loader, set_loader
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
@@ -25,6 +25,7 @@ from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
+from tsl.modules.sgd import check_list_of_rates
 from tsl.runs.directory import (
     check_same_run,
     epochs_of_checkpoint,
@@ -73,9 +74,23 @@ class TeacherStudentCLI(LightningCLI):
         parser.set_defaults({f"checkpoint.{key}": value for key, value in LAST_CHECKPOINT.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse what `main` was given; Lightning would warn that the program has arguments of its own."""
+        """Parse what `main` was given; Lightning would warn that the program has arguments of its own.
+
+        Raises:
+            InputError: If a learning rate is a list that the optimizer cannot take.
+        """
         self._parser("fit").prog = "python -m tsl.fit"  # without the subcommand's word
-        self.config = parser.parse_args(translated_arguments(args))
+        arguments = translated_arguments(args)
+        parsers = (parser, *self._subcommand_parsers.values())
+        for each in parsers:
+            each.exit_on_error = False
+        try:
+            self.config = parser.parse_args(arguments)
+        except ArgumentError as error:
+            check_list_of_rates(str(error))
+            for each in parsers:
+                each.exit_on_error = True
+            self.config = parser.parse_args(arguments)  # ends with the parser's own message
 
     def _parse_ckpt_path(self) -> None:
         """Take no settings from a checkpoint: the config says them all, and Lightning would let the checkpoint win."""

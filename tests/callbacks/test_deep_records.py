@@ -50,7 +50,7 @@ def test_gradients_are_those_of_the_last_minibatch(
     )
     seen: list[Tensor] = []
     training_step = module.training_step
-    module.training_step = lambda batch, batch_idx: (seen.append(batch), training_step(batch, batch_idx))[1]
+    module.training_step = lambda batch, batch_idx: (seen.append(batch.inputs), training_step(batch, batch_idx))[1]
     run = record(module, make_data(replicates=2, steps_per_epoch=7, chunk_size=3), max_epochs=2)
     table = read_table(run, "gradients")
     assert list(table["epoch"].unique()) == [1, 2]

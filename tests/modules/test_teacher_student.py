@@ -57,7 +57,7 @@ def test_one_step_of_sgd_equals_the_closed_form(fit: Any) -> None:
     data = make_data(replicates=2, steps_per_epoch=1)
     seen: list[torch.Tensor] = []
     training_step = module.training_step
-    module.training_step = lambda batch, batch_idx: (seen.append(batch), training_step(batch, batch_idx))[1]
+    module.training_step = lambda batch, batch_idx: (seen.append(batch.inputs), training_step(batch, batch_idx))[1]
     fit(module, data)
     for r in range(2):
         gradients = two_layer_gradients(reference, seen[0][0, r], r)
@@ -145,7 +145,7 @@ def test_training_loss_is_the_mean_over_the_epochs_steps(fit: Any) -> None:
     module = make_module(replicates=2, loss=mse, optimizer=partial(SGD, lr=0.0))
     seen: list[torch.Tensor] = []
     training_step = module.training_step
-    module.training_step = lambda batch, batch_idx: (seen.append(batch), training_step(batch, batch_idx))[1]
+    module.training_step = lambda batch, batch_idx: (seen.append(batch.inputs), training_step(batch, batch_idx))[1]
     trainer = fit(module, make_data(replicates=2, steps_per_epoch=4, chunk_size=3))
     reference = configured(replicates=2)
     chunks = torch.cat(seen)

@@ -8,7 +8,7 @@ from tsl.data.distributions import Gaussian, InputDistribution, Laplace, LogNorm
 from tsl.data.image_folder import ImageFolderDataModule
 from tsl.data.images import ImageDataModule, ImageSet
 from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
-from tsl.data.samples import Samples
+from tsl.data.samples import Chunk, Samples
 from tsl.data.structured_distributions import CorrelatedGaussian, GaussianMixture, LowDimensionalGaussian, Sphere
 from tsl.data.synthetic import SyntheticDataModule
 from tsl.data.tensor_file import TensorFile
@@ -16,6 +16,7 @@ from tsl.data.tensor_file import TensorFile
 __all__ = [
     "Augmentation",
     "CIFAR10DataModule",
+    "Chunk",
     "ChunkLoader",
     "CorrelatedGaussian",
     "DataModule",

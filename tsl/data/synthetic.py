@@ -53,7 +53,7 @@ class SyntheticDataModule(DataModule):
         replacement: bool = False,
         fresh_inputs: bool = False,
         evaluate_train: bool = False,
-        chunk_size: PositiveInt = 50,
+        chunk_size: PositiveInt = 250,
         eval_batch_size: PositiveInt | None = None,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,

@@ -8,6 +8,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from tsl.data import DataModule, Labelled
+from tsl.data.samples import Chunk, consecutive
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMean
 from tsl.modules.losses import accuracy, label_cross_entropy
@@ -111,10 +112,11 @@ class Classifier(StepModule):
         """
         check_shapes(checkpoint["state_dict"], self.state_dict(), "model.init_args.network and replicates")
 
-    def training_step(self, batch: Labelled, batch_idx: int) -> None:
+    def training_step(self, batch: Chunk | Labelled, batch_idx: int) -> None:
         """Take one optimizer step for each of the K minibatches of a chunk."""
-        inputs, labels = batch
-        self.take_steps(inputs[: self.steps_left()], labels[: self.steps_left()])
+        chunk = Chunk.of(batch)
+        inputs, labels = chunk.samples.batch(chunk.index[:, : self.steps_left()])  # [R, K, B, ...]
+        self.take_steps(inputs.flatten(1, 2), labels.flatten(1, 2), consecutive(labels))
 
     def validation_step(self, batch: Labelled, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take in the losses and hits of an evaluation batch; only those of the first dataloader are told."""

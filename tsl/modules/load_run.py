@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 

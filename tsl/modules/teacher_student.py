@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jsonargparse import lazy_instance
@@ -12,6 +12,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from tsl.data import DataModule, Labelled
+from tsl.data.samples import Chunk, consecutive
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean
 from tsl.modules.losses import accuracy, half_squared_error, of_mse
@@ -39,6 +40,15 @@ sgd = partial(torch.optim.SGD, lr=0.01)
 
 like_teacher = lazy_instance(LikeTeacher)
 """As many student nodes as teacher nodes; lazy, so that jsonargparse can show it and change single arguments."""
+
+KEPT_ANSWERS = 1 << 29
+"""Bytes of all teachers' answers to a training set that are kept. More are computed chunk by chunk."""
+
+ANSWERED = 500
+"""Inputs that a teacher answers at a time."""
+
+TAKEN = 50
+"""Minibatches that are made at a time where samples are made of inputs, or answers are not kept."""
 
 CACHED = 1 << 20
 """Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
@@ -80,6 +90,9 @@ class TeacherStudent(StepModule):
             (`tsl.networks.normalize_weights_`).
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.
+        steps: How optimizer steps are taken: one by one with autograd ("eager"), many in one compiled call ("fused": on
+            the CPU, MLPs without BatchNorm and dropout, SGD and the objectives of `tsl.modules`), or fused wherever
+            that is so ("auto"). Both compute the same, up to rounding.
     """
 
     def __init__(
@@ -96,8 +109,9 @@ class TeacherStudent(StepModule):
         normalize_weights: bool = False,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
+        steps: Literal["auto", "eager", "fused"] = "auto",
     ) -> None:
-        super().__init__(optimizer, lr_scheduler, replicates, seed)
+        super().__init__(optimizer, lr_scheduler, replicates, seed, steps)
         self.make_teacher = teacher
         self.teacher_initialization = teacher_initialization
         self.student_initialization = student_initialization
@@ -109,6 +123,7 @@ class TeacherStudent(StepModule):
         self.activations_wanted = False
         self._teacher_answers = TeacherAnswers()
         self.teacher_activity: list[Tensor] = []
+        self._answered: tuple[Tensor, Tensor] | None = None
         self.weight_gradients: dict[int, Tensor] = {}
         self.val_mse = ReplicateMean(replicates)
         self.gradient_sup_norm = ReplicateMaximum(replicates)
@@ -220,15 +235,26 @@ class TeacherStudent(StepModule):
         settings = "model.init_args.student, model.init_args.teacher and replicates"
         check_shapes(checkpoint["state_dict"], self.state_dict(), settings)
 
-    def training_step(self, batch: Tensor | Labelled, batch_idx: int) -> None:
-        """Take one optimizer step for each of the K minibatches of a chunk, inputs `[K, R, B, ...]`."""
-        inputs = (batch.inputs if isinstance(batch, Labelled) else batch)[: self.steps_left()]
-        if inputs.ndim > 4:  # images, of whose maps memory would not hold a chunk
-            targets = torch.stack([self.teacher(minibatch) for minibatch in inputs])
-        else:  # the teacher answers the whole chunk in one product for each layer: [R, K·B, d]
-            targets = self.teacher(inputs.transpose(0, 1).flatten(1, 2))
-            targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
-        self.take_steps(inputs, targets)
+    def training_step(self, batch: Chunk | Tensor | Labelled, batch_idx: int) -> None:
+        """Take one optimizer step for each of the K minibatches of a chunk."""
+        chunk = Chunk.of(batch)
+        samples, index = chunk.samples, chunk.index[:, : self.steps_left()]
+        inputs, replicates = samples.inputs, len(index)
+        answers = replicates * len(samples) * self.teacher.output_dim * inputs.element_size()
+        if samples.augment is None and answers <= KEPT_ANSWERS:
+            if self._answered is None or self._answered[0] is not inputs:
+                self._answered = inputs, self._answers(inputs, ANSWERED)
+            self.take_steps(*self._answered, index)
+            return
+        for part in index.split(TAKEN, dim=1):
+            taken = samples.take(part)  # [R, K, B, ...]
+            inputs = taken.flatten(1, 2)
+            targets = self._answers(inputs, ANSWERED if inputs.ndim == 3 else taken.shape[2])
+            self.take_steps(inputs, targets, consecutive(taken))
+
+    def _answers(self, inputs: Tensor, size: int) -> Tensor:
+        """The teacher's outputs `[R, N, outputs]` for `[R, N, ...]`, so many inputs at a time."""
+        return torch.cat([self.teacher(part) for part in inputs.split(size, dim=1)], dim=1)
 
     def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation | None:
         """Take in the validation losses of inputs `[R, B, ...]`, from the first dataloader.
@@ -306,4 +332,5 @@ class TeacherStudent(StepModule):
 
     def on_fit_end(self) -> None:
         """Free what was kept of the teacher."""
+        self._answered = None
         self._teacher_answers.forget()

@@ -47,7 +47,7 @@ class WandbBoard(pl.Callback):
             self.run_id = logger.version
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Define the summaries before anything is logged: by now `ReplicateSettings` has said which settings differ."""
+        """Define the summaries before anything is logged: by now `RunFiles` has said which settings differ."""
         self._define_summaries(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
