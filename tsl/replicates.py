@@ -26,6 +26,10 @@ for them, whatever class they belong to:
 """
 
 
+MOST_SETTINGS = 16
+"""Settings of one run that are logged and told one by one, as people can read so many."""
+
+
 def per_replicate(value: T | Sequence[T], replicates: int, key: str) -> list[T]:
     """One value for each replicate, from one for all or from a list that repeats along the replicates.
 

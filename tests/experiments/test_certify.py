@@ -11,7 +11,8 @@ from tsl.errors import InputError
 from tsl.experiments import certify
 from tsl.fit import main as fit
 from tsl.modules.load_run import load_run
-from tsl.runs.records import read_table
+from tsl.runs import Run
+from tsl.runs.records import read_table, write_table
 
 CONFIG = ROOT / "configs/certificate.yaml"
 
@@ -67,8 +68,8 @@ def test_the_script_repeats_the_callback(run: Path, tmp_path: Path, capsys: pyte
 
 def test_records_of_the_same_constants_are_drawn_over_training(run: Path) -> None:
     loaded = load_run(run)
-    assert set(certify.over_training(run, certify.certify(loaded, 5.0, 1.0))["epoch"]) == {0, 1, 2, 3, 4}
-    assert set(certify.over_training(run, certify.certify(loaded, 50.0, 1.0))["epoch"]) == {4}
+    assert set(certify.over_training(Run(run), certify.certify(loaded, 5.0, 1.0))["epoch"]) == {0, 1, 2, 3, 4}
+    assert set(certify.over_training(Run(run), certify.certify(loaded, 50.0, 1.0))["epoch"]) == {4}
 
 
 def test_a_run_far_from_the_condition_is_vacuous(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +83,18 @@ def test_a_run_far_from_the_condition_is_vacuous(tiny: Path, capsys: pytest.Capt
     told = " ".join(capsys.readouterr().out.split())
     assert "8 of 8 teacher nodes: At K = 12, d = 6, c = 4 the theorem grants ε = " in told
     assert f"≥ 1: vacuous, for no sine exceeds 1. Its condition would need ‖g_1‖∞ < {needed.min():.2g} to " in told
+
+
+def test_settings_that_differ_along_the_replicates_have_a_table_each(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = Run(tiny).replicates.assign(**{"model.init_args.student_initialization.init_args.std": [0.1, 0.2]})
+    write_table(tiny, "replicates", 0, rows)
+    assert certify.main([str(tiny)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    titles = [f"The theorem at epoch 2, on the training inputs, std={std}" for std in (0.1, 0.2)]
+    assert told.index(titles[0]) < told.index("teacher nodes: ") < told.index(titles[1])
+    assert "median of" not in told
 
 
 def test_each_outcome_has_its_sentence(run: Path) -> None:
@@ -155,7 +168,7 @@ def test_what_cannot_be_certified_is_said_in_one_line(
     checkpoint.unlink()
     assert "has no checkpoints/last.ckpt: its weights were not kept" in message()
     checkpoint.write_bytes(content)
-    edited(tiny, lambda config: config["model"]["init_args"].update(multiplier=3))
+    edited(tiny, lambda config: config["model"]["init_args"]["student"]["init_args"].update(multiplier=3))
     assert f"{checkpoint} does not fit config.yaml" in message()
     edited(tiny, lambda config: config["model"]["init_args"].update(nodes=3))
     assert "config.yaml cannot be made into a model and data" in message()

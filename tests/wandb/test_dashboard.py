@@ -1,3 +1,4 @@
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,14 @@ def of_type(panels: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 def test_every_scalar_has_a_panel_against_epoch_and_step(panels: list[dict[str, Any]], axis: str) -> None:
     shown = [y for plot in of_type(panels, "Run History Line Plot") if plot["x_axis"] == axis for y in plot["metrics"]]
     assert sorted(shown) == sorted(summaries(2, {"cka": True}))
+
+
+def test_panels_show_the_series_of_each_setting_too(panels: list[dict[str, Any]]) -> None:
+    plots = [plot for plot in of_type(panels, "Run History Line Plot") if plot["x_axis"] == "epoch"]
+    assert all(plot["use_metric_regex"] for plot in plots)
+    for settings in ((), ("p=0.5", "p=1"), range(99)):
+        for name in summaries(2, {"cka": True}, [str(setting) for setting in settings]):
+            assert len([plot for plot in plots if re.search(plot["metric_regex"], name)]) == 1, name
 
 
 def test_charts_pictures_and_tables_are_shown_by_the_keys_that_runs_log(panels: list[dict[str, Any]]) -> None:

@@ -14,7 +14,6 @@ from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
 from tsl.callbacks.overlap_records import Overlaps, check_overlaps, exact_losses, overlap_frames
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
-from tsl.metrics.replicates import replicate_scalars
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
@@ -83,7 +82,7 @@ class SpecializationRecords(pl.Callback):
             InputError: If that is so.
         """
         if self.overlaps:
-            check_overlaps(pl_module, trainer.datamodule, self.overlaps)
+            check_overlaps(pl_module, pl_module.data, self.overlaps)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Write what conditioning made of the teacher, unless the run goes on from a checkpoint."""
@@ -146,11 +145,10 @@ class SpecializationRecords(pl.Callback):
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)
-        data = trainer.datamodule
-        losses = self._losses(pl_module, data, trained=epoch > 0).assign(**data_sizes(data))
+        losses = self._losses(pl_module, trained=epoch > 0)
         tables: dict[str, list[pd.DataFrame]] = {"losses": [losses]}
         if self.overlaps:
-            of_overlaps = overlap_frames(pl_module, data, self.overlaps, trainer.global_step)
+            of_overlaps = overlap_frames(pl_module, pl_module.data, self.overlaps, trainer.global_step)
             tables |= {name: [frame] for name, frame in of_overlaps.items()}
         if pl_module.weight_gradients:
             tables["gradients"] = [gradient_frame(pl_module.weight_gradients)]
@@ -166,7 +164,9 @@ class SpecializationRecords(pl.Callback):
                 write_table(run, table, epoch, pd.concat(frames, ignore_index=True).assign(epoch=epoch))
 
     @staticmethod
-    def _losses(pl_module: TeacherStudent, data: Any, trained: bool) -> pd.DataFrame:
+    def _losses(pl_module: TeacherStudent, trained: bool) -> pd.DataFrame:
+        data = pl_module.data
+        sizes = {"train_size": data.train_sizes, "augmented_size": data.augmented_sizes}
         losses = {
             "train_loss": pl_module.train_loss.compute() if trained else torch.full((pl_module.replicates,), torch.nan),
             "val_loss": pl_module.val_loss.compute(),
@@ -175,7 +175,7 @@ class SpecializationRecords(pl.Callback):
             **exact_losses(pl_module, data),
             **pl_module.accuracies(),
         }
-        return tidy(losses, ("replicate",))
+        return tidy(losses, ("replicate",)).assign(**sizes)
 
     def _scalars(self, layers: list[pd.DataFrame]) -> dict[str, Tensor]:
         scalars: dict[str, Tensor] = {}
@@ -186,7 +186,7 @@ class SpecializationRecords(pl.Callback):
                 columns = {column: specialization_scalar(layer, name) for column, name in LAYER_SCALARS.items()}
                 columns |= {column: alignment_scalar(layer, column) for column in alignments}
                 for column, scalar in columns.items():
-                    scalars |= replicate_scalars(scalar, torch.tensor(frame[column].to_numpy()))
+                    scalars[scalar] = torch.tensor(frame[column].to_numpy())
         return scalars
 
     def _is_measured(self, trainer: pl.Trainer) -> bool:
@@ -215,9 +215,3 @@ def gradient_frame(gradients: dict[int, Tensor]) -> pd.DataFrame:
         columns = {"rms": entries.square().mean(dim=1).sqrt(), "max": entries.abs().amax(dim=1)}
         frames.append(tidy(columns, ("replicate",)).assign(layer=layer))
     return pd.concat(frames)
-
-
-def data_sizes(data: Any) -> dict[str, list[int]]:
-    """Training inputs of each replicate before and after augmentation, from a DataModule that tells them."""
-    named = {"train_size": "train_sizes", "augmented_size": "augmented_sizes"}
-    return {column: getattr(data, name) for column, name in named.items() if hasattr(data, name)}

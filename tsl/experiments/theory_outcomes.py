@@ -1,6 +1,5 @@
 """What the closing tables of T1 to T4 tell of a run, beside what theory says of it."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,17 +7,16 @@ from scipy import stats
 
 from tsl.figures.order_parameters import transition
 from tsl.figures.theory_lines import Course, recorded_course, theory_of
-from tsl.runs import Run
+from tsl.runs import ReplicateGroup
 
 LAST = 0.25
 """Share of a run's evaluations, its last, over which a final loss is averaged: online learning never stands still."""
 
 
-def beside_theory(path: Path) -> dict[str, str]:
+def beside_theory(group: ReplicateGroup) -> dict[str, str]:
     """T1 and T3: when students specialize, how far R is from theory, and the loss at the end."""
-    run = Run(path)
-    simulated = recorded_course(run)
-    solved = theory_of(run, simulated.alpha)
+    simulated = of_group(group, recorded_course(group.run))
+    solved = of_group(group, theory_of(group.run, simulated.alpha))
     found, expected = transition(simulated), transition(solved)
     gap = np.abs(simulated.R - solved.R).max(axis=(2, 3))  # [times, replicates]
     return {
@@ -31,35 +29,43 @@ def beside_theory(path: Path) -> dict[str, str]:
     }
 
 
-def final_error(path: Path) -> dict[str, str]:
-    """T2: the loss over the last quarter of the run, for each noise, and in units of ησ²/2π."""
-    run = Run(path)
-    simulated = recorded_course(run)
-    solved = theory_of(run, simulated.alpha)
+def final_error(group: ReplicateGroup) -> dict[str, str]:
+    """T2: the loss over the last quarter of the run."""
+    simulated = of_group(group, recorded_course(group.run))
+    solved = of_group(group, theory_of(group.run, simulated.alpha))
     late = max(1, int(len(simulated.alpha) * LAST))
-    told = {}
-    for group in run.groups:
-        loss, of_theory = (course.loss[-late:, group.replicates].mean(axis=0) for course in (simulated, solved))
-        told[group.label or "loss at the end"] = f"{mean_and_std(loss, 2)} (theory {of_theory.mean():.2e})"
-    return told
+    loss, of_theory = (course.loss[-late:].mean(axis=0) for course in (simulated, solved))
+    return {"population loss at the end": mean_and_std(loss, 2), "of theory": mean_and_std(of_theory, 2)}
 
 
-def strength_order(path: Path) -> dict[str, str]:
+def strength_order(group: ReplicateGroup) -> dict[str, str]:
     """T4: the exponent of the time at which R of a teacher node passes ½ in its fan-out strength, with its interval."""
-    run = Run(path)
-    simulated = recorded_course(run)
+    simulated = of_group(group, recorded_course(group.run))
     strength = np.linalg.norm(simulated.teacher_readout, axis=1)  # [replicates, M]
-    fine = np.linspace(0, simulated.alpha[-1], 4 * len(simulated.alpha))
-    named = {"exponent of time in strength (95 %)": simulated, "by theory": theory_of(run, fine)}
+    solved = of_group(group, theory_of(group.run, np.linspace(0, simulated.alpha[-1], 4 * len(simulated.alpha))))
     times = passing_times(simulated)
     recovered = np.isfinite(times)
+    of_recovered = [times[recovered[:, node], node] for node in (0, -1)]
     return {
-        **{name: exponent(strength, passing_times(course)).in_words for name, course in named.items()},
+        "exponent of time in strength (95 %)": exponent(strength, times).in_words,
+        "by theory": exponent(strength, passing_times(solved)).in_words,
         "nodes whose R passed ½": f"{recovered.sum()} of {recovered.size}",
-        "α for the strongest and weakest": " to ".join(
-            f"{np.nanmean(np.where(recovered, times, np.nan)[:, node]):.1f}" for node in (0, -1)
-        ),
+        "α for the strongest and weakest": " and ".join(f"{t.mean():.1f}" if len(t) else "never" for t in of_recovered),
     }
+
+
+def of_group(group: ReplicateGroup, course: Course) -> Course:
+    """What a course is for the replicates of a group alone."""
+    chosen = group.replicates
+    return Course(
+        course.alpha,
+        course.Q[:, chosen],
+        course.R[:, chosen],
+        course.T[chosen],
+        course.readout[:, chosen],
+        course.teacher_readout[chosen],
+        course.loss[:, chosen],
+    )
 
 
 class Exponent(NamedTuple):

@@ -12,7 +12,6 @@ from tsl.figures.style import PALETTE, PRINT, footnotes, grid, legend_above
 from tsl.figures.theory_lines import MODEL, Course, is_small_rate, recorded_course, theory_of
 from tsl.runs import Run
 
-TABLE = "overlaps"
 TABLES = ("overlaps", "output_weights", "losses")
 PRECISION = 1e-8
 """Losses of theory below this are errors of the integration."""
@@ -72,7 +71,6 @@ def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
         runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
         theory: Draw the solution of the equations of learning, from each replicate's own first overlaps.
     """
-    runs = [Run(run.path) for run in runs]
     figure, rows = grid(len(runs), 3, 1.9, share_y="none", share_x="row")
     notes = ["points: mean ± standard deviation over replicates; thin lines: single replicates"]
     handles: dict[str, Any] = {}
@@ -83,7 +81,7 @@ def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
             order = best_order(recorded_course(run))
             alpha = np.linspace(0, simulated.alpha[-1], 201)
             solved = in_order(theory_of(run, alpha), order)
-            small = is_small_rate(run.settings.get(f"{MODEL}.student.activation") or teacher_activation(run))
+            small = is_small_rate(run.settings.get(f"{MODEL}.student.init_args.activation") or teacher_activation(run))
             handles_of_theory = "theory (small learning rate)" if small else "theory"
             solved = solved._replace(loss=np.where(solved.loss > PRECISION, solved.loss, np.nan))
             notes.append(

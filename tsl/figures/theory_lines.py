@@ -127,8 +127,8 @@ def is_small_rate(activation: str) -> bool:
 
 def student_activation(settings: dict[str, Any], teacher: Any) -> Any:
     """The student's activation where it differs from the teacher's, else the teacher's."""
-    name = settings.get(f"{MODEL}.student.activation")
-    slope = settings.get(f"{MODEL}.student.negative_slope")
+    name = settings.get(f"{MODEL}.student.init_args.activation")
+    slope = settings.get(f"{MODEL}.student.init_args.negative_slope")
     if name is None:
         return teacher if slope is None else teacher._replace(negative_slope=slope)
     return type(teacher)(name, slope or 0.0)
@@ -148,7 +148,10 @@ def check_settings(run: Run) -> None:
         f"{DATA}.distribution.class_path": ("tsl.data.Gaussian", "inputs are Gaussian"),
         f"{MODEL}.teacher.init_args.bias": (False, "there are no biases"),
         f"{MODEL}.teacher.init_args.batch_norm": (None, "there is no BatchNorm"),
-        f"{MODEL}.student_network": (None, "the student is like the teacher"),
+        f"{MODEL}.student.class_path": (
+            ("tsl.networks.LikeTeacher", "tsl.networks.WithWidths"),
+            "the student is like the teacher",
+        ),
         f"{MODEL}.normalize_weights": (False, "weights are not rescaled"),
         f"{MODEL}.loss": ("tsl.modules.half_squared_error", "the objective is half the squared error"),
         f"{MODEL}.optimizer.class_path": (SGD, "steps are plain SGD"),

@@ -15,6 +15,7 @@ from tsl.networks.initialization import (
     Initialization,
     SeparableInitialization,
 )
+from tsl.networks.like_teacher import LikeTeacher, WithWidths
 from tsl.networks.mlp import MLP
 from tsl.networks.network import Activations, Network
 from tsl.networks.perturbed_teacher import PerturbedTeacher
@@ -34,6 +35,7 @@ __all__ = [
     "FromFile",
     "GaussianInitialization",
     "Initialization",
+    "LikeTeacher",
     "Network",
     "PerturbedTeacher",
     "Pretrained",
@@ -41,6 +43,7 @@ __all__ = [
     "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
+    "WithWidths",
     "condition",
     "effective_layers",
     "load_network",

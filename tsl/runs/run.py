@@ -21,15 +21,21 @@ class Run:
         path: The directory, `<root>/<experiment>/<version>`.
         name: What it is called in figures and tables; the last two parts of its path where not given.
         tables: Tables that stand in for those on disk, by name.
+        config: Nested settings that stand in for config.yaml.
     """
 
     def __init__(
-        self, path: Path | str, name: str | None = None, tables: Mapping[str, pd.DataFrame] | None = None
+        self,
+        path: Path | str,
+        name: str | None = None,
+        tables: Mapping[str, pd.DataFrame] | None = None,
+        config: dict[str, Any] | None = None,
     ) -> None:
         self.path = Path(path)
         self.name = name or "/".join(self.path.absolute().parts[-2:])
         self.notes: list[str] = []
         self._tables = dict(tables or {})
+        self._config = config
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -37,7 +43,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Its nested settings, as config.yaml has them; raises what `tsl.runs.records.read_config` raises."""
-        return read_config(self.path)
+        return read_config(self.path) if self._config is None else self._config
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -80,17 +86,19 @@ class Run:
         """A row for each replicate: `replicate`, `seed`, and a column for every setting that differs along them.
 
         Raises:
-            DamagedRecordsError: If the table is there and cannot be read.
+            InputError: If the table is there and cannot be read, or config.yaml says no number of replicates.
         """
         if "replicates" in self._tables:
             return self._tables["replicates"]
         if self.recorded_epochs("replicates"):
             return read_table(self.path, "replicates")
         count = self.config.get("replicates", 1)
+        if not isinstance(count, int):
+            raise InputError(f"{self.path}: replicates in config.yaml is {count!r}; expected a number")
         frame = pd.DataFrame({"replicate": range(count), "seed": [self.seed + replicate for replicate in range(count)]})
         lists = {key: value for key, value in self.settings.items() if key.endswith(_LISTS_OF_OLDER_RUNS)}
         for key, values in lists.items():
-            if isinstance(values, list) and len(set(values)) > 1 and count % len(values) == 0:
+            if isinstance(values, list) and values and count % len(values) == 0 and values != values[:1] * len(values):
                 frame[key] = values * (count // len(values))
         return frame
 
@@ -153,6 +161,31 @@ class Run:
         if lacking and len(frame):
             self.notes.append(f"records of {table} are from an older version, without {', '.join(lacking)}")
         return frame
+
+
+def readable_run(path: Path | str, name: str | None = None) -> Run:
+    """A run for lists and reports, which damage does not stop: settings that cannot be read are left out, and noted.
+
+    Args:
+        path: Its directory.
+        name: What it is called; as in `Run` where not given.
+    """
+    run = Run(path, name)
+    try:
+        _ = run.config
+    except (InputError, OSError) as error:
+        run.notes.append(str(error))
+        run.config = {}
+    try:
+        if run.config or run.recorded_epochs("replicates"):
+            _ = run.replicates
+            return run
+    except InputError as error:
+        run.notes.append(str(error))
+    losses = run.readable_table("losses", run.recorded_epochs("losses")[-1:])
+    numbers = sorted(losses["replicate"].unique().tolist()) if len(losses) else [0]
+    run.replicates = pd.DataFrame({"replicate": numbers, "seed": numbers})
+    return run
 
 
 _LISTS_OF_OLDER_RUNS = (".polarity", ".std", ".train_size")

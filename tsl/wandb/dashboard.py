@@ -7,6 +7,7 @@ pictures, tables of nodes, and how the settings of a sweep relate to its outcome
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from tsl.wandb.scalars import ACCURACIES, EPOCH, LOSSES, STEP
 X_AXES = {"epoch": EPOCH, "step": STEP}
 PICTURES = ("l_shape", "heat_map", "trajectories")
 TABLES = ("teacher", "student")
-SETTINGS = ("multiplier", "teacher_initialization.init_args.polarity", "optimizer.init_args.lr")
+SETTINGS = ("student.init_args.multiplier", "teacher_initialization.init_args.polarity", "optimizer.init_args.lr")
 
 
 def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[str] = ()) -> Any:
@@ -75,11 +76,12 @@ def layer_panels(group: str, scalar: Callable[[int, str], str], names: Sequence[
 
 
 def against_both(title: str, scalars: list[str], log: bool = False) -> list[Any]:
-    """Two panels of some scalars: against epoch and against optimizer step."""
+    """Two panels of some scalars, and of their series for each setting: against epoch and against optimizer step."""
     from wandb_workspaces.reports import v2 as reports
 
+    regex = f"^({'|'.join(map(re.escape, scalars))})(/.*)?$"
     return [
-        reports.LinePlot(title=f"{title} by {words}", x=axis, y=[*scalars], log_y=log or None)
+        reports.LinePlot(title=f"{title} by {words}", x=axis, y=[*scalars], metric_regex=regex, log_y=log or None)
         for words, axis in X_AXES.items()
     ]
 
@@ -117,7 +119,7 @@ def tables() -> list[Any]:
 
 
 def outcome_of_settings(layers: int) -> Any:
-    """A line for each run through its settings and its outcome."""
+    """A line through the settings and the outcome of each run in which settings do not differ along the replicates."""
     from wandb_workspaces.reports import v2 as reports
 
     column = reports.ParallelCoordinatesPlotColumn
