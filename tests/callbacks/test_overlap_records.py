@@ -79,13 +79,13 @@ def test_the_population_loss_of_other_networks_is_not_defined(settings: dict[str
     module = committee(**settings)
     if "widths" in settings:
         module.teacher_initialization = module.student_initialization = make_module().student_initialization
-    module.configure_model()
+    module.make_networks()
     assert exact_losses(module, make_data()) == {}
 
 
 def test_the_population_loss_of_other_inputs_is_not_defined() -> None:
     module = committee()
-    module.configure_model()
+    module.make_networks()
     data = SyntheticDataModule(Rademacher(), dim=DIM, train_size=20, val_size=10)
     assert exact_losses(module, data) == {}
     assert exact_losses(module, make_data())["population_loss"].shape == (2,)
@@ -99,6 +99,6 @@ def test_inputs_without_a_standard_deviation_and_convolutions_are_refused(fit: F
     convnet = partial(ConvNet, input_shape=[1, 2, 3], widths=[2], output_dim=1, kernel_size=1)
     module = make_module(teacher=convnet, teacher_initialization=make_module().student_initialization)
     data = SyntheticDataModule(Rademacher(), dim=DIM, train_size=20, val_size=10)
-    module.configure_model()
+    module.make_networks()
     with pytest.raises(InputError, match=r"records.overlaps is for tsl.networks.MLP, not for ConvNet"):
         check_overlaps(module, data, True)

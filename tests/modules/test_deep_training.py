@@ -102,7 +102,7 @@ def test_a_student_without_its_teachers_batch_norm() -> None:
 def test_teacher_and_student_may_have_different_activations() -> None:
     module = deep_module(student={"activation": "erf"})
     module.make_teacher = partial(module.make_teacher, negative_slope=0.1)
-    module.configure_model()
+    module.make_networks()
     assert module.teacher.activation == ("relu", 0.1)
     assert module.student.activation == ("erf", 0.0)
     inputs = torch.randn(1, 3, module.student.input_dim)

@@ -40,34 +40,34 @@ def test_processes_share_the_noise_of_one() -> None:
         assert torch.equal(share, whole[:, :, rank::2])
 
 
-def steps_of(fit: Fit, noise: Any, **settings: Any) -> tuple[pl.Trainer, list[Tensor]]:
+def steps_of(fit: Fit, noise: Any, **settings: Any) -> tuple[pl.Trainer, Any, list[Tensor]]:
     """Train, and keep what each step had for a target and what the clean teacher says."""
     module, differences = make_module(noise=noise, replicates=2), []
     take_steps = module.take_steps
 
-    def watched(inputs: Tensor, targets: Tensor) -> None:
-        clean = torch.stack([module.teacher(minibatch) for minibatch in inputs])
-        differences.extend((targets - clean).unbind())
-        take_steps(inputs, targets)
+    def watched(inputs: Tensor, targets: Tensor, index: Tensor) -> None:
+        of_steps = (targets - module.teacher(inputs)).unflatten(1, (index.shape[1], -1))  # [R, K, B, outputs]
+        differences.extend(of_steps.unbind(dim=1))
+        take_steps(inputs, targets, index)
 
     module.take_steps = watched  # type: ignore[method-assign]
     trainer = fit(module, make_data(replicates=2, chunk_size=5), **settings)
-    return trainer, differences
+    return trainer, module, differences
 
 
 def test_noise_is_on_training_targets_alone_and_goes_on_when_resumed(fit: Fit, tmp_path: Path) -> None:
-    trainer, whole = steps_of(fit, [0.0, 0.3], max_epochs=2)
-    first, _ = steps_of(fit, [0.0, 0.3], max_epochs=1)
+    _, module, whole = steps_of(fit, [0.0, 0.3], max_epochs=2)
+    first, *_ = steps_of(fit, [0.0, 0.3], max_epochs=1)
     first.save_checkpoint(tmp_path / "half.ckpt")
-    _, rest = steps_of(fit, [0.0, 0.3], max_epochs=2, ckpt_path=tmp_path / "half.ckpt")
+    *_, rest = steps_of(fit, [0.0, 0.3], max_epochs=2, ckpt_path=tmp_path / "half.ckpt")
     assert len(whole) == 24
     assert len(rest) == 12
     torch.testing.assert_close(torch.stack(rest), torch.stack(whole[12:]), rtol=0, atol=1e-12)
     size = torch.stack(whole).std(dim=(0, 2, 3))
     assert size[0] < 1e-14
     assert size[1] == pytest.approx(0.3, rel=0.15)
-    module: Any = trainer.lightning_module
     inputs = torch.randn(2, 5, 6, dtype=torch.float64)
+    module.activations_wanted = True
     assert torch.equal(module.validation_step(inputs, 0).teacher.output, module.teacher(inputs))
 
 

@@ -81,7 +81,7 @@ def exact_losses(module: TeacherStudent, data: Any) -> dict[str, Tensor]:
     It is defined for two-layer MLPs without biases or BatchNorm, of activations with closed forms, on Gaussian inputs.
     """
     student, teacher = module.student, module.teacher
-    distribution = getattr(data, "val_distribution", None)
+    distribution = getattr(data, "val_distribution", None) or getattr(data, "distribution", None)
     if type(distribution) is not Gaussian:
         return {}
     if not isinstance(student, MLP) or not isinstance(teacher, MLP) or len(student.widths) != 1:
