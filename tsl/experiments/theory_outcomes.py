@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from tsl.figures.order_parameters import transition
+from tsl.figures.order_parameters import sorted_nodes, transition
 from tsl.figures.theory_lines import Course, recorded_course, theory_of
 from tsl.runs import ReplicateGroup
 
@@ -14,9 +14,13 @@ LAST = 0.25
 
 
 def beside_theory(group: ReplicateGroup) -> dict[str, str]:
-    """T1 and T3: when students specialize, how far R is from theory, and the loss at the end."""
-    simulated = of_group(group, recorded_course(group.run))
-    solved = of_group(group, theory_of(group.run, simulated.alpha))
+    """T1 and T3: when students specialize, how far R is from theory, and the loss at the end.
+
+    R is compared with student nodes in the order of the teacher nodes they end nearest to, in each of the two.
+    """
+    recorded = recorded_course(group.run)
+    simulated = sorted_nodes(of_group(group, recorded))
+    solved = sorted_nodes(of_group(group, theory_of(group.run, recorded.alpha)))
     found, expected = transition(simulated), transition(solved)
     gap = np.abs(simulated.R - solved.R).max(axis=(2, 3))  # [times, replicates]
     return {
