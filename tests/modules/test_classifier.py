@@ -149,7 +149,13 @@ def test_the_best_checkpoint_is_the_best(tmp_path: Path, capsys: pytest.CaptureF
         train(tmp_path, "--model.init_args.optimizer", "torch.optim.SGD", "--model.init_args.optimizer.lr", "1.5")
         / "version_0"
     )
-    assert {path.name for path in run.iterdir()} == {"config.yaml", "metrics.csv", "checkpoints", "status.json"}
+    assert {path.name for path in run.iterdir()} == {
+        "config.yaml",
+        "metrics.csv",
+        "checkpoints",
+        "status.json",
+        "records",
+    }
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     logged = pd.read_csv(run / "metrics.csv").dropna(subset="val/accuracy").set_index("epoch")["val/accuracy"]
     assert list(logged.index) == [0, 1, 2, 3, 4]

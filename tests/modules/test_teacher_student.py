@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
@@ -186,8 +187,12 @@ def test_val_loss_agrees_with_the_expected_loss_in_closed_form(fit: Any) -> None
         errors.append(0.5 * (observed.teacher.output - observed.student.output).square().sum(dim=2))
         return observed
 
+    class WantsActivations(pl.Callback):
+        def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            pl_module.activations_wanted = True
+
     module.validation_step = watched_step
-    fit(module, data)
+    fit(module, data, callbacks=[WantsActivations()])
     standard_error = torch.cat(errors, dim=1).std(dim=1) / math.sqrt(40_000)
     for r in range(3):
         nodes = np.concatenate(

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from torch import Tensor
 
+from tsl.names import TRAIN_LOSS, VAL_LOSS, specialization_scalar
+
 SHOWN = {
-    "train/loss": "train loss {:.3g}",
-    "val/loss": "val loss {:.3g}",
-    "specialization/layer1/rho_mean": "ρ_mean {:.3f}",
+    TRAIN_LOSS: "train loss {:.3g}",
+    VAL_LOSS: "val loss {:.3g}",
+    specialization_scalar(1, "rho_mean"): "ρ_mean {:.3f}",
 }
 """The scalars that are shown, of those that the module logs; ρ_mean is that of the lowest layer."""
 

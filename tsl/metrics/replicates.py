@@ -80,7 +80,6 @@ def replicate_scalars(
     >>> replicate_scalars("val/loss", torch.tensor([1.0, 4.0]), {"polarity=0": [0], "polarity=1": [1]})
     {'val/loss/polarity=0': tensor(1.), 'val/loss/polarity=1': tensor(4.)}
     """
-    values = torch.atleast_1d(values)  # torchmetrics squeezes results of a single number
     if groups is not None and len(groups) > MOST_SETTINGS:
         return {f"{name}/mean_over_settings": values.mean()}
     if groups is None or len(groups) < 2:

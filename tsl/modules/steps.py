@@ -12,10 +12,11 @@ from torch import Tensor
 from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
+from tsl.names import TRAIN_LOSS, VAL_LOSS
 from tsl.networks import FeedForward
 from tsl.randomness import replicate_generators
 
-IN_PROGRESS_BAR = ("train/loss", "val/loss", "val/accuracy")
+IN_PROGRESS_BAR = (TRAIN_LOSS, VAL_LOSS, "val/accuracy")
 
 
 class StepModule(pl.LightningModule):
@@ -142,10 +143,10 @@ class StepModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the mean training loss of the epoch and step the learning-rate schedule."""
-        self.log_scalars({"train/loss": self.train_loss.compute()})
+        self.log_scalars({TRAIN_LOSS: self.train_loss.compute()})
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            scheduler.step(self.trainer.callback_metrics["val/loss"])
+            scheduler.step(self.trainer.callback_metrics[VAL_LOSS])
         elif scheduler is not None:
             scheduler.step()
 

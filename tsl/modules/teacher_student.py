@@ -13,9 +13,11 @@ from torch import Tensor
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean
-from tsl.modules.losses import accuracy, half_squared_error, mse
+from tsl.modules.losses import accuracy, half_squared_error, of_mse
 from tsl.modules.steps import StepModule, check_shapes
 from tsl.modules.student import StudentChanges, check_compared, freeze_all_but, make_student
+from tsl.modules.teacher_answers import TeacherAnswers
+from tsl.names import ACCURACY_COLUMNS, VAL_LOSS
 from tsl.networks import (
     Activations,
     FeedForward,
@@ -107,6 +109,8 @@ class TeacherStudent(StepModule):
         self.trained_layers = trained_layers
         self.condition_teacher = condition_teacher
         self.normalize_weights = normalize_weights
+        self.activations_wanted = False
+        self._teacher_answers = TeacherAnswers()
         self.teacher_activity: list[Tensor] = []
         self.weight_gradients: dict[int, Tensor] = {}
         self.val_mse = ReplicateMean(replicates)
@@ -194,6 +198,7 @@ class TeacherStudent(StepModule):
         Raises:
             InputError: If inputs have another dimension, or minibatches have too few samples for BatchNorm.
         """
+        self._teacher_answers.forget()
         self._check_inputs()
         self.check_batch_norm("model.init_args.student.batch_norm to none")
 
@@ -237,33 +242,53 @@ class TeacherStudent(StepModule):
             targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
         self.take_steps(inputs, targets)
 
-    def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation:
-        """Both networks' activations for inputs `[R, B, ...]`; the first dataloader also gives the validation losses.
+    def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation | None:
+        """Take in the validation losses of inputs `[R, B, ...]`, from the first dataloader.
 
+        What the teacher answers to inputs that stay the same is kept between evaluations (see `TeacherAnswers`).
         gradient_sup_norm is over those inputs of which `FeedForward.lowest_error` tells: of convolutional networks, a
         share of them.
+
+        Returns:
+            Both networks' activations, if a callback has set `activations_wanted` in its `on_validation_start`; they
+            are to be read only. Otherwise None: losses alone take one pass, and nothing is kept of it.
         """
         inputs = batch.inputs if isinstance(batch, Labelled) else batch
-        observed = Observation(self.teacher.activations(inputs), self.student.activations(inputs))
+        if not self.activations_wanted and dataloader_idx > 0:
+            return None
+        wanted = self.activations_wanted
+        teacher = self._teacher_answers.answer(self.teacher, inputs, dataloader_idx, batch_idx, hidden=wanted)
+        if not wanted:
+            output, error, lowest_error = self.student.errors(inputs, teacher.output)
+            self._update_losses(batch, teacher.output, output, error, lowest_error)
+            return None
+        student = self.student.activations(inputs)
         if dataloader_idx == 0:
-            teacher_output, student_output = observed.teacher.output, observed.student.output
-            samples = inputs.shape[1]
-            self.val_loss.update(self.loss(student_output, teacher_output), samples)
-            self.val_mse.update(mse(student_output, teacher_output), samples)
-            error = self.student.lowest_error(observed.student, teacher_output - student_output)
-            self.gradient_sup_norm.update(error.abs_().flatten(1).amax(dim=1))
-            if isinstance(batch, Labelled):
-                self.accuracy.update(accuracy(student_output, batch.labels), samples)
-                self.teacher_accuracy.update(accuracy(teacher_output, batch.labels), samples)
-                self.teacher_agreement.update(accuracy(student_output, teacher_output.argmax(dim=-1)), samples)
-        return observed
+            error = teacher.output - student.output
+            lowest_error = self.student.lowest_error(student, error)
+            self._update_losses(batch, teacher.output, student.output, error, lowest_error)
+        return Observation(teacher, student)
+
+    def _update_losses(
+        self, batch: Tensor | Labelled, teacher: Tensor, student: Tensor, error: Tensor, lowest_error: Tensor
+    ) -> None:
+        """Take in the outputs of a batch, their difference and g_1, which may be overwritten."""
+        samples = student.shape[1]
+        mean_square = torch.linalg.vector_norm(error, dim=(1, 2)).square() / error[0].numel()
+        factor = of_mse(self.loss, student.shape[2])
+        self.val_loss.update(self.loss(student, teacher) if factor is None else mean_square * factor, samples)
+        self.val_mse.update(mean_square, samples)
+        self.gradient_sup_norm.update(lowest_error.abs_().flatten(1).amax(dim=1))
+        if isinstance(batch, Labelled):
+            self.accuracy.update(accuracy(student, batch.labels), samples)
+            self.teacher_accuracy.update(accuracy(teacher, batch.labels), samples)
+            self.teacher_agreement.update(accuracy(student, teacher.argmax(dim=-1)), samples)
 
     def accuracies(self) -> dict[str, Tensor]:
         """Mean accuracies over the validation data of this evaluation, `[R]` each; none where it has no labels."""
         if not self.accuracy.update_called:
             return {}
-        names = ("accuracy", "teacher_accuracy", "teacher_agreement")
-        return {name: getattr(self, name).compute() for name in names}
+        return {name: getattr(self, name).compute() for name in ACCURACY_COLUMNS}
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep the last minibatch's ∂J/∂W_l, by layer, until it is recorded: Lightning frees it for the evaluation."""
@@ -276,6 +301,8 @@ class TeacherStudent(StepModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the validation losses anew."""
+        if self.trainer.state.fn == "fit":
+            self._teacher_answers.start(self.teacher, self.trainer.val_dataloaders)
         of_labels = self.accuracy, self.teacher_accuracy, self.teacher_agreement
         for metric in (self.val_loss, self.val_mse, self.gradient_sup_norm, *of_labels):
             metric.reset()
@@ -283,4 +310,12 @@ class TeacherStudent(StepModule):
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss, and accuracies where the data has labels."""
         accuracies = {f"val/{name}": values for name, values in self.accuracies().items()}
-        self.log_scalars({"val/loss": self.val_loss.compute(), **accuracies})
+        self.log_scalars({VAL_LOSS: self.val_loss.compute(), **accuracies})
+
+    def on_validation_end(self) -> None:
+        """Want no activations at the next evaluation, unless a callback asks again."""
+        self.activations_wanted = False
+
+    def on_fit_end(self) -> None:
+        """Free what was kept of the teacher."""
+        self._teacher_answers.forget()

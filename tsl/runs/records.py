@@ -19,20 +19,19 @@ import pyarrow.parquet
 import yaml
 
 from tsl.errors import InputError
-
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+from tsl.names import ACCURACY_COLUMNS, RECOVERED, THRESHOLDS, recovered_column
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "replicates": ("replicate", "seed"),
     "teacher_nodes": (
         *("epoch", "split", "replicate", "layer", "node", "best_correlation", "best_student"),
-        *(f"recovered_{threshold:.2f}" for threshold in THRESHOLDS),
-        *("matches_0.95", "observed", "strength"),
+        *map(recovered_column, THRESHOLDS),
+        *(f"matches_{RECOVERED:.2f}", "observed", "strength"),
     ),
     "student_nodes": (
         *("epoch", "split", "replicate", "layer", "node", "best_correlation", "best_teacher", "strength"),
     ),
-    "layers": ("epoch", "split", "replicate", "layer", "rho_mean", "recovered_fraction_0.95"),
+    "layers": ("epoch", "split", "replicate", "layer", "rho_mean", f"recovered_fraction_{RECOVERED:.2f}"),
     "losses": ("epoch", "replicate", "train_loss", "val_loss", "val_mse", "gradient_sup_norm"),
     "pairs": ("epoch", "split", "replicate", "layer", "teacher_node", "student_node", "correlation"),
     "gradients": ("epoch", "replicate", "layer", "rms", "max"),
@@ -47,13 +46,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 MORE_COLUMNS = {
     "replicates": r".+",
-    "teacher_nodes": r"(recovered|matches)_0\.\d+",
+    "teacher_nodes": r".+",
     "layers": r".+",
-    "losses": r"train_size|augmented_size|accuracy|teacher_accuracy|teacher_agreement",
+    "losses": "|".join(("train_size", "augmented_size", *ACCURACY_COLUMNS)),
 }
-"""Names a table's further columns may have: settings that differ along the replicates, other thresholds, measures of a
-whole layer (cka, rho_mean_null), the training inputs of a replicate before and after augmentation, and accuracies where
-the data has labels."""
+"""Names a table's further columns may have: settings that differ along the replicates, other thresholds, measures of
+nodes and of whole layers (redundancy, cka, rho_mean_null), the training inputs of a replicate before and after
+augmentation, and accuracies where the data has labels."""
 
 KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node", "matrix", "row", "column")
 """The columns that say which row it is; a table is sorted by those it has."""

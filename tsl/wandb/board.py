@@ -154,5 +154,8 @@ def wandb_loggers(trainer: pl.Trainer) -> list[Any]:
 def alignments_of(trainer: pl.Trainer) -> dict[str, bool | None]:
     """The layer-wise alignments that a run logs, and whether more is closer."""
     records = [callback for callback in trainer.callbacks if isinstance(callback, SpecializationRecords)]
-    named = {name: make for callback in records for name, make in callback.alignments.items()}
-    return {name: make(1, 1, 1).higher_is_better for name, make in named.items()}
+    closer: dict[str, bool | None] = {}
+    for callback in records:
+        closer |= dict.fromkeys(callback.of_correlation)
+        closer |= {name: make(1, 1, 1).higher_is_better for name, make in callback.metrics.items()}
+    return closer

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tsl.names import RECOVERED, THRESHOLDS
 from tsl.runs import Run
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
@@ -107,8 +108,8 @@ SUCCESS_RATE = Chart(
             _LAYER,
             {
                 "name": "threshold",
-                "value": 0.95,
-                "bind": {"input": "select", "name": "recovered above ", "options": [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]},
+                "value": RECOVERED,
+                "bind": {"input": "select", "name": "recovered above ", "options": [*THRESHOLDS]},
             },
         ],
         "transform": [

@@ -9,14 +9,15 @@ pictures, tables of nodes, and how the settings of a sweep relate to its outcome
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
 from tsl.errors import InputError
+from tsl.names import LAYER_SCALARS, NULL, VAL_LOSS, alignment_scalar, specialization_scalar
 from tsl.wandb.charts import CHARTS
-from tsl.wandb.scalars import ACCURACIES, EPOCH, LAYER, LOSSES, NULL_LEVEL, STEP
+from tsl.wandb.scalars import ACCURACIES, EPOCH, LOSSES, STEP
 
 X_AXES = {"epoch": EPOCH, "step": STEP}
 PICTURES = ("l_shape", "heat_map", "trajectories")
@@ -43,16 +44,16 @@ def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[s
         "Accuracy of runs on images": [
             panel for name in ACCURACIES for panel in against_both(name, [name, f"{name}_std"])
         ],
-        "Specialization": layer_panels("specialization", [*LAYER, NULL_LEVEL], layers),
+        "Specialization": layer_panels("specialization", specialization_scalar, [*LAYER_SCALARS.values()], layers),
         "Alignment": layer_panels(
-            "alignment", [f"{name}{null}" for name in alignments for null in ("", "_null")], layers
+            "alignment", alignment_scalar, [f"{name}{null}" for name in alignments for null in ("", NULL)], layers
         ),
         "L-shape and success rate": custom_charts(entity),
         "Pictures": pictures(),
         "Nodes": tables(),
         "Sweep": [outcome_of_settings(layers)],
     }
-    pinned = ["run:displayName", "summary:val/loss.min", "summary:specialization/layer1/rho_mean.max"]
+    pinned = ["run:displayName", f"summary:{VAL_LOSS}.min", f"summary:{specialization_scalar(1, 'rho_mean')}.max"]
     return workspaces.Workspace(
         entity=entity,
         project=project,
@@ -65,11 +66,11 @@ def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[s
     )
 
 
-def layer_panels(group: str, names: Sequence[str], layers: int) -> list[Any]:
+def layer_panels(group: str, scalar: Callable[[int, str], str], names: Sequence[str], layers: int) -> list[Any]:
     """For each quantity its curve in every layer, against epoch and against step."""
     panels = []
     for name in names:
-        keys = [f"{group}/layer{layer}/{name}" for layer in range(1, layers + 1)]
+        keys = [scalar(layer, name) for layer in range(1, layers + 1)]
         panels += against_both(f"{group}: {name}", keys + [f"{key}_std" for key in keys])
     return panels
 
@@ -123,8 +124,9 @@ def outcome_of_settings(layers: int) -> Any:
 
     column = reports.ParallelCoordinatesPlotColumn
     settings = [column(metric=reports.Config(f"model.init_args.{name}")) for name in SETTINGS]
-    rho = [column(metric=reports.SummaryMetric(f"specialization/layer{n + 1}/rho_mean.last")) for n in range(layers)]
-    loss = column(metric=reports.SummaryMetric("val/loss.min"), log=True)
+    of_layers = [specialization_scalar(layer, "rho_mean") for layer in range(1, layers + 1)]
+    rho = [column(metric=reports.SummaryMetric(f"{name}.last")) for name in of_layers]
+    loss = column(metric=reports.SummaryMetric(f"{VAL_LOSS}.min"), log=True)
     return reports.ParallelCoordinatesPlot(title="settings and outcome", columns=[*settings, *rho, loss])
 
 

@@ -2,15 +2,22 @@
 
 from collections.abc import Collection, Mapping
 
+from tsl.names import (
+    ACCURACY_COLUMNS,
+    LAYER_SCALARS,
+    NULL,
+    TRAIN_LOSS,
+    VAL_LOSS,
+    alignment_scalar,
+    specialization_scalar,
+)
 from tsl.replicates import MOST_SETTINGS
 
 EPOCH = "epoch"
 STEP = "trainer/global_step"  # the name that Lightning's W&B logger gives the optimizer step
 
-LOSSES = ("train/loss", "val/loss")
-ACCURACIES = ("val/accuracy", "val/teacher_accuracy", "val/teacher_agreement")
-LAYER = ("rho_mean", "recovered_0.95")
-NULL_LEVEL = "rho_mean_null"
+LOSSES = (TRAIN_LOSS, VAL_LOSS)
+ACCURACIES = tuple(f"val/{name}" for name in ACCURACY_COLUMNS)
 
 
 def summaries(layers: int, alignments: Mapping[str, bool | None], settings: Collection[str] = ()) -> dict[str, str]:
@@ -31,11 +38,11 @@ def summaries(layers: int, alignments: Mapping[str, bool | None], settings: Coll
     kept = dict.fromkeys(LOSSES, "min,last") | dict.fromkeys(ACCURACIES, "max,last")
     best = {True: "max,last", False: "min,last", None: "min,max,last"}
     for layer in range(1, layers + 1):
-        kept |= dict.fromkeys((f"specialization/layer{layer}/{name}" for name in LAYER), "max,last")
-        kept[f"specialization/layer{layer}/{NULL_LEVEL}"] = "last"
+        for name in LAYER_SCALARS.values():
+            kept[specialization_scalar(layer, name)] = "last" if name.endswith(NULL) else "max,last"
         for name, more_is_closer in alignments.items():
-            kept[f"alignment/layer{layer}/{name}"] = best[more_is_closer]
-            kept[f"alignment/layer{layer}/{name}_null"] = "last"
+            kept[alignment_scalar(layer, name)] = best[more_is_closer]
+            kept[alignment_scalar(layer, f"{name}{NULL}")] = "last"
     if len(settings) > MOST_SETTINGS:
         return {f"{name}/mean_over_settings": summary for name, summary in kept.items()}
     kept |= {f"{name}_std": "last" for name in kept}
