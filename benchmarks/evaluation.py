@@ -25,7 +25,7 @@ from pytorch_lightning.loggers import CSVLogger
 from tsl.callbacks import SpecializationRecords
 from tsl.data import Gaussian, SyntheticDataModule
 from tsl.modules import TeacherStudent
-from tsl.networks import MLP, GaussianInitialization, SeparableInitialization
+from tsl.networks import MLP, GaussianInitialization, LikeTeacher, SeparableInitialization
 
 REPLICATES = 32
 FUSED = (236_000.0, 54_600.0, 314_000.0, 80_500.0)
@@ -53,7 +53,7 @@ def evaluations(multiplier: int, precision: str, rounds: int) -> tuple[float, fl
         partial(MLP, input_dim=100, widths=[20], output_dim=50),
         SeparableInitialization(polarity=1.0),
         GaussianInitialization(),
-        multiplier=multiplier,
+        student=LikeTeacher(multiplier),
         replicates=REPLICATES,
     )
     data = SyntheticDataModule(

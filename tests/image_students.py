@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from tsl.modules import TeacherStudent, mse
-from tsl.networks import ConvNet, DefaultInitialization
+from tsl.networks import ConvNet, DefaultInitialization, LikeTeacher
 
 SHAPE = [2, 8, 8]
 
@@ -17,7 +17,7 @@ def image_module(**settings: Any) -> TeacherStudent:
         "teacher": network,
         "teacher_initialization": DefaultInitialization(),
         "student_initialization": DefaultInitialization(),
-        "multiplier": 2,
+        "student": LikeTeacher(multiplier=2),
         "loss": mse,
         "optimizer": partial(torch.optim.SGD, lr=0.05, momentum=0.9),
     }

@@ -67,12 +67,12 @@ def test_logged_scalars_are_the_means_of_the_records(tsl_fit: Callable[..., Path
 
 
 def test_the_saved_config_repeats_the_run(tsl_fit: Callable[..., Path], tmp_path: Path) -> None:
-    first = tsl_fit("--model.init_args.multiplier", "3") / "tiny/version_0"
+    first = tsl_fit("--model.multiplier", "3") / "tiny/version_0"
     main(["--config", str(first / "config.yaml"), "--experiment", "again"])
     assert_same_records(first, tmp_path / "again/version_0")
     config = yaml.safe_load((first / "config.yaml").read_text())
     assert {"seed_everything", "trainer", "model", "data", "replicates", "experiment"} <= set(config)
-    assert config["model"]["init_args"]["multiplier"] == 3
+    assert config["model"]["init_args"]["student"]["init_args"]["multiplier"] == 3
 
 
 def test_replicates_and_seed_are_said_once(tsl_fit: Callable[..., Path]) -> None:

@@ -12,7 +12,7 @@ from tests.fitting import ROOT
 
 PACKAGE = ROOT / "tsl"
 
-FOR_ALL = {"", "errors", "names", "randomness", "replicates"}
+FOR_ALL = {"", "errors", "names", "randomness", "replicates", "tensor_files"}
 """Files at the root that every room may import; "" is the package itself, for its version."""
 
 ROOMS: dict[str, set[str]] = {
@@ -37,6 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "names": set(),
     "randomness": set(),
     "replicates": set(),
+    "tensor_files": set(),
 }
 """What each room, or file at the root, may import beside itself and what is for all. A new one needs a line here."""
 

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tsl.figures.runs import Run, read_run
+from tsl.runs import Run
 
 
-def loaded(paths: Sequence[Path], table: str) -> list[Run]:
-    return [read_run(path, table) for path in paths]
+def loaded(paths: Sequence[Path]) -> list[Run]:
+    return [Run(path) for path in paths]
 
 
 def titles(figure: Figure) -> list[str]:

@@ -47,7 +47,7 @@ def test_training_equals_plain_torch(fit: Any, optimizer: Any) -> None:
     """Every replicate against torch's modules, loss and optimizer on the same minibatches."""
     module, data = make_classifier(replicates=2, optimizer=optimizer), TinyImages(SHAPE, replicates=2)
     torch.set_default_dtype(torch.float64)
-    module.configure_model()
+    module.make_networks()
     torch.set_default_dtype(torch.float32)
     references = [plain(module, r) for r in range(2)]
     seen: list[Any] = []

@@ -10,7 +10,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 from tests.fitting import ROOT, TINY
 from tsl.fit import main
-from tsl.runs.directory import flatten
+from tsl.runs.settings import flatten
 from tsl.wandb.scalars import summaries
 
 SWEEPS = sorted((ROOT / "configs/sweeps").glob("*.yaml"))

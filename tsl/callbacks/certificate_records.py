@@ -71,7 +71,7 @@ class CertificateRecords(pl.Callback):
         Raises:
             InputError: If that is so.
         """
-        if stage == "fit" and not getattr(trainer.datamodule, "evaluate_train", False):
+        if stage == "fit" and not pl_module.data.evaluate_train:
             raise InputError(
                 "tsl.callbacks.CertificateRecords is about the training inputs: "
                 "set --data.init_args.evaluate_train to true"

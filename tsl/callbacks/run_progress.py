@@ -119,7 +119,7 @@ class RunProgress(ProgressBar):
             told[-1] += f" (mean over {settings} settings)"
         rate = self.clock.steps_per_second(trainer.global_step)
         if rate is not None:
-            told.append(f"{rate * getattr(trainer.lightning_module, 'replicates', 1):,.0f} student-steps/s")
+            told.append(f"{rate * trainer.lightning_module.replicates:,.0f} student-steps/s")
         left = self.clock.seconds_left(done)
         if left is not None and done < 1:
             told.append(f"{in_hours(left)} left")

@@ -130,7 +130,7 @@ class SpecializationRecords(pl.Callback):
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)
-        losses = self._losses(pl_module, trained=epoch > 0).assign(**data_sizes(trainer.datamodule))
+        losses = self._losses(pl_module, trained=epoch > 0)
         tables: dict[str, list[pd.DataFrame]] = {"losses": [losses]}
         if pl_module.weight_gradients:
             tables["gradients"] = [gradient_frame(pl_module.weight_gradients)]
@@ -147,6 +147,8 @@ class SpecializationRecords(pl.Callback):
 
     @staticmethod
     def _losses(pl_module: TeacherStudent, trained: bool) -> pd.DataFrame:
+        data = pl_module.data
+        sizes = {"train_size": data.train_sizes, "augmented_size": data.augmented_sizes}
         losses = {
             "train_loss": pl_module.train_loss.compute() if trained else torch.full((pl_module.replicates,), torch.nan),
             "val_loss": pl_module.val_loss.compute(),
@@ -154,7 +156,7 @@ class SpecializationRecords(pl.Callback):
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),
             **pl_module.accuracies(),
         }
-        return tidy(losses, ("replicate",))
+        return tidy(losses, ("replicate",)).assign(**sizes)
 
     def _scalars(self, layers: list[pd.DataFrame]) -> dict[str, Tensor]:
         scalars: dict[str, Tensor] = {}
@@ -193,9 +195,3 @@ def gradient_frame(gradients: dict[int, Tensor]) -> pd.DataFrame:
         columns = {"rms": entries.square().mean(dim=1).sqrt(), "max": entries.abs().amax(dim=1)}
         frames.append(tidy(columns, ("replicate",)).assign(layer=layer))
     return pd.concat(frames)
-
-
-def data_sizes(data: Any) -> dict[str, list[int]]:
-    """Training inputs of each replicate before and after augmentation, from a DataModule that tells them."""
-    named = {"train_size": "train_sizes", "augmented_size": "augmented_sizes"}
-    return {column: getattr(data, name) for column, name in named.items() if hasattr(data, name)}

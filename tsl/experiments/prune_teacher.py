@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from rich.console import Console
 
@@ -30,6 +29,7 @@ from tsl.networks import FeedForward, load_network, save_network
 from tsl.networks.channel_pruning import KeptNodes, compacted, strongest_nodes
 from tsl.runs.records import read_config, written_whole
 from tsl.runs.summary import accuracies
+from tsl.tensor_files import read_tensors
 
 
 def best_checkpoint(run: Path) -> Path:
@@ -47,7 +47,7 @@ def best_checkpoint(run: Path) -> Path:
 
 def accuracy_of(run: Path, checkpoint: Path) -> float:
     """The validation accuracy that a run told at the epoch of a checkpoint."""
-    epochs = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
+    epochs = read_tensors(checkpoint, keys=["epoch"])["epoch"] + 1
     return float(accuracies(run).loc[epochs])
 
 

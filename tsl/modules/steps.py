@@ -2,16 +2,21 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from tsl.data import DataModule
+from tsl.data.samples import gather
 from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
+from tsl.modules.fused_steps import FusedSteps, why_eager
+from tsl.modules.sgd import check_schedule
 from tsl.names import TRAIN_LOSS, VAL_LOSS
 from tsl.networks import FeedForward
 from tsl.randomness import replicate_generators
@@ -27,11 +32,12 @@ class StepModule(pl.LightningModule):
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         replicates: Number R of independent networks.
         seed: Seed of replicate 0; replicate r has seed + r.
+        steps: Whether steps are taken one by one with autograd ("eager"), many in one compiled call ("fused"), or so
+            wherever that computes the same ("auto").
 
     Attributes:
         replicate_groups: The replicates that have the same settings, by what sets them apart within the run, such as
-            "polarity=1"; empty where they differ in nothing but the seed. The callback
-            `ReplicateSettings` sets it when a run starts.
+            "polarity=1"; empty before the run starts, when `RunFiles` sets it.
     """
 
     def __init__(
@@ -40,8 +46,11 @@ class StepModule(pl.LightningModule):
         lr_scheduler: LRSchedulerCallable | None,
         replicates: int,
         seed: int,
+        steps: Literal["auto", "eager", "fused"] = "eager",
     ) -> None:
         super().__init__()
+        self.steps = steps
+        self.fused_steps: FusedSteps | None = None
         self.automatic_optimization = False
         self.make_optimizer = optimizer
         self.make_lr_scheduler = lr_scheduler
@@ -51,6 +60,45 @@ class StepModule(pl.LightningModule):
         self.train_loss = ReplicateMean(replicates)
         self.train_loss.persistent(True)  # for a run that goes on within an epoch
         self.val_loss = ReplicateMean(replicates)
+        self.is_made = False
+
+    @property
+    def data(self) -> DataModule:
+        """The data that the Trainer was given.
+
+        Raises:
+            InputError: If it is no `tsl.data.DataModule`.
+        """
+        data = self.trainer.datamodule
+        if not isinstance(data, DataModule):
+            raise InputError(
+                f"data comes as {type(data).__name__}: expected a tsl.data.DataModule, whose batches have a replicate "
+                "axis. Derive your LightningDataModule from it (three methods: draw, train_samples, val_samples), "
+                "and give it as trainer.fit(module, datamodule=…) or data.class_path"
+            )
+        return data
+
+    def configure_model(self) -> None:
+        """Make and initialize the networks, in the Trainer's precision and on its device, and show them to the data.
+
+        Raises:
+            InputError: If the data is no `tsl.data.DataModule`, or a setting does not fit the networks.
+        """
+        if not self.is_made:
+            self.make_networks(self.data if self.trainer.state.fn == "fit" else None)
+        self.show_networks(self.data)
+
+    @abstractmethod
+    def make_networks(self, data: DataModule | None = None) -> None:
+        """Make and initialize the networks, in the default precision.
+
+        Args:
+            data: The data that they will train on; None if their weights come from a checkpoint.
+        """
+
+    @abstractmethod
+    def show_networks(self, data: DataModule) -> None:
+        """Give the data what it needs to know of the networks: `DataModule.teacher` and `suited_batch_size`."""
 
     @property
     @abstractmethod
@@ -67,9 +115,25 @@ class StepModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained parameters and, where asked for, its schedule."""
         optimizer = self.make_optimizer([p for p in self.trained_network.parameters() if p.requires_grad])
+        self.fused_steps = self._fuse(optimizer)
         if self.make_lr_scheduler is None:
             return optimizer
-        return [optimizer], [self.make_lr_scheduler(optimizer)]
+        schedule = self.make_lr_scheduler(optimizer)
+        check_schedule(optimizer, schedule)
+        return [optimizer], [schedule]
+
+    def _fuse(self, optimizer: Any) -> FusedSteps | None:
+        """What takes compiled steps, where these are asked for or compute the same."""
+        if self.steps == "eager" or self._trainer is None or self.trainer.state.fn != "fit":
+            return None
+        reason = why_eager(self, optimizer)
+        if reason is not None and self.steps == "fused":
+            raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
+        tell = rank_zero_only(print)
+        tell("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
+        return (
+            FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights) if reason is None else None
+        )
 
     def check_batch_norm(self, remedy: str) -> None:
         """Refuse data and devices with which BatchNorm in the trained networks would not work.
@@ -87,7 +151,7 @@ class StepModule(pl.LightningModule):
                 f"BatchNorm sees only a process's share of each minibatch: set trainer.devices to 1 "
                 f"(now {self.trainer.world_size} processes), or {remedy}"
             )
-        if getattr(getattr(self.trainer.datamodule, "sampler", None), "batch_size", 2) == 1:
+        if self.data.sampler.batch_size == 1:
             raise InputError(
                 "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
             )
@@ -96,31 +160,48 @@ class StepModule(pl.LightningModule):
         """How many optimizer steps `trainer.max_steps` leaves; None without such a limit, as the end of a slice."""
         return None if self.trainer.max_steps < 0 else self.trainer.max_steps - self.trainer.global_step
 
-    def take_steps(self, inputs: Tensor, targets: Tensor) -> None:
+    def take_steps(self, inputs: Tensor, targets: Tensor, index: Tensor) -> None:
         """Take one optimizer step for each of K minibatches.
 
         Args:
-            inputs: `[K, R, B, ...]`.
-            targets: What `objective` gets beside the outputs, `[K, R, B, ...]`.
+            inputs: `[R, N, ...]`.
+            targets: What `objective` gets beside the outputs, `[R, N, ...]`.
+            index: Which of the N each minibatch takes, `[R, K, B]`.
 
         Raises:
             DivergenceError: If a loss is not finite.
         """
+        if self.fused_steps is None:
+            losses = self._take_eager_steps(inputs, targets, index.to(inputs.device))
+        else:
+            losses = self.fused_steps(inputs, targets, index)
+            self._count_steps(len(losses))
+        self._record_train_losses(losses)
+
+    def _take_eager_steps(self, inputs: Tensor, targets: Tensor, index: Tensor) -> Tensor:
+        """K steps with autograd; returns the losses `[K, R]`."""
         network = self.trained_network
         optimizer = self.optimizers()
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         losses = []
-        for step_inputs, step_targets in zip(inputs, targets, strict=True):
+        for rows in index.unbind(dim=1):
             if network.dropout:
                 self._seed_dropout()
-            loss = self.objective(network(step_inputs), step_targets)
+            loss = self.objective(network(gather(inputs, rows)), gather(targets, rows))
             for parameter in trained:
                 parameter.grad = None  # what optimizer.zero_grad does in five times the time
             self.manual_backward(loss.sum())
             optimizer.step()
             self.after_step()
             losses.append(loss.detach())
-        self._record_train_losses(torch.stack(losses))
+        return torch.stack(losses)
+
+    def _count_steps(self, steps: int) -> None:
+        """Count steps in `trainer.global_step`, as each step of a Lightning optimizer does."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for tracker in (progress.total, progress.current):
+            tracker.ready += steps
+            tracker.completed += steps
 
     def _seed_dropout(self) -> None:
         """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""

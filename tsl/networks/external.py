@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
 from tsl.networks.network import Activations, Network
+from tsl.tensor_files import read_tensors
 
 KEY = "model.init_args.teacher.init_args"
 
@@ -26,7 +27,7 @@ class External(Network):
     `[B, C, H, W]` or nodes `[B, nodes]`; of a module that is called several times, such as the ReLU of a ResNet's
     block, the last call counts. Pre- and post-activations are both that output, so watch activations, not what comes
     before them: of a ReLU's output the sign tells what its input's does. Strengths are NaN, and no node counts as
-    pruned. Its student needs an architecture of its own, `model.init_args.student_network`.
+    pruned. Its student needs an architecture of its own, `model.init_args.student`.
 
     Args:
         replicates: Number R of replicates that share it.
@@ -149,12 +150,7 @@ def load_weights(module: nn.Module, path: str) -> None:
     """
     if not Path(path).is_file():
         raise InputError(f"{KEY}.weights = {path}: no such file")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no classes of its own for a file it cannot read
-        raise InputError(
-            f"{KEY}.weights = {path} is damaged, or holds more than tensors: {' '.join(str(error).split())}"
-        ) from error
+    saved = read_tensors(path, f"{KEY}.weights = {path}")
     if not isinstance(saved, Mapping) or not all(isinstance(value, Tensor) for value in saved.values()):
         raise InputError(
             f"{KEY}.weights = {path} holds no state dict of tensors by name: write it with "

@@ -218,7 +218,7 @@ def multiplied(widths: list[int], multiplier: float) -> list[int]:
     wider = [multiplier * width for width in widths]
     if any(width < 1 or abs(width - round(width)) > 1e-9 for width in wider):
         raise InputError(
-            f"model.init_args.multiplier = {multiplier:g} gives the student hidden layers of "
+            f"model.init_args.student.init_args.multiplier = {multiplier:g} gives the student hidden layers of "
             f"{', '.join(f'{width:g}' for width in wider)} nodes: choose one that gives whole numbers "
             f"for the teacher's {widths}"
         )

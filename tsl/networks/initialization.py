@@ -18,6 +18,7 @@ from tsl.networks.feed_forward import FeedForward
 from tsl.networks.mlp import as_mlp
 from tsl.networks.network import Network
 from tsl.replicates import PerReplicate, per_replicate
+from tsl.tensor_files import read_tensors
 
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 STD = "model.init_args.student_initialization.init_args.std"
@@ -167,12 +168,7 @@ class FromFile(Initialization):
         """
         if not Path(self.path).is_file():
             raise InputError(f"tsl.networks.FromFile: {self.path}: no such file")
-        try:
-            weights = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch names no classes of its own for a file it cannot read
-            raise InputError(
-                f"tsl.networks.FromFile: {self.path} is damaged: {' '.join(str(error).split())}"
-            ) from error
+        weights = read_tensors(self.path, f"tsl.networks.FromFile: {self.path}")
         try:
             network.load_state_dict(weights)
         except (RuntimeError, TypeError) as error:

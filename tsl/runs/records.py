@@ -8,7 +8,7 @@ no rows.
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import yaml
 
 from tsl.errors import InputError
 from tsl.names import ACCURACY_COLUMNS, RECOVERED, THRESHOLDS, recovered_column
+from tsl.runs.translation import translated
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "replicates": ("replicate", "seed"),
@@ -160,6 +161,29 @@ def read_table(
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
 
 
+def check_table(run_dir: Path | str, table: str) -> None:
+    """Refuse a table that `read_table` would refuse, by the ends of its files, without reading their rows.
+
+    Args:
+        run_dir: The run's directory.
+        table: A key of `COLUMNS`.
+
+    Raises:
+        InputError: If the directory is no run.
+        NoRecordsError: If the run has no such table.
+        DamagedRecordsError: If a file cannot be read or lacks columns.
+    """
+    *epochs, last = recorded_epochs(run_dir, table) or [0]
+    read_table(run_dir, table, [last])
+    for epoch in epochs:
+        path = _table_dir(run_dir, table) / f"epoch_{epoch:05d}.parquet"
+        try:
+            columns = pyarrow.parquet.read_schema(path).names
+        except (OSError, pyarrow.ArrowException) as error:
+            raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
+        _check_columns(path, COLUMNS[table], columns)
+
+
 def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[str, list[Any]]:
     """Some columns of the last recorded epoch, five times as fast as `read_table`, for lists of many runs.
 
@@ -198,7 +222,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         run_dir: The run's directory.
 
     Returns:
-        The nested configuration.
+        The nested configuration, as it is said today (`tsl.runs.translation`).
 
     Raises:
         InputError: If the directory is no run, or has no configuration.
@@ -214,7 +238,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
     if not isinstance(config, dict):
         raise DamagedRecordsError(f"{path} is damaged: expected a mapping of settings, got {type(config).__name__}")
-    return config
+    return translated(config)
 
 
 def _table_dir(run_dir: Path | str, table: str) -> Path:
@@ -264,7 +288,7 @@ def _read_file(path: Path, needed: Collection[str]) -> pd.DataFrame:
     return frame
 
 
-def _check_columns(path: Path, needed: Collection[str], read: pd.DataFrame | dict[str, list[Any]]) -> None:
+def _check_columns(path: Path, needed: Collection[str], read: Container[str]) -> None:
     missing = [column for column in needed if column not in read]
     if missing:
         raise DamagedRecordsError(

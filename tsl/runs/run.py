@@ -21,15 +21,21 @@ class Run:
         path: The directory, `<root>/<experiment>/<version>`.
         name: What it is called in figures and tables; the last two parts of its path where not given.
         tables: Tables that stand in for those on disk, by name.
+        config: Nested settings that stand in for config.yaml.
     """
 
     def __init__(
-        self, path: Path | str, name: str | None = None, tables: Mapping[str, pd.DataFrame] | None = None
+        self,
+        path: Path | str,
+        name: str | None = None,
+        tables: Mapping[str, pd.DataFrame] | None = None,
+        config: dict[str, Any] | None = None,
     ) -> None:
         self.path = Path(path)
         self.name = name or "/".join(self.path.absolute().parts[-2:])
         self.notes: list[str] = []
         self._tables = dict(tables or {})
+        self._config = config
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -37,7 +43,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Its nested settings, as config.yaml has them; raises what `tsl.runs.records.read_config` raises."""
-        return read_config(self.path)
+        return read_config(self.path) if self._config is None else self._config
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-MULTIPLIER = "model.init_args.multiplier"
+MULTIPLIER = "model.init_args.student.init_args.multiplier"
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 TRAIN_SIZE = "data.init_args.train_size"
 
@@ -12,6 +12,9 @@ SEEDS = frozenset({"seed_everything", "replicates"})
 WITHOUT_EFFECT = (
     *("experiment", "version", "ckpt_path", "weights_only", "checkpoint.", "dirpath", "save_dir", "default_root_dir"),
     *("trainer.logger", "trainer.enable_", "trainer.accelerator", "trainer.devices", "trainer.strategy"),
+    *("trainer.barebones", "trainer.detect_anomaly", "trainer.inference_mode", "trainer.log_every_n_steps"),
+    *("trainer.num_nodes", "trainer.num_sanity_val_steps", "trainer.reload_dataloaders_every_n_epochs"),
+    *("trainer.sync_batchnorm", "trainer.use_distributed_sampler"),
     *("data.init_args.data_dir", "data.init_args.download", "data.init_args.verify"),
     *("chunk_size", "eval_batch_size", "model.init_args.steps"),
 )
@@ -79,7 +82,7 @@ def in_words(value: Any) -> str:
         return "none"
     if isinstance(value, float):
         return f"{value:.10g}"  # not 2e+06, which is no number of inputs
-    return str(value).replace(" ", "")
+    return value if isinstance(value, str) else str(value).replace(" ", "")
 
 
 def names_in_words(keys: Sequence[str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from tsl.wandb.scalars import ACCURACIES, EPOCH, LOSSES, STEP
 X_AXES = {"epoch": EPOCH, "step": STEP}
 PICTURES = ("l_shape", "heat_map", "trajectories")
 TABLES = ("teacher", "student")
-SETTINGS = ("multiplier", "teacher_initialization.init_args.polarity", "optimizer.init_args.lr")
+SETTINGS = ("student.init_args.multiplier", "teacher_initialization.init_args.polarity", "optimizer.init_args.lr")
 
 
 def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[str] = ()) -> Any:
