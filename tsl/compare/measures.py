@@ -64,6 +64,8 @@ class Statistics:
     def varying(self) -> Tensor:
         """ρ_jk of the nodes that change: what averages are taken over, so that a network is 1 with itself."""
         constant_t, constant_s = self.constant
+        if not (constant_t.any() or constant_s.any()):
+            return self.correlation
         return self.correlation[~constant_t][:, ~constant_s]
 
     @cached_property
