@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 def load_weights(module: nn.Module, path: str, setting: str, weights_key: str | None = None) -> None:
     """Load a state dict from a file.
 
-    Prefixes that all names share (`module.`, `_orig_mod.`, `model.`) are taken off where the module has no such names, and
-    a log message says so; masks of `torch.nn.utils.prune` are multiplied in; files of BatchNorm from before torch counted
-    batches load as torch itself loads them.
+    Prefixes that all names share (`module.`, `_orig_mod.`, `model.`) are taken off where the module has no such names,
+    and a log message says so; masks of `torch.nn.utils.prune` are multiplied in; files of BatchNorm from before torch
+    counted batches load as torch itself loads them.
 
     Args:
         module: What to load it into.
@@ -92,12 +92,14 @@ def _state_dict(saved: Any, path: str, setting: str, weights_key: str | None) ->
     keys = [key for key in CONTAINERS if _is_mapping(saved) and _is_state_dict(saved.get(key))]
     more = [str(key) for key, value in saved.items() if _is_state_dict(value)] if _is_mapping(saved) else []
     if keys or more:
+        names = ", ".join(dict.fromkeys([*keys, *more]))
         raise InputError(
-            f"{setting} = {path} is a checkpoint that holds state dicts under {', '.join(dict.fromkeys([*keys, *more]))}: "
-            f"say which with weights_key (--weights-key {(keys or more)[0]} of tsl.compare)"
+            f"{setting} = {path} is a checkpoint that holds state dicts under {names}: say which with weights_key "
+            f"(--weights-key {(keys or more)[0]} of tsl.compare)"
         )
     raise InputError(
-        f"{setting} = {path} holds no state dict of tensors by name: write it with torch.save(module.state_dict(), path)"
+        f"{setting} = {path} holds no state dict of tensors by name: write it with "
+        "torch.save(module.state_dict(), path)"
     )
 
 
