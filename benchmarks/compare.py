@@ -3,8 +3,8 @@
     python benchmarks/compare.py
 
 All pairs of layers with an activation of ResNet-18 against ResNet-34 (random weights), debiased linear CKA of flattened
-outputs in minibatches, images of 64 × 64. The two libraries watch one output for each module, so of a ReLU that is called
-twice the last. They compute on fewer images, and their time is taken for as many.
+outputs in minibatches, images of 64 × 64. The two libraries watch one output for each module, so of a ReLU that is
+called twice the last. They compute on fewer images, and their time is taken for as many.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,7 +86,7 @@ def test_one_network_is_compared_with_itself_and_three_make_a_table(tensor: Path
 
 def test_student_and_teacher_of_a_run_and_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    fit(["--config", str(TINY), "--trainer.default_root_dir", str(tmp_path)])
+    fit([*TINY, "--trainer.default_root_dir", str(tmp_path)])
     [config] = tmp_path.rglob("config.yaml")
     run = config.parent
     common = ["--measures", "rho_mean_a", "--out", str(tmp_path / "out")]
@@ -134,7 +135,7 @@ def test_what_is_refused(
     words = {"here": tmp_path, "network": f"{HERE}.vectors", "tensor": tensor}
     filled = [argument.format(**words) for argument in arguments]
     assert main([*filled, "--out", str(tmp_path / "out"), "--measures", "one_to_one"]) == 2
-    assert pytest.importorskip("re").search(message, capsys.readouterr().err)
+    assert re.search(message, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

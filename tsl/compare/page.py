@@ -21,14 +21,14 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .6rem; text-align: right; }
 th { border-bottom: 1px solid #888; } td:first-child, th:first-child { text-align: left; }
 tr:nth-child(even) td { background: #f6f6f6; } .scroll { max-height: 26rem; overflow: auto; }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem; } img { max-width: 100%; } .note { color: #555; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; } img { max-width: min(100%, 34rem); } .note { color: #555; }
 """
 
 EXPLANATION = (
     "Higher is closer; 1 is the same. <b>null</b> is the measure with the inputs of the second network exchanged: what "
-    "chance alone gives. <b>low</b> and <b>high</b> are a 95 % interval over inputs (delete-a-group jackknife, 10 groups). "
-    "Single nodes are compared over samples: inputs, or positions of maps and tokens where both layers have them; maps of "
-    "two sizes are averaged down to the smaller, anything else over its positions. Minibatch CKA compares whole flattened "
+    "chance alone gives. <b>low</b> and <b>high</b> are a 95 % interval over inputs (delete-a-group jackknife). Single "
+    "nodes are compared over samples: inputs, or positions of maps and tokens where both layers have them; maps of two "
+    "sizes are averaged down to the smaller, anything else over its positions. Minibatch CKA compares whole flattened "
     "outputs by the unbiased estimate in small batches."
 )
 
@@ -64,7 +64,9 @@ def make_page(
         parts.append(f"<h2>Nodes{more}</h2>" + _table(nodes.head(ROWS)))
     parts.append("<h2>All pairs of layers</h2><p class=note>In layers.parquet, with what a sample is in each.</p>")
     body = "\n".join(parts)
-    return f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{escape(' · '.join(names))}</title><style>{STYLE}</style><body>{body}</body></html>\n"  # noqa: E501
+    title = escape(" · ".join(names))
+    head = f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"
+    return f"{head}<body>{body}</body></html>\n"
 
 
 def closest_rows(comparison: Comparison) -> pd.DataFrame:

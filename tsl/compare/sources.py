@@ -21,7 +21,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class OneReplicate(nn.Module):
-    """One replicate of a network of tsl, for inputs `[B, …]`; its hidden layers are called layer1, layer2 …"""
+    """One replicate of a network of tsl, for inputs `[B, …]`; hidden layer l is called layer{l}."""
 
     def __init__(self, network: Network, replicate: int) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ def _inputs_of_run(where: Path, replicate: int, count: int | None) -> Tensor:
         raise InputError("--data: name an image folder, CIFAR-10's folder or a tensor file (only a run has its own)")
     from tsl.modules.load_run import load_run
 
-    loader: Any = load_run(run).data.val_dataloader()[0]  # type: ignore[index]
+    loader: Any = load_run(run).data.val_dataloader()[0]
     batches = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in loader]
     return _some(torch.cat([batch[min(replicate, len(batch) - 1)] for batch in batches]), count)
 
