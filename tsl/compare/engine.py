@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -97,7 +98,7 @@ def compare_many(
             *(TextColumn("{task.description}"), BarColumn()),
             *(MofNCompleteColumn(), TextColumn("left:"), TimeRemainingColumn()),
         )
-        with Progress(*columns, disable=not progress) as bar:
+        with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
             comparing = _Comparing(watched, measures)
             seen = comparing.take_in(inputs, bar)
             return comparing.compute(seen, bar)

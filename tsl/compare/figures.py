@@ -67,10 +67,21 @@ def draw_nodes(comparison: Comparison, pair: tuple[str, str, str, str]) -> Figur
     return figure
 
 
+def _shortened(name: str) -> str:
+    """The end of a long name.
+
+    >>> _shortened("network.encoder.layers.encoder_layer_11.mlp.1")
+    '…encoder.layers.encoder_layer_11.mlp.1'
+    """
+    return name if len(name) <= 38 else f"…{name[-37:]}"
+
+
 def _matrix(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], row_label: str, column_label: str, label: str
 ) -> Figure:
-    size = (min(2.6 + 0.17 * len(columns), 12), min(1.8 + 0.17 * len(rows), 12))
+    rows, columns = ([_shortened(name) for name in names] for names in (rows, columns))
+    beside, below = (0.055 * max(map(len, names)) for names in (rows, columns))  # inches of their names
+    size = (min(2.3 + beside + 0.17 * len(columns), 14), min(1.5 + below + 0.17 * len(rows), 14))
     figure = Figure(figsize=size, layout="constrained")
     panel = figure.subplots()
     image = panel.imshow(values, cmap=HEAT, vmin=-1, vmax=1, interpolation="none")
