@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test lint figures benchmark clean
+.PHONY: quickstart test wheel-test lint figures benchmark clean
 
 quickstart: $(INSTALLED)  ## train small two-layer students and draw how they specialize
 	rm -rf runs/quickstart/latest
@@ -15,13 +15,16 @@ quickstart: $(INSTALLED)  ## train small two-layer students and draw how they sp
 test: $(INSTALLED)  ## run the tests, one thread in each of two processes
 	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+wheel-test: $(INSTALLED)  ## build sdist and wheel, and use the installed wheel from an empty directory
+	tests/wheel_smoke_test.sh
+
 lint: $(INSTALLED)  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 figures: $(INSTALLED)  ## run and draw experiments E1-E5 at quick scale
-	for experiment in E1 E2 E3 E4 E5; do $(BIN)/python scripts/reproduce.py $$experiment --scale quick || exit 1; done
+	for experiment in E1 E2 E3 E4 E5; do $(BIN)/python -m tsl.reproduce $$experiment --scale quick || exit 1; done
 
 benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run meanwhile
 	$(BIN)/python benchmarks/training.py

@@ -17,7 +17,7 @@ import pytorch_lightning as pl
 
 from tsl.data import Augmentation, Gaussian, SyntheticDataModule, TeacherAgnostic, TeacherAware
 from tsl.modules import TeacherStudent
-from tsl.networks import MLP, GaussianInitialization, SeparableInitialization
+from tsl.networks import MLP, GaussianInitialization, LikeTeacher, SeparableInitialization
 
 WAYS: dict[str, Augmentation | None] = {
     "plain": None,
@@ -41,7 +41,7 @@ def train(way: str, connection: Connection) -> None:
         partial(MLP, input_dim=100, widths=[10], output_dim=50),
         SeparableInitialization(),
         GaussianInitialization(),
-        multiplier=2,
+        student=LikeTeacher(multiplier=2),
     )
     data = SyntheticDataModule(Gaussian(1.5), 100, 100_000, 100, augmentation=WAYS[way], steps_per_epoch=5000)
     with tempfile.TemporaryDirectory() as directory:

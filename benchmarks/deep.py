@@ -28,7 +28,7 @@ from tsl.data import Gaussian, SyntheticDataModule
 from tsl.data.loaders import ChunkLoader
 from tsl.data.samples import Samples
 from tsl.modules import TeacherStudent, mse
-from tsl.networks import MLP, DeepSeparableInitialization, DefaultInitialization, squared_strengths
+from tsl.networks import MLP, DeepSeparableInitialization, DefaultInitialization, LikeTeacher, squared_strengths
 
 DIM, WIDTHS, OUTPUTS, BATCH = 20, [50, 75, 100, 125], 100, 64
 
@@ -39,7 +39,7 @@ def experiment(inputs: int, replicates: int = 1) -> tuple[TeacherStudent, Synthe
         partial(MLP, input_dim=DIM, widths=WIDTHS, output_dim=OUTPUTS),
         DeepSeparableInitialization(),
         DefaultInitialization(),
-        multiplier=2,
+        student=LikeTeacher(multiplier=2),
         loss=mse,
         optimizer=partial(torch.optim.SGD, lr=0.1),
         condition_teacher=True,
@@ -88,9 +88,9 @@ def bare_step(module: TeacherStudent, inputs: int) -> float:
     optimizer = torch.optim.SGD(module.student.parameters(), lr=0.1)
     start = time.perf_counter()
     for chunk in ChunkLoader(lambda epoch: samples, data.sampler):
-        assert isinstance(chunk, Tensor)
-        answers = module.teacher(chunk.transpose(0, 1).flatten(1, 2)).unflatten(1, (len(chunk), -1)).transpose(0, 1)
-        for batch, targets in zip(chunk, answers, strict=True):
+        inputs_of = chunk.inputs  # [K, R, B, d]
+        answers = module.teacher(inputs_of.transpose(0, 1).flatten(1, 2)).unflatten(1, (len(inputs_of), -1))
+        for batch, targets in zip(inputs_of, answers.transpose(0, 1), strict=True):
             loss = mse(module.student(batch), targets).sum()
             optimizer.zero_grad()
             loss.backward()

@@ -7,9 +7,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from tests.two_settings import TwoSettings, train
 from tsl.data import Gaussian, SyntheticDataModule
 from tsl.modules import TeacherStudent
-from tsl.networks import MLP, GaussianInitialization, SeparableInitialization
+from tsl.networks import MLP, GaussianInitialization, LikeTeacher, SeparableInitialization
 
 DIM, OUTPUTS, TEACHER_NODES = 6, 3, 4
 
@@ -38,7 +39,7 @@ def make_module(**settings: Any) -> TeacherStudent:
     settings.setdefault("teacher", partial(MLP, input_dim=DIM, widths=widths, output_dim=OUTPUTS))
     settings.setdefault("teacher_initialization", SeparableInitialization(polarity=0.5))
     settings.setdefault("student_initialization", GaussianInitialization(std=0.3))
-    settings.setdefault("multiplier", 2)
+    settings.setdefault("student", LikeTeacher(multiplier=2))
     return TeacherStudent(**settings)
 
 
@@ -71,3 +72,9 @@ def fit(tmp_path: Path) -> Callable[..., pl.Trainer]:
         return trainer
 
     return run
+
+
+@pytest.fixture(scope="session")
+def two_settings(tmp_path_factory: pytest.TempPathFactory) -> TwoSettings:
+    """A run whose replicates differ in two settings, and a run of each setting."""
+    return train(tmp_path_factory.mktemp("two_settings"))

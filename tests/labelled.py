@@ -1,17 +1,16 @@
 """Tiny labelled images, for tests that need no real ones."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import pytorch_lightning as pl
 import torch
 
-from tsl.data.batch import Labelled
-from tsl.data.loaders import MinibatchSampler
+from tsl.data import DataModule, Labelled, MinibatchSampler, Samples
+
+EVALUATION_BATCH = 20
 
 
-class TinyImages(pl.LightningDataModule):
+class TinyImages(DataModule):
     """Noisy copies of one random image for each of 3 classes, the same for all replicates."""
+
+    labelled = True
 
     def __init__(
         self,
@@ -24,11 +23,9 @@ class TinyImages(pl.LightningDataModule):
         replicates: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.input_shape = shape or [2, 8, 8]
-        self.val_size, self.noise, self.replicates = val_size, noise, replicates
-        self.train_sizes = [train_size] * replicates
-        self.sampler = MinibatchSampler(self.train_sizes, batch_size, chunk_size=chunk_size, seed=seed)
+        super().__init__(shape or [2, 8, 8], replicates=replicates, seed=seed, eval_batch_size=EVALUATION_BATCH)
+        self.train_size, self.val_size, self.noise = train_size, val_size, noise
+        self.sampler = MinibatchSampler([train_size] * replicates, batch_size, chunk_size=chunk_size, seed=seed)
 
     def images(self, size: int, seed: int) -> Labelled:
         drawn = torch.Generator().manual_seed(0)
@@ -36,43 +33,16 @@ class TinyImages(pl.LightningDataModule):
         drawn.manual_seed(seed)
         labels = torch.arange(size) % 3
         noise = torch.randn(size, *self.input_shape, generator=drawn)
-        return Labelled((centres[labels] + self.noise * noise).to(torch.get_default_dtype()), labels)
+        return Labelled(centres[labels] + self.noise * noise, labels)
 
-    def train_dataloader(self) -> "Chunks":
-        return Chunks(self.images(self.train_sizes[0], seed=1), self.sampler)
+    def draw(self, stage: str, dtype: torch.dtype, device: torch.device) -> None:
+        self._samples = []
+        for size, seed in ((self.train_size, 1), (self.val_size, 2)):
+            images, labels = (values.expand(self.replicates, *values.shape) for values in self.images(size, seed))
+            self._samples.append(Samples(images.to(device, dtype), labels=labels.to(device)))
 
-    def val_dataloader(self) -> list["Whole"]:
-        return [Whole(self.images(self.val_size, seed=2), self.replicates)]
+    def train_samples(self, epoch: int) -> Samples:
+        return self._samples[0]
 
-
-class Chunks:
-    """Chunks `[K, R, B, ...]`."""
-
-    def __init__(self, data: Labelled, sampler: MinibatchSampler) -> None:
-        self.data, self.sampler = data, sampler
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def __iter__(self) -> Iterator[Labelled]:
-        for index in self.sampler:
-            yield Labelled(*(values[index.transpose(0, 1)] for values in self.data))
-
-
-EVALUATION_BATCH = 20
-
-
-class Whole:
-    """Batches `[R, EVALUATION_BATCH, ...]`, the last of them smaller."""
-
-    split = "val"
-
-    def __init__(self, data: Labelled, replicates: int) -> None:
-        self.data, self.replicates = data, replicates
-
-    def __len__(self) -> int:
-        return -(-len(self.data.labels) // EVALUATION_BATCH)
-
-    def __iter__(self) -> Iterator[Any]:
-        for inputs, labels in zip(*(values.split(EVALUATION_BATCH) for values in self.data), strict=True):
-            yield Labelled(*(v.expand(self.replicates, *v.shape) for v in (inputs, labels)))
+    def val_samples(self) -> Samples:
+        return self._samples[1]

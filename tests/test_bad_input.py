@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.errors import InputError
 from tsl.fit import main
 from tsl.runs.records import read_table
@@ -38,7 +38,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         ([f"{MODEL}.teacher.init_args.widths", "[-3]"], ["widths", "v>0"]),
         (["--replicates", "0"], ["replicates", "v>0"]),
         (["--records.thresholds", "[1.5]"], ["records.thresholds", "v<1"]),
-        ([f"{MODEL}.multiplier", "1.3"], ["model.init_args.multiplier = 1.3", "whole numbers"]),
+        ([f"{MODEL}.multiplier", "1.3"], ["student.init_args.multiplier = 1.3", "whole numbers"]),
         ([f"{DATA}.replacement", "false", f"{DATA}.batch_size", "61"], ["data.init_args.batch_size", "replacement"]),
         (["--config", "no_such.yaml"], ["no_such.yaml"]),
         (["--ckpt_path", "no_such.ckpt"], ["--ckpt_path no_such.ckpt: no such file"]),
@@ -56,7 +56,10 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         (["--total_samples", "90", *NO_EPOCHS], ["total_samples = 90 is no multiple of the 40 samples", "80 or 120"]),
         (["--total_samples", "7", *NO_EPOCHS], ["choose 40"]),
         (["--total_samples", "40"], ["total_samples = 40 means 1 epochs, but trainer.max_epochs = 2", "null"]),
-        ([f"{MODEL}.student_widths", "[8, 8]"], ["student_widths = [8, 8] has 2 hidden layers, the teacher 1"]),
+        (
+            [f"{MODEL}.student_widths", "[8, 8]"],
+            ["student.init_args.widths = [8, 8] has 2 hidden layers, the teacher 1"],
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(

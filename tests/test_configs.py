@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.image_files import write_cifar10
-from tests.test_fit import ROOT
+from tests.fitting import ROOT
 from tsl.fit import main
 from tsl.networks import ConvNet, DefaultInitialization, save_network
 from tsl.randomness import replicate_generators

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.test_fit import ROOT, TINY, weights
+from tests.fitting import ROOT, TINY, weights
 from tsl.fit import main
 from tsl.runs.records import read_table
 
 
+@pytest.mark.slow
 @pytest.mark.distributed
 def test_two_processes_that_share_each_minibatch_train_as_one(tmp_path: Path) -> None:
     batch = ["--data.init_args.batch_size", "6", "--trainer.default_root_dir", str(tmp_path)]

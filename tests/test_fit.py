@@ -9,12 +9,13 @@ import pytest
 import torch
 import yaml
 
+from tests.fitting import ROOT, TINY, assert_same_records, weights
+from tsl.data import InputDistribution
 from tsl.fit import main
 from tsl.modules.load_run import load_run
+from tsl.replicates import PerReplicate
+from tsl.runs import Run
 from tsl.runs.records import COLUMNS, read_table
-
-ROOT = Path(__file__).parents[1]
-TINY = ["--config", str(ROOT / "configs/two_layer.yaml"), "--config", str(ROOT / "tests/tiny.yaml")]
 
 
 @pytest.fixture
@@ -26,16 +27,6 @@ def tsl_fit(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return run
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    return {name: tensor for name, tensor in state.items() if name.startswith(("teacher.", "student."))}
-
-
-def assert_same_records(first: Path, second: Path) -> None:
-    for table in ("teacher_nodes", "student_nodes", "layers", "losses"):
-        pd.testing.assert_frame_equal(read_table(first, table), read_table(second, table), check_exact=True)
 
 
 def test_a_run_directory_holds_what_was_promised_and_the_outcome_is_told(
@@ -76,12 +67,12 @@ def test_logged_scalars_are_the_means_of_the_records(tsl_fit: Callable[..., Path
 
 
 def test_the_saved_config_repeats_the_run(tsl_fit: Callable[..., Path], tmp_path: Path) -> None:
-    first = tsl_fit("--model.init_args.multiplier", "3") / "tiny/version_0"
+    first = tsl_fit("--model.multiplier", "3") / "tiny/version_0"
     main(["--config", str(first / "config.yaml"), "--experiment", "again"])
     assert_same_records(first, tmp_path / "again/version_0")
     config = yaml.safe_load((first / "config.yaml").read_text())
     assert {"seed_everything", "trainer", "model", "data", "replicates", "experiment"} <= set(config)
-    assert config["model"]["init_args"]["multiplier"] == 3
+    assert config["model"]["init_args"]["student"]["init_args"]["multiplier"] == 3
 
 
 def test_replicates_and_seed_are_said_once(tsl_fit: Callable[..., Path]) -> None:
@@ -153,6 +144,7 @@ def test_barebones_is_refused(tsl_fit: Callable[..., Path], capsys: pytest.Captu
     assert "error: trainer.barebones leaves out what tsl records" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_works_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tsl.fit", *TINY, "--trainer.default_root_dir", str(tmp_path)]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
@@ -236,3 +228,28 @@ def test_a_longer_budget_goes_on_with_the_same_run(tsl_fit: Callable[..., Path])
     root = tsl_fit("--total_samples", "80", "--trainer.max_epochs", "null")
     tsl_fit("--total_samples", "160", "--trainer.max_epochs", "null", "--ckpt_path", "last")
     assert list(read_table(root / "tiny/version_0", "losses")["epoch"].unique()) == [0, 1, 2, 3, 4]
+
+
+def test_settings_that_differ_along_the_replicates_are_recorded(tsl_fit: Callable[..., Path]) -> None:
+    std, polarity = "--model.student_initialization.std", "--model.teacher_initialization.polarity"
+    own = ["--data.distribution", f"{__name__}.Scaled", "--data.distribution.factor", "[1, 1, 2, 2]"]
+    root = tsl_fit("--replicates", "4", "--seed_everything", "3", std, "[0.1, 0.2]", polarity, "1", *own)
+    run = Run(root / "tiny/version_0")
+    of_student = "model.init_args.student_initialization.init_args.std"
+    of_inputs = "data.init_args.distribution.init_args.factor"
+    rows = {"replicate": [0, 1, 2, 3], "seed": [3, 4, 5, 6], of_student: [0.1, 0.2] * 2, of_inputs: [1.0, 1, 2, 2]}
+    assert run.replicates.to_dict("list") == rows
+    tsl_fit("--seed_everything", "5", "--replicates", "1", std, "0.1", polarity, "1", *own[:3], "2")
+    alone = Run(root / "tiny/version_1")
+    last = run.table("losses").query("replicate == 2")["val_mse"].to_numpy()
+    np.testing.assert_allclose(last, alone.table("losses")["val_mse"], rtol=1e-9)
+
+
+class Scaled(InputDistribution):
+    """An own distribution whose factor may differ along the replicates."""
+
+    def __init__(self, factor: PerReplicate[float] = 1.0) -> None:
+        self.factor = factor
+
+    def sample(self, count: int, dim: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.randn(count, dim, generator=generator, dtype=torch.float64) * self.factor

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.test_fit import ROOT
+from tests.fitting import ROOT
 from tsl.figures.__main__ import main as draw
 from tsl.fit import main as fit
 from tsl.report.__main__ import main as report
@@ -19,11 +19,11 @@ COMMANDS = {"tsl.figures": draw, "tsl.report": report, "tsl.runs": list_runs}
 RUN_ELSEWHERE = (
     "make ",  # .ci/run
     "source ",
-    "python scripts/reproduce.py",  # tests/test_reproduce.py
+    "python -m tsl.reproduce",  # tests/experiments/test_reproduce.py
     "WANDB_MODE=offline",  # tests/test_loggers.py
     "python -m tsl.fit --config configs/multilayer.yaml",  # tests/test_configs.py
     "python -m tsl.fit --config configs/cifar10/",  # tests/test_configs.py
-    "python scripts/prune_teacher.py",  # tests/test_prune_teacher.py
+    "python -m tsl.prune_teacher",  # tests/experiments/test_prune_teacher.py
 )
 
 
@@ -65,8 +65,7 @@ def run(words: list[str]) -> None:
             assert Path(arguments[arguments.index("--out") + 1]).stat().st_size > 1000
 
 
-@pytest.mark.slow  # ten runs of the command line
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
+@pytest.mark.parametrize("document", [pytest.param("README.md", marks=pytest.mark.slow), "docs/guide.md"])
 def test_what_a_document_shows_works(document: str, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = 0
     for language, text in blocks(document):

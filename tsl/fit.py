@@ -12,27 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import ArgumentError, Namespace, get_loader, set_loader
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from tsl.callbacks import RunProgress, SpecializationRecords
-from tsl.callbacks.run_logger import RunLogger
-from tsl.callbacks.run_status import RunStatus
+from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
+from tsl.callbacks.for_run import LAST_CHECKPOINT
+from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
+from tsl.modules.sgd import check_list_of_rates
 from tsl.runs.directory import (
     check_same_run,
-    checkpoint_step,
+    epochs_of_checkpoint,
     find_checkpoint,
     run_of_checkpoint,
 )
 from tsl.runs.summary import print_classifier_summary, print_summary
+from tsl.runs.translation import translated, translated_arguments
 from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
 
 EXPECTED_WARNINGS = (
@@ -42,21 +43,9 @@ EXPECTED_WARNINGS = (
 )
 
 
-class LogConfig(SaveConfigCallback):
-    """Writes config.yaml into the run directory, and gives the settings, nested, to every other logger."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the settings to the loggers."""
-        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        for logger in trainer.loggers:
-            if not isinstance(logger, CSVLogger):
-                logger.log_hyperparams(config)
-
-
 class TeacherStudentCLI(LightningCLI):
     """Adds what every run of tsl has: a name, replicates, records, checkpoints, and exact resumption."""
 
-    resumed_step: int | None = None
     resumed_wandb_run: str | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -82,13 +71,26 @@ class TeacherStudentCLI(LightningCLI):
             parser.link_arguments("seed_everything", f"{group}.init_args.seed", compute_fn=fixed_seed)
         parser.add_lightning_class_args(SpecializationRecords, "records")
         parser.add_class_arguments(ModelCheckpoint, "checkpoint")
-        # One checkpoint, last.ckpt, replaced after every epoch. ModelCheckpoint's own save_last comes with others.
-        last = {"filename": "last", "enable_version_counter": False, "save_on_train_epoch_end": True}
-        parser.set_defaults({f"checkpoint.{key}": value for key, value in last.items()})
+        parser.set_defaults({f"checkpoint.{key}": value for key, value in LAST_CHECKPOINT.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse what `main` was given; Lightning would warn that the program has arguments of its own."""
-        self.config = parser.parse_args(args)
+        """Parse what `main` was given; Lightning would warn that the program has arguments of its own.
+
+        Raises:
+            InputError: If a learning rate is a list that the optimizer cannot take.
+        """
+        self._parser("fit").prog = "python -m tsl.fit"  # without the subcommand's word
+        arguments = translated_arguments(args)
+        parsers = (parser, *self._subcommand_parsers.values())
+        for each in parsers:
+            each.exit_on_error = False
+        try:
+            self.config = parser.parse_args(arguments)
+        except ArgumentError as error:
+            check_list_of_rates(str(error))
+            for each in parsers:
+                each.exit_on_error = True
+            self.config = parser.parse_args(arguments)  # ends with the parser's own message
 
     def _parse_ckpt_path(self) -> None:
         """Take no settings from a checkpoint: the config says them all, and Lightning would let the checkpoint win."""
@@ -106,23 +108,29 @@ class TeacherStudentCLI(LightningCLI):
         run = None
         if config.ckpt_path is not None:
             checkpoint = find_checkpoint(root, config.experiment, config.version, config.ckpt_path)
-            step = checkpoint_step(checkpoint)
+            self._check_epochs(epochs_of_checkpoint(checkpoint))
             config.ckpt_path = str(checkpoint)
             run = run_of_checkpoint(checkpoint)
         if run is not None:
-            check_same_run(run, yaml.safe_load(self._parser(self.subcommand).dump(config, skip_unset=False)))
+            check_same_run(run, self._settings())
             if run != (root / config.experiment / (config.version or run.name)).resolve():
                 raise InputError(
                     f"--ckpt_path {checkpoint} is of the run {run}, which goes on in its own place: set "
                     f"--trainer.default_root_dir and --version as they were, or leave --version out"
                 )
-            self.resumed_step = step
             self.resumed_wandb_run = saved_run_id(checkpoint)
             config.version = run.name
         elif config.version is not None and (root / config.experiment / config.version / "config.yaml").exists():
             raise InputError(
                 f"{root / config.experiment / config.version} already holds a run: choose another --version, leave it "
                 "out, or resume that run with --ckpt_path last"
+            )
+
+    def _check_epochs(self, done: int) -> None:
+        planned = self.config[self.subcommand].trainer.max_epochs
+        if planned is not None and 0 <= planned < done:
+            raise InputError(
+                f"--trainer.max_epochs {planned} is less than the {done} epochs of the checkpoint: give {done} or more"
             )
 
     @staticmethod
@@ -141,7 +149,7 @@ class TeacherStudentCLI(LightningCLI):
         if config.logger is not False:
             others = config.logger if isinstance(config.logger, list) else [config.logger]
             names = self._get(self.config_init, "experiment"), self._get(self.config_init, "version")
-            run_logger = RunLogger(config.default_root_dir, *names, self.resumed_step)
+            run_logger = RunLogger(config.default_root_dir, *names)
             others = [logger for logger in others if logger not in (None, True)]
             kwargs["logger"] = [run_logger, *(logger for logger in others if self._is_ready(logger, run_logger))]
         callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
@@ -154,8 +162,14 @@ class TeacherStudentCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
-        trainer.callbacks.append(RunStatus())  # after the checkpoint's
+        trainer.callbacks.append(RunFiles(self._settings()))  # after the checkpoint's, for the status at the end
         return trainer
+
+    def _settings(self) -> dict[str, Any]:
+        """The nested settings of the run, as plain values."""
+        config = self.config[self.subcommand]
+        settings: dict[str, Any] = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_unset=False))
+        return settings
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:
         """Whether a logger can be used; W&B's is told first which run it logs."""
@@ -163,9 +177,8 @@ class TeacherStudentCLI(LightningCLI):
             return True
         if logger.available:
             config = self.config[self.subcommand]
-            settings = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_unset=False))
             version = Path(run_logger.log_dir).name
-            logger.file_under(config.trainer.default_root_dir, config.experiment, version, settings)
+            logger.file_under(config.trainer.default_root_dir, config.experiment, version, self._settings())
             if self.resumed_wandb_run is not None:
                 logger.go_on(self.resumed_wandb_run)
         return logger.available
@@ -178,6 +191,14 @@ class TeacherStudentCLI(LightningCLI):
                 print_classifier_summary(run) if isinstance(self.model, Classifier) else print_summary(run)
             except InputError:  # nothing was evaluated, as with --trainer.limit_val_batches 0
                 print(f"run written to {run}")
+
+
+def load_translated(text: str) -> Any:
+    """A config file or a value of the command line as jsonargparse reads it, with settings as they are said today."""
+    return translated(get_loader("yaml")(text))
+
+
+set_loader("tsl", load_translated, exceptions=(yaml.YAMLError,))
 
 
 def fixed_seed(seed_everything: bool | int) -> int:
@@ -210,8 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            save_config_callback=LogConfig,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=None,  # RunFiles writes config.yaml, once the start has succeeded
+            parser_kwargs={"parser_mode": "tsl"},
             seed_everything_default=0,
             auto_configure_optimizers=False,  # the module makes its own
             load_from_checkpoint_support=False,
@@ -220,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
                 "log_every_n_steps": 1,
             },
-            args=["fit", *arguments],
+            args=["fit", *find_configs(arguments)],
         )
     except Exception as error:
         mistake = find_mistake(error)

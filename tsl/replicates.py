@@ -1,11 +1,33 @@
-"""Settings that may differ between replicates."""
+"""Settings that may differ between replicates: how a list spreads over them, and how its values are found again."""
 
-from collections.abc import Sequence
-from typing import TypeVar
+import copy
+import inspect
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from tsl.errors import InputError
 
 T = TypeVar("T")
+
+ALONG_REPLICATES = "may differ along the replicates"
+
+PerReplicate = Annotated[T | list[T], ALONG_REPLICATES]
+"""The type of a constructor's argument that is one value for all replicates, or a list that repeats along them.
+
+A class keeps such an argument under its own name. Where the values of a run differ, the table `replicates` has a column
+for them, whatever class they belong to:
+
+>>> class Spikes:
+...     def __init__(self, rate: PerReplicate[float]) -> None:
+...         self.rate = rate
+>>> of_replicate(Spikes([0.1, 0.2]), replicate=3, replicates=4).rate
+0.2
+"""
+
+
+MOST_SETTINGS = 16
+"""Settings of one run that are logged and told one by one, as people can read so many."""
 
 
 def per_replicate(value: T | Sequence[T], replicates: int, key: str) -> list[T]:
@@ -19,10 +41,76 @@ def per_replicate(value: T | Sequence[T], replicates: int, key: str) -> list[T]:
     Raises:
         InputError: If the replicates are no multiple of a list's length.
     """
-    values = list(value) if isinstance(value, Sequence) else [value]
+    values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     if not values or replicates % len(values):
         raise InputError(
             f"{key} lists {len(values)} values for {replicates} replicates: give one value, or a list whose length "
             "divides the number of replicates"
         )
     return values * (replicates // len(values))
+
+
+def of_replicate(thing: T, replicate: int, replicates: int) -> T:
+    """An object as one replicate has it: a copy with single values in place of lists along the replicates."""
+    lists = {name: getattr(thing, name, None) for name in _along_replicates(type(thing))}
+    lists = {name: values for name, values in lists.items() if isinstance(values, list)}
+    if not lists:
+        return thing
+    alone = copy.copy(thing)
+    for name, values in lists.items():
+        setattr(alone, name, per_replicate(values, replicates, f"{type(thing).__name__}.{name}")[replicate])
+    return alone
+
+
+def differing_settings(config: Mapping[str, Any], replicates: int) -> dict[str, list[Any]]:
+    """The settings that differ along the replicates.
+
+    Args:
+        config: The nested settings of a run, of which class_path names the classes.
+        replicates: Number R of replicates.
+
+    Returns:
+        By the setting's dotted name, its value in each replicate.
+
+    Raises:
+        InputError: If the replicates are no multiple of a list's length.
+    """
+    found: dict[str, list[Any]] = {}
+
+    def visit(node: Any, name: str) -> None:
+        if isinstance(node, list):
+            node = {str(index): item for index, item in enumerate(node)}
+        if not isinstance(node, Mapping):
+            return
+        arguments = node.get("init_args")
+        if isinstance(arguments, Mapping):
+            for argument in _along_replicates(_imported(node.get("class_path"))):
+                if isinstance(arguments.get(argument), list):
+                    key = f"{name}.init_args.{argument}"
+                    found[key] = per_replicate(arguments[argument], replicates, key)
+        for key, value in node.items():
+            visit(value, f"{name}.{key}" if name else str(key))
+
+    visit(config, "")
+    return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
+
+
+def _imported(class_path: Any) -> Any:
+    module, _, name = str(class_path).rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        return None  # another parser's to refuse
+
+
+def _along_replicates(maker: Any) -> list[str]:
+    """The arguments of a class or function that may be lists along the replicates."""
+    try:
+        hints = get_type_hints(maker.__init__ if inspect.isclass(maker) else maker, include_extras=True)
+    except (TypeError, NameError, AttributeError):  # it has no hints, or some that only type checkers can read
+        return []
+    return [name for name, hint in hints.items() if any(_is_marked(each) for each in (hint, *get_args(hint)))]
+
+
+def _is_marked(hint: Any) -> bool:
+    return ALONG_REPLICATES in getattr(hint, "__metadata__", ())

@@ -14,7 +14,7 @@ from tsl.callbacks.certificate_records import CertificateMeasures, certificate_f
 from tsl.errors import InputError
 from tsl.metrics.functional import boundary_observation
 from tsl.modules.teacher_student import Observation
-from tsl.networks import MLP
+from tsl.networks import MLP, LikeTeacher
 from tsl.runs.records import COLUMNS, read_table
 from tsl.theory.certificate import certificate
 
@@ -75,7 +75,7 @@ def test_before_training_the_theorem_says_nothing(fit: Fit, tmp_path: Path) -> N
 
 def test_the_permuted_and_positively_rescaled_teacher_is_certified() -> None:
     module = make_module(replicates=2, seed=1)
-    module.configure_model()
+    module.make_networks()
     module.double()
     (m,), scale = module.teacher.widths, torch.tensor([0.2, 1.0, 3.0, 50.0], dtype=torch.float64)
     order = torch.randperm(m, generator=torch.Generator().manual_seed(0))
@@ -103,7 +103,7 @@ def test_the_permuted_and_positively_rescaled_teacher_is_certified() -> None:
 
 
 def test_one_node_and_one_replicate_keep_their_axes(fit: Fit, tmp_path: Path) -> None:
-    module = make_module(widths=[1], multiplier=1)
+    module = make_module(widths=[1], student=LikeTeacher())
     fit(module, make_data(evaluate_train=True), callbacks=[CertificateRecords()])
     assert len(read_table(tmp_path, "certificate")) == 1
 
@@ -120,5 +120,5 @@ def test_it_refuses_deeper_networks(fit: Fit) -> None:
 
 def test_a_network_without_biases_has_zero_biases() -> None:
     module = make_module(teacher=partial(MLP, input_dim=6, widths=[4], output_dim=3, bias=False))
-    module.configure_model()
+    module.make_networks()
     assert torch.equal(two_layer_weights(module.student).bias, torch.zeros(1, 8))

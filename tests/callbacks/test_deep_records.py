@@ -14,7 +14,7 @@ from torch.optim import SGD
 
 from tests.conftest import make_data, make_module
 from tsl.callbacks import SpecializationRecords
-from tsl.data import Gaussian
+from tsl.data import DataModule, Gaussian
 from tsl.modules import TeacherStudent
 from tsl.networks import MLP
 from tsl.randomness import generator
@@ -50,7 +50,7 @@ def test_gradients_are_those_of_the_last_minibatch(
     )
     seen: list[Tensor] = []
     training_step = module.training_step
-    module.training_step = lambda batch, batch_idx: (seen.append(batch), training_step(batch, batch_idx))[1]
+    module.training_step = lambda batch, batch_idx: (seen.append(batch.inputs), training_step(batch, batch_idx))[1]
     run = record(module, make_data(replicates=2, steps_per_epoch=7, chunk_size=3), max_epochs=2)
     table = read_table(run, "gradients")
     assert list(table["epoch"].unique()) == [1, 2]
@@ -143,8 +143,8 @@ def test_a_teacher_is_conditioned_once_and_its_activity_recorded(record: Callabl
 class Pruned(TeacherStudent):
     """Whose teacher lost nodes 2 and 3 of 4 in replicate 0, and node 1 in replicate 1."""
 
-    def configure_model(self) -> None:
-        super().configure_model()
+    def make_networks(self, data: DataModule | None = None) -> None:
+        super().make_networks(data)
         with torch.no_grad():
             self.teacher.layers[1].weight[0][:, [1, 2]] = 0
             self.teacher.layers[1].weight[1][:, 0] = 0

@@ -1,7 +1,6 @@
 """Students of images: every position a sample, labels told, records as loops over images spell them out."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,15 @@ import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
+from tests.image_students import SHAPE, image_module
 from tests.labelled import TinyImages
 from tsl.callbacks import SpecializationRecords
 from tsl.errors import InputError
 from tsl.metrics import LinearCKA
 from tsl.metrics.functional import linear_cka
-from tsl.modules import TeacherStudent, mse
-from tsl.networks import ConvNet, DefaultInitialization, Initialization
+from tsl.modules import TeacherStudent
+from tsl.networks import DefaultInitialization, Initialization
 from tsl.runs.records import read_table
-
-SHAPE = [2, 8, 8]
-
-
-def image_module(**settings: Any) -> TeacherStudent:
-    network = partial(ConvNet, input_shape=SHAPE, widths=[3, 4], output_dim=3, batch_norm="after")
-    defaults: dict[str, Any] = {
-        "teacher": network,
-        "teacher_initialization": DefaultInitialization(),
-        "student_initialization": DefaultInitialization(),
-        "multiplier": 2,
-        "loss": mse,
-        "optimizer": partial(torch.optim.SGD, lr=0.05, momentum=0.9),
-    }
-    return TeacherStudent(**(defaults | settings))
 
 
 class PrunedTeacher(Initialization):

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from rich.console import Console
 
 from tests.conftest import make_data, make_module
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.callbacks import RunProgress, SpecializationRecords, run_progress
 from tsl.callbacks.run_progress import Clock, fraction_done
 from tsl.fit import main
@@ -63,6 +63,16 @@ def test_plain_lines_where_there_is_no_terminal(fit: Fit, monkeypatch: pytest.Mo
     assert last in lines[2]
     assert "left" not in lines[2]
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", out)  # nothing but line ends
+
+
+def test_a_mean_over_settings_says_so(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_progress, "BETWEEN_EPOCHS", 0.0)
+    groups = {"polarity=0": [0], "polarity=1": [1]}
+    monkeypatch.setattr(
+        "tsl.modules.TeacherStudent.replicate_groups", property(lambda _: groups, lambda *_: None), False
+    )
+    out, _ = told({"max_epochs": 1}, fit, Console(file=io.StringIO(), soft_wrap=True))
+    assert all("(mean over 2 settings)" in line for line in out.splitlines())
 
 
 def test_student_steps_are_optimizer_steps_times_replicates(fit: Fit, clock: list[float]) -> None:

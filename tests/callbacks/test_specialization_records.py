@@ -10,8 +10,10 @@ from pytorch_lightning.loggers import CSVLogger
 
 from tests.conftest import make_data, make_module
 from tsl.callbacks import SpecializationRecords
+from tsl.data import DataModule
 from tsl.metrics import LinearCKA
 from tsl.modules import TeacherStudent
+from tsl.networks import LikeTeacher
 from tsl.runs.records import read_table
 
 
@@ -95,8 +97,8 @@ def test_permuting_student_nodes_permutes_the_records(fit: Callable[..., Any], t
     order = torch.tensor([3, 1, 0, 2, 7, 6, 5, 4])
 
     class Permuted(TeacherStudent):
-        def configure_model(self) -> None:
-            super().configure_model()
+        def make_networks(self, data: DataModule | None = None) -> None:
+            super().make_networks(data)
             lower, upper = self.student.layers
             with torch.no_grad():
                 lower.weight.copy_(lower.weight[:, order])
@@ -117,6 +119,7 @@ def test_permuting_student_nodes_permutes_the_records(fit: Callable[..., Any], t
         np.testing.assert_allclose(a, b, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_trained_student_stands_far_above_its_null_level(fit: Callable[..., Any], tmp_path: Path) -> None:
     """On shuffled inputs ρ is chance: about 1/√N for N inputs, so its best of 8 is below 3/√N."""
     recorded(
@@ -184,7 +187,7 @@ def test_evaluating_outside_training_records_nothing(fit: Callable[..., Any], tm
 
 def test_one_replicate_of_one_node(fit: Callable[..., Any], tmp_path: Path) -> None:
     """torchmetrics squeezes results of a single number; records keep their shape."""
-    module = make_module(replicates=1, widths=[1], multiplier=1)
+    module = make_module(replicates=1, widths=[1], student=LikeTeacher())
     logger = CSVLogger(tmp_path, "run", "one")
     fit(module, make_data(), callbacks=[SpecializationRecords(alignments={"cka": LinearCKA})], logger=logger)
     frame = read_table(tmp_path / "run/one", "teacher_nodes")

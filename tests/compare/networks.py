@@ -2,8 +2,13 @@
 
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from tsl.compare import Comparison
+
+INPUTS = torch.randn(205, 5, generator=torch.Generator().manual_seed(3))
 
 
 def dense(seed: int, width: int = 7) -> nn.Sequential:
@@ -50,3 +55,17 @@ class Twice(nn.Module):
         hidden = self.relu(self.lower(inputs))
         output: Tensor = self.relu(self.upper(hidden) + hidden)
         return output
+
+
+def value(found: Comparison, measure: str, layer_a: str, layer_b: str, column: str = "value") -> float:
+    rows = found.layers[(found.layers["measure"] == measure)]
+    return float(rows[(rows["layer_a"] == layer_a) & (rows["layer_b"] == layer_b)][column].item())
+
+
+def activations(network: nn.Sequential, inputs: Tensor) -> dict[str, np.ndarray]:
+    seen, signal = {}, inputs
+    with torch.no_grad():
+        for name, module in network.named_children():
+            signal = module(signal.clone())
+            seen[name] = signal.double().numpy()
+    return seen

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from tests.compare.networks import convolutional, dense
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.compare.__main__ import main
 from tsl.compare.sources import tensor_of_file
 from tsl.fit import main as fit

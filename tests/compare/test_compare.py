@@ -11,29 +11,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.compare import references
-from tests.compare.networks import Twice, convolutional, dense, permuted
+from tests.compare.networks import INPUTS, Twice, activations, convolutional, dense, permuted, value
 from tsl.compare import NAMES, Comparison, compare, compare_many
 from tsl.compare.blocks import blocks
 from tsl.compare.intervals import jackknife
 from tsl.errors import InputError
 from tsl.metrics import functional
 
-INPUTS = torch.randn(205, 5, generator=torch.Generator().manual_seed(3))
 IMAGES = torch.randn(60, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-
-
-def value(found: Comparison, measure: str, layer_a: str, layer_b: str, column: str = "value") -> float:
-    rows = found.layers[(found.layers["measure"] == measure)]
-    return float(rows[(rows["layer_a"] == layer_a) & (rows["layer_b"] == layer_b)][column].item())
-
-
-def activations(network: nn.Sequential, inputs: Tensor) -> dict[str, np.ndarray]:
-    seen, signal = {}, inputs
-    with torch.no_grad():
-        for name, module in network.named_children():
-            signal = module(signal.clone())
-            seen[name] = signal.double().numpy()
-    return seen
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import torch
 from sklearn.cross_decomposition import CCA
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.compare.networks import dense
-from tests.compare.test_compare import INPUTS, activations, value
+from tests.compare.networks import INPUTS, activations, dense, value
 from tsl.compare import compare
 
 BATCHES = INPUTS[:200].split(20)

@@ -1,7 +1,6 @@
 """Small images on disk, and the little of a Trainer that a DataModule of images asks for."""
 
 import pickle
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,18 +38,12 @@ def write_folders(root: Path, sizes: dict[str, list[tuple[int, int]]]) -> None:
             Image.fromarray(pixels).save(root / name / f"{number}.png")
 
 
-def ready(data: ImageDataModule, stage: str = "fit", **parts: Any) -> Any:
-    """The DataModule as a Trainer makes it ready; `parts` are the Trainer's."""
-    defaults = {
-        "global_rank": 0,
-        "world_size": 1,
-        "strategy": SimpleNamespace(root_device=torch.device("cpu")),
-        "precision_plugin": SimpleNamespace(tensor_init_context=nullcontext),
-        "lightning_module": None,
-    }
-    data.trainer = SimpleNamespace(**(defaults | parts))
+def ready(data: ImageDataModule, stage: str = "fit", **share: int) -> Any:
+    """The DataModule, made ready without a Trainer; `share` is a process's place among several."""
+    if share:
+        data.trainer = SimpleNamespace(**({"global_rank": 0, "world_size": 1} | share))
     data.prepare_data()
-    data.setup(stage)
+    data.draw(stage, torch.float32, torch.device("cpu"))
     return data
 
 

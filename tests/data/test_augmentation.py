@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d
 
 from tests.conftest import DIM, TEACHER_NODES, make_data, make_module
 from tsl.callbacks import SpecializationRecords
-from tsl.data import Samples, TeacherAgnostic, TeacherAware
+from tsl.data import Chunk, Samples, TeacherAgnostic, TeacherAware
 from tsl.data.augmentation import rotation, subsets
 from tsl.errors import InputError
 from tsl.networks import MLP, SeparableInitialization
@@ -198,8 +198,8 @@ def test_a_run_trains_on_the_samples_and_replicate_r_alone_has_the_same(
         chunks: list[Tensor] = []
 
         class Keep(pl.Callback):
-            def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Tensor, batch_idx: int) -> None:
-                chunks.append(batch)
+            def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Chunk, batch_idx: int) -> None:
+                chunks.append(batch.inputs)
 
         module = make_module(replicates=settings["replicates"], seed=settings["seed"])
         data = make_data(augmentation=make(), replacement=False, fresh_inputs=fresh_inputs, **settings)
@@ -241,7 +241,7 @@ def test_training_samples_are_evaluated_as_they_are_trained_on(fit: Any) -> None
                 torch.stack([data.distribution.sample(9, DIM, g) for g in replicate_generators("train_inputs", 0, 2)])
             ),
             replicate_generators("augmentation", 0, 2),
-            data.trainer.lightning_module.teacher,
+            data.teacher,
         )[:],
     )
 
@@ -260,8 +260,8 @@ def test_an_epoch_without_replacement_takes_every_step_along_every_axis_once(fit
     seen: list[Tensor] = []
 
     class Keep(pl.Callback):
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Tensor, batch_idx: int) -> None:
-            seen.append(batch.transpose(0, 1).flatten(1, 2))
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Chunk, batch_idx: int) -> None:
+            seen.append(batch.inputs.transpose(0, 1).flatten(1, 2))
 
     data = make_data(augmentation=TeacherAgnostic(step=0.5), replacement=False, train_size=5, replicates=2)
     trainer = fit(make_module(replicates=2), data, callbacks=[Keep()])

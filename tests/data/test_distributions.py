@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 import torch
 
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.data import (
     CorrelatedGaussian,
     Gaussian,

@@ -1,12 +1,11 @@
 """What the DataModules of images make of images: splits, minibatches, crops and labels, each replicate by its seed."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.precision import DoublePrecision
 from torch import Tensor
 from torch.nn.functional import conv2d
 from torchvision.transforms.v2 import functional
@@ -205,7 +204,8 @@ def test_teacher_aware_samples_of_cropped_images(folder: Path, monkeypatch: pyte
     planes = ConvolutionHyperplanes(kernel, bias, (3, 32, 32))
     monkeypatch.setattr("tsl.data.augmentation.hyperplanes", lambda teacher, shape: planes)
     data = cifar10(folder, crop_padding=4, train_size=4, replicates=2, augmentation=TeacherAware(2.0, 0.0))
-    samples = ready(data, lightning_module=SimpleNamespace(teacher=None)).train_samples(0)[:].unflatten(1, (4, 3))
+    data.teacher = torch.nn.Identity()
+    samples = ready(data).train_samples(0)[:].unflatten(1, (4, 3))
     for replicate in range(2):
         for on, above, below in samples[replicate]:
             pre = conv2d(torch.stack([on, above, below]), kernel[replicate], bias[replicate]).flatten(1)
@@ -224,7 +224,9 @@ def test_images_are_kept_once_for_all_replicates(folder: Path) -> None:
 
 
 def test_inputs_have_the_trainers_precision(folder: Path) -> None:
-    data = ready(cifar10(folder), precision_plugin=DoublePrecision())
+    data = cifar10(folder)
+    data.trainer = pl.Trainer(precision="64-true", accelerator="cpu", logger=False, enable_checkpointing=False)
+    data.setup("fit")
     assert epoch_of(data).inputs.dtype == torch.float64
 
 

@@ -27,7 +27,7 @@ def test_without_replacement_every_input_comes_once_in_an_epoch_in_another_order
     orders = []
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
-        chunks = list(loader)
+        chunks = [chunk.inputs for chunk in loader]
         assert [chunk.shape for chunk in chunks] == [(2, 3, 4, 2), (2, 3, 4, 2), (1, 3, 4, 2)]
         assert len(loader) == 3
         seen = torch.cat(chunks).transpose(0, 1).flatten(1, 2)  # (R, N, d) in the order of the epoch
@@ -59,21 +59,24 @@ def test_chunk_size_does_not_change_the_minibatches(chunk_size: int) -> None:
 
 
 def test_processes_share_each_minibatch() -> None:
-    whole = torch.cat(list(ChunkLoader(lambda epoch: Samples(INPUTS), sampler())))
-    parts = [torch.cat(list(ChunkLoader(lambda epoch: Samples(INPUTS), sampler(), rank, 2))) for rank in range(2)]
+    whole = torch.cat([chunk.inputs for chunk in ChunkLoader(lambda epoch: Samples(INPUTS), sampler())])
+    parts = [
+        torch.cat([chunk.inputs for chunk in ChunkLoader(lambda epoch: Samples(INPUTS), sampler(), rank, 2)])
+        for rank in range(2)
+    ]
     assert torch.equal(torch.stack(parts, dim=3).flatten(2, 3), whole)
 
 
 def test_resumes_within_an_epoch_and_only_in_that_epoch() -> None:
     loader = ChunkLoader(lambda epoch: Samples(INPUTS), sampler())
     loader.sampler.set_epoch(3)
-    whole = list(loader)
+    whole = [chunk.inputs for chunk in loader]
     iterator = iter(loader)
     next(iterator)
     resumed = ChunkLoader(lambda epoch: Samples(INPUTS), sampler())
     resumed.load_state_dict(loader.state_dict())
     resumed.sampler.set_epoch(3)
-    assert torch.equal(torch.cat(list(resumed)), torch.cat(whole[1:]))
+    assert torch.equal(torch.cat([chunk.inputs for chunk in resumed]), torch.cat(whole[1:]))
     resumed.sampler.set_epoch(4)
     assert len(list(resumed)) == 3
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.data import TensorFile
 from tsl.errors import InputError
 from tsl.fit import main

@@ -6,11 +6,12 @@ import pytest
 import torch
 import yaml
 
-from tests.test_fit import ROOT, TINY
+from tests.fitting import ROOT, TINY
 from tsl.errors import InputError
 from tsl.experiments import certify
 from tsl.fit import main as fit
 from tsl.modules.load_run import load_run
+from tsl.runs import Run
 from tsl.runs.records import read_table
 
 CONFIG = ROOT / "configs/certificate.yaml"
@@ -67,8 +68,8 @@ def test_the_script_repeats_the_callback(run: Path, tmp_path: Path, capsys: pyte
 
 def test_records_of_the_same_constants_are_drawn_over_training(run: Path) -> None:
     loaded = load_run(run)
-    assert set(certify.over_training(run, certify.certify(loaded, 5.0, 1.0))["epoch"]) == {0, 1, 2, 3, 4}
-    assert set(certify.over_training(run, certify.certify(loaded, 50.0, 1.0))["epoch"]) == {4}
+    assert set(certify.over_training(Run(run), certify.certify(loaded, 5.0, 1.0))["epoch"]) == {0, 1, 2, 3, 4}
+    assert set(certify.over_training(Run(run), certify.certify(loaded, 50.0, 1.0))["epoch"]) == {4}
 
 
 def test_a_run_far_from_the_condition_is_vacuous(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +156,7 @@ def test_what_cannot_be_certified_is_said_in_one_line(
     checkpoint.unlink()
     assert "has no checkpoints/last.ckpt: its weights were not kept" in message()
     checkpoint.write_bytes(content)
-    edited(tiny, lambda config: config["model"]["init_args"].update(multiplier=3))
+    edited(tiny, lambda config: config["model"]["init_args"]["student"]["init_args"].update(multiplier=3))
     assert f"{checkpoint} does not fit config.yaml" in message()
     edited(tiny, lambda config: config["model"]["init_args"].update(nodes=3))
     assert "config.yaml cannot be made into a model and data" in message()

@@ -14,7 +14,6 @@ from tsl.networks import MLP
 from tsl.runs.records import read_table
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts/prune_student.py"
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +41,14 @@ def read_student(directory: Path) -> MLP:
     """The pruned student, from nothing but its two files."""
     config = yaml.safe_load((directory / "config.yaml").read_text())
     settings = config["model"]["init_args"]["teacher"]["init_args"]
-    student = MLP(config["replicates"], **(settings | {"widths": config["model"]["init_args"]["student_widths"]}))
+    student = MLP(
+        config["replicates"], **(settings | {"widths": config["model"]["init_args"]["student"]["init_args"]["widths"]})
+    )
     student.double().load_state_dict(torch.load(directory / "student.pt", weights_only=True))
     return student
 
 
+@pytest.mark.slow
 def test_a_pruned_student_keeps_the_budget_and_trains_on(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +136,10 @@ def test_a_config_that_does_not_fit_its_student_is_one_message(
     assert prune_student.main([str(run), "--max-loss-increase", "0.5"]) == 0
     capsys.readouterr()
     for arguments, message in (
-        (["--model.init_args.student_widths", "[3, 3]"], "student_widths = [3, 3] has 2 hidden layers, the teacher 1"),
+        (
+            ["--model.init_args.student_widths", "[3, 3]"],
+            "student.init_args.widths = [3, 3] has 2 hidden layers, the teacher 1",
+        ),
         (["--replicates", "1"], "student.pt holds another network; set replicates and widths to its own"),
     ):
         with pytest.raises(SystemExit) as stop:

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.classifiers import train
 from tests.labelled import TinyImages
-from tests.modules.test_classifier import train
 from tsl.experiments import prune_teacher
 from tsl.modules.losses import accuracy
 from tsl.networks import load_network
@@ -79,7 +79,7 @@ def test_mistakes_are_one_line_and_status_2(run: Path, capsys: pytest.CaptureFix
 
     assert "there is no such directory" in told(str(run / "gone"), "--ratios", "0.5", "0.5")
     assert "--ratios gives 3 numbers for 2 hidden layers" in told(str(run), "--ratios", "0.5", "0.5", "0.5")
-    assert "--ratios 0.95: of a layer's 8 nodes at least one has to stay" in told(str(run), "--ratios", "0.95", "0.5")
+    assert "--ratios 1: of a layer's 8 nodes at least one has to stay" in told(str(run), "--ratios", "1", "0.5")
     assert "--ratios -0.1: of a layer's 6 nodes" in told(str(run), "--ratios", "0.5", "-0.1")
     assert not (run / "pruned").exists()
     for name in ("best", "last"):

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.test_fit import TINY
+from tests.fitting import TINY
 from tsl.experiments import sample_complexity
-from tsl.experiments.sweep import CellRun
+from tsl.experiments.sweep import PlannedRun
 from tsl.runs.records import COLUMNS, read_table, write_table
+from tsl.runs.settings import MULTIPLIER
 
 CONFIGS = [word for word in TINY if word != "--config"]
 REPLICATES, NODES = 8, 25
@@ -20,7 +21,7 @@ REPLICATES, NODES = 8, 25
 
 def middle(settings: dict[str, Any]) -> float:
     """The size at which half of the nodes are recovered: 10 multiplier^1.5 d."""
-    return 10 * settings["model.init_args.multiplier"] ** 1.5 * settings["data.init_args.dim"]
+    return 10 * settings[MULTIPLIER] ** 1.5 * settings["data.init_args.dim"]
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Instead of training, write the records of a known curve; gives the names of the runs written."""
     names: list[str] = []
 
-    def write(run: CellRun, report: Callable[[], None]) -> str | None:
+    def write(run: PlannedRun, report: Callable[[], None]) -> str | None:
         report()
         if run.settings["data.init_args.train_size"] == 13:
             return "boom"
@@ -110,7 +111,7 @@ def test_how_it_grows_with_an_axis(
         ("d", "7,9", "data.init_args.dim", [7, 9]),
         ("d", "7,9", "model.init_args.teacher.init_args.input_dim", [7, 9]),
         ("m", "3,5", "model.init_args.teacher.init_args.widths", [[3], [5]]),
-        ("multiplier", "1.5,3", "model.init_args.multiplier", [1.5, 3]),
+        ("multiplier", "1.5,3", MULTIPLIER, [1.5, 3]),
     ],
 )
 def test_an_axis_stands_for_its_settings(
@@ -178,6 +179,13 @@ def test_a_failed_run_ends_its_search(
         (["--vary", "d=1.5"], "--vary d=1.5: expected whole positive numbers"),
         (["--vary", "multiplier=0,1"], "expected positive numbers"),
         (["--least", "10000"], "--least 10000, --most 10000 (data.init_args.train_size if not given): expected least"),
+        (
+            [
+                "{model: {init_args: {teacher_initialization: {class_path: tsl.networks.SeparableTeacher, init_args: "
+                "{polarity: [1, 2]}}}}}"
+            ],
+            "polarity: the replicates differ in it, and a search finds one training size for all of them",
+        ),
         (["{replicates: 1}"], "replicates = 1: the interval is over replicates"),
         (["{data: {init_args: {replacement: false}}}"], "set data.init_args.steps_per_epoch, and data"),
         (["{data: {init_args: {steps_per_epoch: null}}}"], "set data.init_args.steps_per_epoch, and data"),
@@ -216,6 +224,7 @@ def test_runs_with_other_settings_are_refused(
     assert "data.init_args.val_size: 50 in the run, 51 now" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_real_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The tiny students recover nothing: both ends are trained, and that is told."""
     command = [*CONFIGS, "--root", str(tmp_path), "--least", "20", "--most", "40"]

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tsl.runs.records import THRESHOLDS, write_table
+from tsl.names import THRESHOLDS
+from tsl.runs.records import write_table
 
 
 def fake_run(

@@ -6,13 +6,13 @@ import pytest
 from tests.figures.conftest import fake_run
 from tsl.figures import alignment
 from tsl.figures.__main__ import main
-from tsl.figures.runs import read_run
+from tsl.runs import Run
 from tsl.runs.records import read_table
 
 
 def test_draws_the_mean_of_every_measure_and_its_null_levels(tmp_path: Path) -> None:
     run = fake_run(tmp_path / "runs/two", layers=2)
-    figure = alignment.draw([read_run(run, alignment.TABLE)])
+    figure = alignment.draw([Run(run)])
     assert len(figure.axes) == 4  # two measures of two layers
     layers = read_table(run, "layers")
     for row, measure in enumerate(("rho_mean", "cka")):
@@ -26,10 +26,9 @@ def test_draws_the_mean_of_every_measure_and_its_null_levels(tmp_path: Path) -> 
 
 
 def test_records_from_before_there_was_a_null_level(tmp_path: Path) -> None:
-    run = read_run(fake_run(tmp_path / "runs/two"), alignment.TABLE)
-    for column in ("rho_mean_null", "cka_null"):
-        del run.table[column]
-    [panel] = alignment.draw([run]).axes
+    path = fake_run(tmp_path / "runs/two")
+    layers = read_table(path, "layers").drop(columns=["rho_mean_null", "cka_null"])
+    [panel] = alignment.draw([Run(path, tables={"layers": layers})]).axes
     assert len(panel.lines) == 2
 
 

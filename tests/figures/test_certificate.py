@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from tsl.figures import certificate
 from tsl.figures.__main__ import main
-from tsl.figures.runs import Run, read_run
+from tsl.runs import Run
 from tsl.runs.records import COLUMNS, write_table
 
 MakeRun = Callable[..., Path]
@@ -44,7 +44,7 @@ def points(panel: Axes, label: str) -> list[tuple[float, float]]:
 
 
 def test_a_path_for_each_seed_and_a_mark_for_each_outcome(run: Path) -> None:
-    figure = certificate.draw([read_run(run, certificate.TABLE)])
+    figure = certificate.draw([Run(run)])
     first, second = figure.axes
     assert [panel.get_title() for panel in figure.axes] == ["teacher node $j = 1$", "teacher node $j = 2$"]
     assert {first.get_xscale(), first.get_yscale()} == {"log"}
@@ -59,27 +59,30 @@ def test_a_path_for_each_seed_and_a_mark_for_each_outcome(run: Path) -> None:
 
 
 def test_the_lines_of_condition_and_conclusion(run: Path) -> None:
-    panel = certificate.draw([read_run(run, certificate.TABLE)]).axes[0]
+    panel = certificate.draw([Run(run)]).axes[0]
     vacuous, diagonal = panel.get_lines()[-2:]
     assert vacuous.get_xdata() == [1.0, 1.0]
     np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
 
 
 def test_the_notes_say_what_is_drawn_and_left_out(run: Path, make_run: MakeRun) -> None:
-    loaded = read_run(run, certificate.TABLE)
+    loaded = Run(run)
     notes = certificate.draw([loaded]).get_supxlabel()
     assert "2 seeds, each from epoch 0 (grey) to 2 (marked)" in notes
     assert "4 of 12 points have no finite ε" in notes
     assert "an ε below 1e-17 is drawn there" in notes
-    wider = read_run(make_run("wider", multiplier=5, replicates=2, max_epochs=2), "losses")
-    both = certificate.draw([loaded, Run(wider.path, wider.config, loaded.table)])
-    assert "all of 2×, 5×" in both.get_supxlabel()
+    wider = make_run("wider", multiplier=5, replicates=2, max_epochs=2)
+    both = certificate.draw([loaded, Run(wider, tables={"certificate": loaded.table("certificate")})])
+    nodes = [f"teacher node $j = {node}$" for node in (1, 2)]
+    assert [panel.get_title() for panel in both.axes] == [
+        f"{width}\n{node}" for width in ("2×", "5×") for node in nodes
+    ]
 
 
 def test_records_in_which_nothing_is_observed_are_drawn_empty(make_run: MakeRun) -> None:
     path = make_run(replicates=2)
     write_table(path, "certificate", 0, rows(0, [np.inf] * 4, [0.9] * 4, observed=False))
-    figure = certificate.draw([read_run(path, certificate.TABLE)])
+    figure = certificate.draw([Run(path)])
     assert "4 of 4 points have no finite ε" in figure.get_supxlabel()
     assert not figure.legends
 

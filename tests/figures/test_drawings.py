@@ -1,37 +1,19 @@
 """What is drawn, compared with the records."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from tests.figures.drawings import lines, loaded, notes, titles
 from tsl.errors import InputError
 from tsl.figures import best_correlation, convergence, l_shape, l_shape_animation, success_rate, trajectories
-from tsl.figures.runs import Run, read_run
 from tsl.figures.style import LINE_STYLES, MARKERS, PALETTE, curve_style
+from tsl.runs import Run
 from tsl.runs.records import read_table
 
 MakeRun = Callable[..., Path]
-
-
-def loaded(paths: Sequence[Path], table: str) -> list[Run]:
-    return [read_run(path, table) for path in paths]
-
-
-def titles(figure: Figure) -> list[str]:
-    return [panel.get_title() for panel in figure.axes]
-
-
-def lines(panel: Axes, label: str) -> list[tuple[list[float], list[float]]]:
-    found = [line for line in panel.get_lines() if line.get_label() == label]
-    return [(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in found]
-
-
-def notes(figure: Figure) -> str:
-    return figure.get_supxlabel()
 
 
 @pytest.fixture
@@ -42,7 +24,7 @@ def grid_of_runs(make_run: MakeRun) -> list[Path]:
 
 
 def test_convergence_draws_mean_and_spread_of_logarithms(grid_of_runs: list[Path]):
-    figure = convergence.draw(loaded(grid_of_runs, "losses"))
+    figure = convergence.draw(loaded(grid_of_runs))
     assert titles(figure) == ["$p = 0$", "$p = 1$"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1×", "2×"]
     table = read_table(grid_of_runs[3], "losses").pivot(index="epoch", columns="replicate", values="val_mse")
@@ -59,7 +41,7 @@ def test_convergence_draws_mean_and_spread_of_logarithms(grid_of_runs: list[Path
 
 def test_convergence_pools_runs_of_other_seeds(make_run: MakeRun):
     paths = [make_run("first", seed=0), make_run("second", seed=3)]
-    figure = convergence.draw(loaded(paths, "losses"))
+    figure = convergence.draw(loaded(paths))
     ((_, y),) = lines(figure.axes[0], "2×")
     losses = np.concatenate([read_table(path, "losses").query("epoch == 6")["val_mse"] for path in paths])
     assert y[-1] == pytest.approx(np.log10(losses).mean())
@@ -67,23 +49,24 @@ def test_convergence_pools_runs_of_other_seeds(make_run: MakeRun):
 
 def test_convergence_of_one_seed_has_a_line(make_run: MakeRun):
     path = make_run(replicates=1)
-    ((_, y),) = lines(convergence.draw(loaded([path], "losses")).axes[0], "2×")
+    ((_, y),) = lines(convergence.draw(loaded([path])).axes[0], "2×")
     np.testing.assert_allclose(y, np.log10(read_table(path, "losses")["val_mse"]))
 
 
 @pytest.mark.parametrize("loss", [0.0, np.nan, np.inf])
 def test_losses_without_a_logarithm_are_counted(make_run: MakeRun, loss: float):
-    (run,) = loaded([make_run()], "losses")
-    run.table.loc[run.table["epoch"] == 6, "val_mse"] = loss
-    figure = convergence.draw([run])
+    path = make_run()
+    losses = read_table(path, "losses")
+    losses.loc[losses["epoch"] == 6, "val_mse"] = loss
+    figure = convergence.draw([Run(path, tables={"losses": losses})])
     assert "3 of 21 losses are 0 or not finite and left out" in notes(figure)
     assert lines(figure.axes[0], "2×")[0][0] == list(range(6))
-    run.table["val_mse"] = loss
-    assert "21 of 21 losses" in notes(convergence.draw([run]))
+    everything = Run(path, tables={"losses": losses.assign(val_mse=loss)})
+    assert "21 of 21 losses" in notes(convergence.draw([everything]))
 
 
 def test_success_rate_early_dotted_and_at_the_end_solid(grid_of_runs: list[Path]):
-    figure = success_rate.draw(loaded(grid_of_runs, "teacher_nodes"), early_epoch=2)
+    figure = success_rate.draw(loaded(grid_of_runs), early_epoch=2)
     assert titles(figure) == ["$p = 0$", "$p = 1$"]
     table = read_table(grid_of_runs[3], "teacher_nodes").query("split == 'val'")
     drawn = [line for line in figure.axes[1].get_lines() if line.get_label() == "2×"]
@@ -99,29 +82,30 @@ def test_success_rate_early_dotted_and_at_the_end_solid(grid_of_runs: list[Path]
 
 
 def test_success_rate_is_of_evaluation_inputs(make_run: MakeRun):
-    (run,) = loaded([make_run(splits=("val", "train"))], "teacher_nodes")
-    run.table["recovered_0.95"] = run.table["split"] == "val"
-    for line in success_rate.draw([run]).axes[0].get_lines():
+    path = make_run(splits=("val", "train"))
+    nodes = read_table(path, "teacher_nodes")
+    nodes["recovered_0.95"] = nodes["split"] == "val"
+    for line in success_rate.draw([Run(path, tables={"teacher_nodes": nodes})]).axes[0].get_lines():
         assert list(line.get_ydata()) == [1, 1, 1, 1]
 
 
 def test_success_rate_notes_a_missing_epoch(make_run: MakeRun):
     paths = [make_run("whole", multiplier=1), make_run("sparse", epochs=[0, 6])]
-    figure = success_rate.draw(loaded(paths, "teacher_nodes"))
+    figure = success_rate.draw(loaded(paths))
     assert "runs/sparse: epoch 5 is not in the records" in notes(figure)
     assert len(lines(figure.axes[0], "1×")) == 2
     assert len(lines(figure.axes[0], "2×")) == 1
-    figure = success_rate.draw(loaded(paths[1:], "teacher_nodes"))
+    figure = success_rate.draw(loaded(paths[1:]))
     assert [line.get_linestyle() for line in figure.axes[0].get_lines()] == ["-"]
 
 
 def test_success_rate_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
-    figure = success_rate.draw(loaded([make_run(layers=4)], "teacher_nodes"))
+    figure = success_rate.draw(loaded([make_run(layers=4)]))
     assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3, 4)]
 
 
 def test_l_shape_has_a_point_for_each_student_node(grid_of_runs: list[Path]):
-    figure = l_shape.draw(loaded(grid_of_runs, "student_nodes"))
+    figure = l_shape.draw(loaded(grid_of_runs))
     assert [panel.get_ylabel() for panel in figure.axes[::2]] == ["1×\n$\\|v_k\\|$", "2×\n$\\|v_k\\|$"]
     assert titles(figure)[:2] == ["$p = 0$", "$p = 1$"]
     points = read_table(grid_of_runs[3], "student_nodes").query("split == 'train' and epoch == 6")
@@ -134,19 +118,19 @@ def test_l_shape_has_a_point_for_each_student_node(grid_of_runs: list[Path]):
 
 
 def test_l_shape_has_the_null_level_of_untrained_students(grid_of_runs: list[Path], make_run: MakeRun):
-    panel = l_shape.draw(loaded(grid_of_runs, "student_nodes")).axes[3]
+    panel = l_shape.draw(loaded(grid_of_runs)).axes[3]
     untrained = read_table(grid_of_runs[3], "student_nodes").query("split == 'train' and epoch == 0")
     (dotted,) = panel.get_lines()
     assert dotted.get_linestyle() == ":"
     assert dotted.get_xdata()[0] == pytest.approx(untrained["best_correlation"].mean())
-    later = l_shape.draw(loaded([make_run(epochs=[3, 6])], "student_nodes"))
+    later = l_shape.draw(loaded([make_run(epochs=[3, 6])]))
     assert len(later.axes[0].get_lines()) == 0
     assert "untrained" not in notes(later)
 
 
 def test_the_animated_l_shape_moves_the_points(make_run: MakeRun):
     path, late = make_run(layers=2, max_epochs=3), make_run("late", multiplier=1, layers=2, epochs=[0, 2], max_epochs=3)
-    animation = l_shape_animation.draw(loaded([path, late], "student_nodes"))
+    animation = l_shape_animation.draw(loaded([path, late]))
     animation._draw_was_started = True  # or matplotlib warns that nobody saved it
     assert list(animation.new_frame_seq()) == [0, 1, 2, 3, *[3] * l_shape_animation.HOLD]
     animation._init_draw()
@@ -166,7 +150,7 @@ def test_the_animated_l_shape_moves_the_points(make_run: MakeRun):
 
 def test_l_shape_of_evaluation_inputs_where_a_run_lacks_training_ones(make_run: MakeRun):
     paths = [make_run("both", splits=("val", "train")), make_run("val", multiplier=1)]
-    figure = l_shape.draw(loaded(paths, "student_nodes"), epochs=[3])
+    figure = l_shape.draw(loaded(paths), epochs=[3])
     assert "evaluation inputs" in figure.axes[1].get_xlabel()
     points = read_table(paths[0], "student_nodes").query("split == 'val' and epoch == 3")
     offsets = figure.axes[1].collections[0].get_offsets()
@@ -175,7 +159,7 @@ def test_l_shape_of_evaluation_inputs_where_a_run_lacks_training_ones(make_run: 
 
 def test_l_shape_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
     path = make_run(layers=3)
-    figure = l_shape.draw(loaded([path], "student_nodes"))
+    figure = l_shape.draw(loaded([path]))
     assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3)]
     assert r"\beta_{kk}" in figure.axes[0].get_ylabel()
     assert figure.axes[2].collections[0].get_offsets().shape == (3 * 8, 2)
@@ -183,14 +167,14 @@ def test_l_shape_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
 
 def test_l_shape_at_an_epoch_that_was_not_recorded(make_run: MakeRun):
     paths = [make_run("whole"), make_run("sparse", multiplier=1, epochs=[0, 6])]
-    assert "runs/sparse: epoch 3 is not in" in notes(l_shape.draw(loaded(paths, "student_nodes"), epochs=[3]))
+    assert "runs/sparse: epoch 3 is not in" in notes(l_shape.draw(loaded(paths), epochs=[3]))
     with pytest.raises(InputError, match=r"no run has records of epoch 9; recorded are \[0, 1, 2, 3, 4, 5, 6\]"):
-        l_shape.draw(loaded(paths, "student_nodes"), epochs=[9])
+        l_shape.draw(loaded(paths), epochs=[9])
 
 
 def test_l_shape_of_several_epochs_has_a_row_per_layer_and_a_column_per_epoch(make_run: MakeRun):
     path = make_run(layers=2)
-    figure = l_shape.draw(loaded([path], "student_nodes"), epochs=[5, 0, 6])
+    figure = l_shape.draw(loaded([path]), epochs=[5, 0, 6])
     assert titles(figure) == ["epoch 5", "epoch 0", "epoch 6", "", "", ""]
     assert [panel.get_ylabel().split("\n")[:2] for panel in figure.axes[::3]] == [
         ["2×", f"$p = 1$, layer {layer}"] for layer in (1, 2)
@@ -207,13 +191,13 @@ def test_l_shape_of_several_epochs_has_a_row_per_layer_and_a_column_per_epoch(ma
 
 
 def test_l_shape_of_all_recorded_epochs(make_run: MakeRun):
-    figure = l_shape.draw(loaded([make_run(epochs=[0, 2, 6])], "student_nodes"), epochs=[])
+    figure = l_shape.draw(loaded([make_run(epochs=[0, 2, 6])]), epochs=[])
     assert titles(figure) == ["epoch 0", "epoch 2", "epoch 6"]
 
 
 def test_best_correlation_draws_mean_least_and_largest_over_nodes_and_seeds(make_run: MakeRun):
     paths = [make_run("one", multiplier=1, splits=("val", "train")), make_run("two", splits=("val", "train"))]
-    figure = best_correlation.draw(loaded(paths, "teacher_nodes"))
+    figure = best_correlation.draw(loaded(paths))
     table = read_table(paths[1], "teacher_nodes").query("split == 'val'")
     by_epoch = [rows["best_correlation"].to_numpy() for _, rows in table.groupby("epoch")]
     ((x, y),) = lines(figure.axes[0], "2×")
@@ -226,21 +210,22 @@ def test_best_correlation_draws_mean_least_and_largest_over_nodes_and_seeds(make
 
 
 def test_best_correlation_has_a_panel_per_layer(make_run: MakeRun):
-    figure = best_correlation.draw(loaded([make_run(layers=3)], "teacher_nodes"))
+    figure = best_correlation.draw(loaded([make_run(layers=3)]))
     assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3)]
 
 
 def test_l_shape_clips_no_point(make_run: MakeRun):
-    (run,) = loaded([make_run()], "student_nodes")
-    run.table.loc[run.table["node"] == 1, "best_correlation"] = -0.4
-    left, right = l_shape.draw([run]).axes[0].get_xlim()
+    path = make_run()
+    nodes = read_table(path, "student_nodes")
+    nodes.loc[nodes["node"] == 1, "best_correlation"] = -0.4
+    left, right = l_shape.draw([Run(path, tables={"student_nodes": nodes})]).axes[0].get_xlim()
     assert left <= -0.4
     assert right > 1
 
 
 def test_trajectories_draw_every_pair(make_run: MakeRun):
     path = make_run(pairs=True, seed=5, splits=("val", "train"))
-    figure = trajectories.draw(loaded([path], "pairs"), replicates=[2, 0])
+    figure = trajectories.draw(loaded([path]), replicates=[2, 0])
     assert titles(figure)[:4] == [f"teacher node $j = {j}$" for j in (1, 2, 3, 4)]
     assert [panel.get_ylabel().split("\n")[0] for panel in figure.axes[::4]] == ["seed 7", "seed 5"]
     table = read_table(path, "pairs").query("split == 'val'")
@@ -255,7 +240,7 @@ def test_trajectories_draw_every_pair(make_run: MakeRun):
 
 def test_trajectories_of_the_first_replicates_and_the_lowest_layer(make_run: MakeRun):
     path = make_run(pairs=True, replicates=4, layers=2, max_epochs=2)
-    figure = trajectories.draw(loaded([path], "pairs"))
+    figure = trajectories.draw(loaded([path]))
     assert len(figure.axes) == 3 * 4
     assert len(lines(figure.axes[0], "student node 1")[0][0]) == 3
     assert "lowest layer" in notes(figure)
@@ -263,15 +248,15 @@ def test_trajectories_of_the_first_replicates_and_the_lowest_layer(make_run: Mak
 
 def test_trajectories_of_several_runs_are_numbered(make_run: MakeRun):
     paths = [make_run("first", pairs=True, replicates=1), make_run("second", pairs=True, replicates=1, multiplier=1)]
-    figure = trajectories.draw(loaded(paths, "pairs"))
+    figure = trajectories.draw(loaded(paths))
     assert figure.axes[4].get_ylabel().startswith("run 2, seed 0")
     assert "run 2: runs/second" in notes(figure)
     assert len(figure.axes[4].get_lines()) == 4
 
 
 def test_trajectories_of_a_replicate_that_is_not_there(make_run: MakeRun):
-    with pytest.raises(InputError, match=r"has replicates 0 to 2, not \[3\]; mend --replicates"):
-        trajectories.draw(loaded([make_run(pairs=True)], "pairs"), replicates=[0, 3])
+    with pytest.raises(InputError, match=r"has replicates 0 to 2, not \[3\]; choose with --replicates"):
+        trajectories.draw(loaded([make_run(pairs=True)]), replicates=[0, 3])
 
 
 def test_curves_differ_without_colour_too():

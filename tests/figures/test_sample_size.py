@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.figures.test_drawings import lines, notes, titles
+from tests.figures.drawings import lines, notes, titles
 from tsl.errors import InputError
 from tsl.figures import sample_size
-from tsl.figures.runs import read_run
 from tsl.figures.style import PALETTE
+from tsl.runs import Run
 from tsl.runs.records import read_table, write_table
 
 MakeRun = Callable[..., Path]
@@ -40,9 +40,9 @@ def test_draws_least_losses_and_last_correlations_against_the_number_of_samples(
         for m in (1, 2)
         for w in (5, 6)
     ]
-    figure = sample_size.draw([read_run(run, sample_size.TABLE) for run in runs])
+    figure = sample_size.draw([Run(run) for run in runs])
     assert titles(figure)[:2] == ["1×", "2×"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["model.width = 5", "model.width = 6"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["width = 5", "width = 6"]
     assert "over 2 seeds" in notes(figure)
     panels = np.array(figure.axes).reshape(4, 2)
     for column, row_of_runs in enumerate([runs[:2], runs[2:]]):
@@ -68,7 +68,7 @@ def test_draws_least_losses_and_last_correlations_against_the_number_of_samples(
 
 def test_runs_of_other_sizes_make_one_curve(make_run: MakeRun):
     runs = [with_sizes(make_run(f"n{n}", seed=0), [n]) for n in (30, 60, 90)]
-    figure = sample_size.draw([read_run(run, sample_size.TABLE) for run in runs])
+    figure = sample_size.draw([Run(run) for run in runs])
     [line, *_] = figure.axes[0].get_lines()
     assert line.get_xdata().tolist() == [30, 60, 90]
     assert not figure.legends
@@ -77,4 +77,4 @@ def test_runs_of_other_sizes_make_one_curve(make_run: MakeRun):
 
 def test_runs_that_do_not_tell_their_size(make_run: MakeRun):
     with pytest.raises(InputError, match="does not record its number of training samples"):
-        sample_size.draw([read_run(make_run(), sample_size.TABLE)])
+        sample_size.draw([Run(make_run())])

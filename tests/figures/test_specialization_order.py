@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.figures.test_drawings import loaded, notes, titles
+from tests.figures.drawings import loaded, notes, titles
 from tsl.figures import specialization_order
-from tsl.figures.runs import collect
+from tsl.figures.curves import collect
+from tsl.runs import Run
 from tsl.runs.records import read_table
+from tsl.runs.settings import POLARITY
 
 MakeRun = Callable[..., Path]
 
@@ -24,7 +26,7 @@ def first_epoch(table: pd.DataFrame, replicate: int, node: int) -> float:
 
 def test_first_recoveries_and_their_rank_correlation(make_run: MakeRun):
     path = make_run(polarity=1.0, replicates=5, max_epochs=8, splits=("val", "train"))
-    frame = collect(loaded([path], "teacher_nodes"))
+    frame = collect(loaded([path]), "teacher_nodes", [POLARITY])
     recoveries = specialization_order.recovery_epochs(frame)
     table = read_table(path, "teacher_nodes")
     expected = [[first_epoch(table, r, j) for j in (1, 2, 3, 4)] for r in range(5)]
@@ -41,7 +43,7 @@ def test_first_recoveries_and_their_rank_correlation(make_run: MakeRun):
 
 def test_draws_medians_over_seeds_with_those_never_recovered(make_run: MakeRun):
     path = make_run(replicates=5, max_epochs=8)
-    figure = specialization_order.draw(loaded([path], "teacher_nodes"))
+    figure = specialization_order.draw(loaded([path]))
     left, right = figure.axes
     assert titles(figure)[0] == "$p = 1$"
     table = read_table(path, "teacher_nodes")
@@ -55,7 +57,7 @@ def test_draws_medians_over_seeds_with_those_never_recovered(make_run: MakeRun):
     np.testing.assert_allclose(never.get_xdata(), (1 / np.arange(1, 5))[np.isinf(medians)])
     assert left.get_yticklabels()[-1].get_text() == "never"
     of_seeds = right.get_lines()[0].get_ydata()
-    recoveries = specialization_order.recovery_epochs(collect(loaded([path], "teacher_nodes")))
+    recoveries = specialization_order.recovery_epochs(collect(loaded([path]), "teacher_nodes", [POLARITY]))
     np.testing.assert_array_equal(
         of_seeds, specialization_order.rank_correlations(recoveries)["rank_correlation"].to_numpy()
     )
@@ -72,9 +74,9 @@ def test_confidence_is_that_of_a_t_test():
 
 
 def test_runs_that_recover_nothing_have_no_rank_correlation(make_run: MakeRun):
-    (run,) = loaded([make_run(layers=2)], "teacher_nodes")
-    run.table["recovered_0.95"] = False
-    figure = specialization_order.draw([run])
+    path = make_run(layers=2)
+    nodes = read_table(path, "teacher_nodes").assign(**{"recovered_0.95": False})
+    figure = specialization_order.draw([Run(path, tables={"teacher_nodes": nodes})])
     assert "6 rank correlations are undefined" in notes(figure)
     assert figure.axes[1].get_xticklabels()[0].get_text() == "2×\nundefined"
     assert titles(figure)[::2] == ["$p = 1$, layer 1", "$p = 1$, layer 2"]
@@ -83,6 +85,6 @@ def test_runs_that_recover_nothing_have_no_rank_correlation(make_run: MakeRun):
 
 def test_curves_of_several_widths(make_run: MakeRun):
     paths = [make_run(f"m{m}", multiplier=m) for m in (1, 2)]
-    figure = specialization_order.draw(loaded(paths, "teacher_nodes"))
+    figure = specialization_order.draw(loaded(paths))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1×", "2×"]
     assert len(figure.axes[1].get_xticks()) == 2

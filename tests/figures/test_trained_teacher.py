@@ -6,7 +6,7 @@ import pytest
 
 from tests.figures.conftest import fake_run
 from tsl.figures import trained_teacher
-from tsl.figures.runs import Run, read_run
+from tsl.runs import Run
 from tsl.runs.records import read_table
 
 
@@ -19,7 +19,7 @@ def student(path: Path, teacher: str, multiplier: float, accuracy: bool = True) 
         losses.assign(accuracy=0.1 * losses["epoch"] + 0.01 * losses["replicate"], teacher_accuracy=0.7).to_parquet(
             file
         )
-    return read_run(run, trained_teacher.TABLE)
+    return Run(run)
 
 
 def test_draws_every_layer_and_the_accuracy_for_every_teacher(tmp_path: Path) -> None:
@@ -56,4 +56,4 @@ def test_without_labels_there_is_no_accuracy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("teacher", "name"), [("unpruned", "unpruned"), ("compact", "pruned"), ("mine", "mine")])
 def test_a_teacher_is_called_by_its_file(tmp_path: Path, teacher: str, name: str) -> None:
     run = student(tmp_path / "runs/one", teacher, 1)
-    assert trained_teacher.teacher_name(run) == name
+    assert [trained_teacher.teacher_name(group) for group in run.groups] == [name]

@@ -174,3 +174,22 @@ def test_a_single_sample_is_named() -> None:
         node_correlation(torch.zeros(1, 3), torch.zeros(1, 4))
     with pytest.raises(ValueError, match="node correlation needs at least 2 samples, got 0"):
         node_correlation(torch.zeros(2, 0, 3), torch.zeros(2, 0, 4))
+
+
+def test_float32_products_cost_less_than_a_millionth() -> None:
+    """Streamed in batches, beside numpy in float64 of the same float32 activations; with a dead node, and a mean of a
+    thousand spreads."""
+    generator = torch.Generator().manual_seed(0)
+    teacher = torch.randn(20_000, 20, generator=generator).relu()
+    student = (
+        teacher @ torch.randn(20, 50, generator=generator) / 4 + torch.randn(20_000, 50, generator=generator)
+    ).relu()
+    student[:, 0] = 0
+    student[:, 1] = teacher[:, 1] + 1000
+    student[:, 2] = 3 * teacher[:, 2]
+    metric = NodeCorrelation(20, 50, products=torch.float32)
+    for t, s in zip(teacher.split(300), student.split(300), strict=True):
+        metric.update(t, s)
+    expected = np.corrcoef(teacher.double().T, student[:, 1:].double().T)[:20, 20:]
+    np.testing.assert_allclose(metric.compute()[:, 1:], expected, rtol=0, atol=1e-6)
+    assert (metric.compute()[:, 0] == 0).all()

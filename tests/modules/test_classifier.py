@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from torch.optim import SGD, AdamW
 
+from tests.classifiers import train
 from tests.conftest import make_data
 from tests.labelled import TinyImages
 from tests.wandb.wandb_file import read_wandb_runs
 from tsl.errors import InputError
-from tsl.fit import main
 from tsl.modules import Classifier
 from tsl.modules.losses import accuracy, label_cross_entropy
 from tsl.networks import MLP, DefaultInitialization, Pretrained, load_network, save_network
@@ -48,7 +47,7 @@ def test_training_equals_plain_torch(fit: Any, optimizer: Any) -> None:
     """Every replicate against torch's modules, loss and optimizer on the same minibatches."""
     module, data = make_classifier(replicates=2, optimizer=optimizer), TinyImages(SHAPE, replicates=2)
     torch.set_default_dtype(torch.float64)
-    module.configure_model()
+    module.make_networks()
     torch.set_default_dtype(torch.float32)
     references = [plain(module, r) for r in range(2)]
     seen: list[Any] = []
@@ -144,52 +143,19 @@ def test_pruned_nodes_stay_pruned(fit: Any, tmp_path: Path) -> None:
     assert (after[after != 0] != before[before != 0].double()).all()
 
 
-CONFIG = {
-    "experiment": "classifier",
-    "trainer": {
-        "accelerator": "cpu",
-        "precision": "64-true",
-        "max_epochs": 4,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "callbacks": [
-            {
-                "class_path": "pytorch_lightning.callbacks.ModelCheckpoint",
-                "init_args": {"monitor": "val/accuracy", "mode": "max", "filename": "best"},
-            }
-        ],
-    },
-    "replicates": 2,
-    "model": {
-        "class_path": "tsl.modules.Classifier",
-        "init_args": {
-            "network": {
-                "class_path": "tsl.networks.MLP",
-                "init_args": {"input_dim": 6, "widths": [8], "output_dim": 3},
-            },
-            "initialization": {"class_path": "tsl.networks.DefaultInitialization"},
-            "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.05, "momentum": 0.9}},
-        },
-    },
-    "data": {"class_path": "tests.labelled.TinyImages", "init_args": {"shape": SHAPE, "noise": 2.0}},
-}
-CONFIG["trainer"]["callbacks"][0]["init_args"] |= {"enable_version_counter": False, "save_on_train_epoch_end": True}  # type: ignore[index]
-
-
-def train(root: Path, *arguments: str) -> Path:
-    config = root / "config.yaml"
-    config.write_text(yaml.safe_dump(CONFIG))
-    main(["--config", str(config), "--trainer.default_root_dir", str(root), *arguments])
-    return root / "classifier"
-
-
 def test_the_best_checkpoint_is_the_best(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """At a learning rate that jumps back and forth; its accuracy, counted anew, is the highest in metrics.csv."""
     run = (
         train(tmp_path, "--model.init_args.optimizer", "torch.optim.SGD", "--model.init_args.optimizer.lr", "1.5")
         / "version_0"
     )
-    assert {path.name for path in run.iterdir()} == {"config.yaml", "metrics.csv", "checkpoints", "status.json"}
+    assert {path.name for path in run.iterdir()} == {
+        "config.yaml",
+        "metrics.csv",
+        "checkpoints",
+        "status.json",
+        "records",
+    }
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     logged = pd.read_csv(run / "metrics.csv").dropna(subset="val/accuracy").set_index("epoch")["val/accuracy"]
     assert list(logged.index) == [0, 1, 2, 3, 4]

@@ -11,12 +11,11 @@ import torch
 from torch.optim import SGD
 
 from tests.conftest import make_data, make_module
-from tests.test_fit import TINY, assert_same_records, weights
+from tests.fitting import TINY, assert_same_records, weights
 from tsl.fit import main
 from tsl.modules import Milestones, TeacherStudent
 from tsl.modules.load_run import load_run
-from tsl.modules.student import StudentChanges
-from tsl.networks import DeepSeparableInitialization, DefaultInitialization
+from tsl.networks import DeepSeparableInitialization, DefaultInitialization, LikeTeacher
 from tsl.runs.records import read_table
 
 MODEL = "--model.init_args"
@@ -42,12 +41,12 @@ def deep_fit(tmp_path: Path) -> Callable[..., Path]:
 
 
 def deep_module(**settings: Any) -> TeacherStudent:
-    changes = StudentChanges(**settings.pop("student", {}))
+    student = LikeTeacher(multiplier=2, **settings.pop("student", {}))
     return make_module(
         widths=[4, 5, 3],
         teacher_initialization=DeepSeparableInitialization(),
         student_initialization=DefaultInitialization(),
-        student=changes,
+        student=student,
         **settings,
     )
 
@@ -84,7 +83,7 @@ def test_dropout_does_not_depend_on_the_chunk(fit: Any) -> None:
 
 def test_the_student_differs_from_its_teacher_in_what_was_said_alone() -> None:
     module = deep_module(student={"batch_norm": "after", "batch_norm_affine": False, "dropout": 0.5})
-    module.configure_model()
+    module.make_networks()
     student, teacher = module.student, module.teacher
     assert (student.batch_norm, student.batch_norm_affine, student.dropout) == ("after", False, 0.5)
     assert (teacher.batch_norm, teacher.dropout) == (None, 0.0)
@@ -95,7 +94,7 @@ def test_the_student_differs_from_its_teacher_in_what_was_said_alone() -> None:
 def test_a_student_without_its_teachers_batch_norm() -> None:
     module = deep_module(student={"batch_norm": "none", "negative_slope": 0.2})
     module.make_teacher = partial(module.make_teacher, batch_norm="before", negative_slope=0.1)
-    module.configure_model()
+    module.make_networks()
     assert (module.teacher.batch_norm, module.teacher.negative_slope) == ("before", 0.1)
     assert (module.student.batch_norm, module.student.negative_slope) == (None, 0.2)
 

@@ -10,8 +10,7 @@ import torch
 
 from tests.conftest import DIM, OUTPUTS, make_data, make_module
 from tsl.errors import InputError
-from tsl.modules.student import StudentChanges
-from tsl.networks import MLP, AdversarialInitialization, DefaultInitialization, PerturbedTeacher
+from tsl.networks import MLP, AdversarialInitialization, DefaultInitialization, LikeTeacher, PerturbedTeacher
 
 DEEP = [4, 5]
 
@@ -20,7 +19,7 @@ def test_frozen_layers_keep_batch_norm_and_norm(fit: Any) -> None:
     module = make_module(
         widths=DEEP,
         trained_layers=[2],
-        student=StudentChanges(batch_norm="before"),
+        student=LikeTeacher(multiplier=2, batch_norm="before"),
         student_initialization=DefaultInitialization(),
         normalize_weights=True,
     )
@@ -41,19 +40,19 @@ def test_another_dimension_than_a_conditioned_teachers(fit: Any) -> None:
         fit(make_module(condition_teacher=True), data)
 
 
-def test_conditioning_without_inputs_to_condition_on(fit: Any) -> None:
+def test_data_of_another_base_class_is_refused(fit: Any) -> None:
     class Other(pl.LightningDataModule):
         def train_dataloader(self) -> list[torch.Tensor]:
             return [torch.zeros(1, 1, 2, DIM)]
 
         val_dataloader = train_dataloader
 
-    with pytest.raises(InputError, match=r"needs a DataModule with a method conditioning_inputs\(\).* Other has none"):
-        fit(make_module(condition_teacher=True), Other())
+    with pytest.raises(InputError, match=r"data comes as Other: expected a tsl.data.DataModule.* Derive your"):
+        fit(make_module(), Other())
 
 
 def test_batch_norm_of_one_sample_is_refused_before_training(fit: Any) -> None:
-    module = make_module(student=StudentChanges(batch_norm="after"))
+    module = make_module(student=LikeTeacher(multiplier=2, batch_norm="after"))
     with pytest.raises(InputError, match=r"data.init_args.batch_size = 1: BatchNorm needs"):
         fit(module, make_data(batch_size=1), max_steps=0)
 

@@ -8,13 +8,12 @@ import pytest
 import torch
 import yaml
 
-from tests.callbacks.test_image_records import SHAPE, image_module
+from tests.fitting import assert_same_records, weights
+from tests.image_students import SHAPE, image_module
 from tests.labelled import TinyImages
-from tests.test_fit import assert_same_records, weights
 from tsl.errors import InputError
 from tsl.fit import main
 from tsl.modules.load_run import load_run
-from tsl.modules.student import StudentChanges
 from tsl.networks import MLP, ConvNet, DefaultInitialization, External, FromFile, save_network
 from tsl.randomness import replicate_generators
 from tsl.runs.records import read_table
@@ -77,7 +76,7 @@ def test_a_teacher_from_elsewhere_by_config(tmp_path: Path) -> None:
         },
     }
     torch.save(Elsewhere(3).state_dict(), tmp_path / "weights.pt")
-    settings = {"teacher": teacher, "teacher_initialization": None, "student_network": CONVNET}
+    settings = {"teacher": teacher, "teacher_initialization": None, "student": CONVNET}
     root = run(tmp_path, "--trainer.max_epochs", "1", **settings)
     layers = read_table(root / "version_0", "layers").query("epoch == 1")
     assert layers["rho_mean"].between(0, 1).all()
@@ -105,9 +104,7 @@ def test_a_student_has_multiples_of_the_active_channels(tmp_path: Path) -> None:
         network.layers[1].weight[:, :, 0] = 0
     save_network(network, tmp_path / "teacher.pt")
     pruned = {"class_path": "tsl.networks.Pretrained", "init_args": {"checkpoint": str(tmp_path / "teacher.pt")}}
-    root = run(
-        tmp_path, "--trainer.max_epochs", "1", teacher=pruned, teacher_initialization=None, multiplier=2, student={}
-    )
+    root = run(tmp_path, "--trainer.max_epochs", "1", teacher=pruned, teacher_initialization=None, multiplier=2)
     assert load_run(root / "version_0").module.student.widths == [4, 8]
     assert set(read_table(root / "version_0", "teacher_nodes").query("layer == 1")["node"]) == {2, 3}
 
@@ -125,38 +122,36 @@ def convnet(**settings: Any) -> Any:
     [
         ({"teacher": external}, "External brings its weights with it: set .*teacher_initialization to null"),
         ({"teacher_initialization": None}, "ConvNet comes without weights: set model.init_args.teacher_initialization"),
-        ({"teacher": external, "teacher_initialization": None}, "like a teacher of External: set .*student_network"),
-        ({"student_network": convnet()}, "leave out model.init_args.multiplier, student_widths and student"),
-        ({"student_network": convnet(), "multiplier": 1, "student": StudentChanges()}, "leave out model.init_args"),
+        ({"teacher": external, "teacher_initialization": None}, "like a teacher of External: set .*student to a class"),
         (
-            {"student_network": convnet(widths=[3]), "multiplier": 1},
-            "teacher has 2 hidden layers to compare, model.init_args.student_network 1",
+            {"student": convnet(widths=[3])},
+            "teacher has 2 hidden layers to compare, model.init_args.student 1",
         ),
         (
-            {"student_network": convnet(padding=[0, 1]), "multiplier": 1},
+            {"student": convnet(padding=[0, 1])},
             "hidden layer 2: maps of the teacher are 4 x 4, of the student 6 x 6, .* set kernel_size",
         ),
         (
-            {"student_network": partial(MLP, input_dim=128, widths=[3, 4], output_dim=3), "multiplier": 1},
+            {"student": partial(MLP, input_dim=128, widths=[3, 4], output_dim=3)},
             "hidden layer 1: maps of the teacher are 6 x 6, of the student no maps",
         ),
         (
-            {"student_network": convnet(output_dim=4), "multiplier": 1},
-            "teacher has 3 outputs, the student 4: give model.init_args.student_network.init_args.output_dim",
+            {"student": convnet(output_dim=4)},
+            "teacher has 3 outputs, the student 4: give model.init_args.student.init_args.output_dim",
         ),
     ],
 )
 def test_networks_that_cannot_be_compared(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        image_module(**settings).configure_model()
+        image_module(**settings).make_networks()
 
 
 def test_images_of_another_shape(fit: Any) -> None:
     with pytest.raises(InputError, match=r"TinyImages have the shape \[1, 8, 8\], but model.init_args.teacher takes"):
         fit(image_module(), TinyImages([1, 8, 8]))
     student = convnet(input_shape=[1, 10, 10], kernel_size=[5, 3])
-    with pytest.raises(InputError, match=r"but model.init_args.student_network takes \[1, 10, 10\]"):
-        fit(image_module(student_network=student, multiplier=1), TinyImages(SHAPE))
+    with pytest.raises(InputError, match=r"but model.init_args.student takes \[1, 10, 10\]"):
+        fit(image_module(student=student), TinyImages(SHAPE))
 
 
 @pytest.mark.parametrize("loss", ["tsl.modules.KL", "tsl.modules.cross_entropy"])

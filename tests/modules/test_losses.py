@@ -1,8 +1,12 @@
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 from scipy.special import rel_entr, softmax
 
 from tsl.modules import KL, cross_entropy, half_squared_error, mse
+from tsl.modules.losses import of_mse
 
 
 def test_losses_equal_the_loop_that_defines_them() -> None:
@@ -42,3 +46,12 @@ def test_logits_far_apart_stay_finite() -> None:
     student = torch.tensor([[[1e4, -1e4]]])
     for loss, expected in ((cross_entropy, 2e4), (KL(), 2e4)):
         torch.testing.assert_close(loss(student, -student), torch.tensor([expected]))
+
+
+@pytest.mark.parametrize("loss", [mse, half_squared_error, cross_entropy, KL()])
+def test_what_a_loss_is_of_the_mean_squared_error(loss: Any) -> None:
+    student, teacher = torch.randn(2, 3, 10, 4, dtype=torch.float64)
+    factor = of_mse(loss, 4)
+    assert (factor is None) == (loss not in (mse, half_squared_error))
+    if factor is not None:
+        torch.testing.assert_close(loss(student, teacher), factor * (student - teacher).square().mean(dim=(1, 2)))

@@ -7,6 +7,7 @@ import torch
 from torch.optim import SGD
 
 from tests.conftest import make_data, make_module
+from tsl.data import Chunk
 from tsl.errors import InputError
 from tsl.modules import Milestones
 
@@ -35,10 +36,10 @@ def test_training_counts_epochs_not_steps_or_chunks(fit: Any) -> None:
     )
     training_step = module.training_step
 
-    def watched(batch: torch.Tensor, batch_idx: int) -> None:
+    def watched(batch: Chunk, batch_idx: int) -> None:
         before = module.student.layers[1].bias.detach().clone()
         training_step(batch, batch_idx)
-        moves.append(float((before - module.student.layers[1].bias.detach()).mean() / len(batch)))
+        moves.append(float((before - module.student.layers[1].bias.detach()).mean() / batch.index.shape[1]))
 
     module.training_step = watched
     fit(module, make_data(steps_per_epoch=4, chunk_size=2), max_epochs=4)

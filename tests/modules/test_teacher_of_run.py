@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.test_fit import TINY, weights
+from tests.fitting import TINY, weights
 from tsl.fit import main
 from tsl.modules.load_run import load_run
 from tsl.modules.teacher_of_run import TeacherOfRun, download

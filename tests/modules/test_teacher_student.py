@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
@@ -12,7 +13,7 @@ from tests.conftest import OUTPUTS, make_data, make_module
 from tsl.data import Gaussian
 from tsl.errors import InputError
 from tsl.modules import TeacherStudent, mse
-from tsl.networks import MLP, SeparableInitialization
+from tsl.networks import MLP, LikeTeacher, SeparableInitialization
 from tsl.randomness import generator
 
 
@@ -23,7 +24,7 @@ def weights(module: TeacherStudent) -> list[torch.Tensor]:
 def configured(**settings: Any) -> TeacherStudent:
     module = make_module(**settings)
     torch.set_default_dtype(torch.float64)
-    module.configure_model()
+    module.make_networks()
     torch.set_default_dtype(torch.float32)
     return module
 
@@ -56,7 +57,7 @@ def test_one_step_of_sgd_equals_the_closed_form(fit: Any) -> None:
     data = make_data(replicates=2, steps_per_epoch=1)
     seen: list[torch.Tensor] = []
     training_step = module.training_step
-    module.training_step = lambda batch, batch_idx: (seen.append(batch), training_step(batch, batch_idx))[1]
+    module.training_step = lambda batch, batch_idx: (seen.append(batch.inputs), training_step(batch, batch_idx))[1]
     fit(module, data)
     for r in range(2):
         gradients = two_layer_gradients(reference, seen[0][0, r], r)
@@ -144,7 +145,7 @@ def test_training_loss_is_the_mean_over_the_epochs_steps(fit: Any) -> None:
     module = make_module(replicates=2, loss=mse, optimizer=partial(SGD, lr=0.0))
     seen: list[torch.Tensor] = []
     training_step = module.training_step
-    module.training_step = lambda batch, batch_idx: (seen.append(batch), training_step(batch, batch_idx))[1]
+    module.training_step = lambda batch, batch_idx: (seen.append(batch.inputs), training_step(batch, batch_idx))[1]
     trainer = fit(module, make_data(replicates=2, steps_per_epoch=4, chunk_size=3))
     reference = configured(replicates=2)
     chunks = torch.cat(seen)
@@ -186,8 +187,12 @@ def test_val_loss_agrees_with_the_expected_loss_in_closed_form(fit: Any) -> None
         errors.append(0.5 * (observed.teacher.output - observed.student.output).square().sum(dim=2))
         return observed
 
+    class WantsActivations(pl.Callback):
+        def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            pl_module.activations_wanted = True
+
     module.validation_step = watched_step
-    fit(module, data)
+    fit(module, data, callbacks=[WantsActivations()])
     standard_error = torch.cat(errors, dim=1).std(dim=1) / math.sqrt(40_000)
     for r in range(3):
         nodes = np.concatenate(
@@ -221,7 +226,7 @@ def test_evaluation_batches_shrink_as_networks_grow_until_a_size_is_asked_for(
     replicates: int, multiplier: int, asked: int | None, expected: int, fit: Any
 ) -> None:
     data = make_data(replicates=replicates, val_size=1, eval_batch_size=asked, steps_per_epoch=1)
-    trainer = fit(make_module(replicates=replicates, multiplier=multiplier), data)
+    trainer = fit(make_module(replicates=replicates, student=LikeTeacher(multiplier)), data)
     assert trainer.val_dataloaders[0].batch_size == expected
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -90,3 +92,26 @@ def test_multiplier_without_whole_nodes(multiplier: float) -> None:
 def test_no_hidden_layer() -> None:
     with pytest.raises(InputError, match="widths is empty"):
         network(widths=[])
+
+
+@pytest.mark.parametrize("batch_norm", [None, "before", "after"])
+@pytest.mark.parametrize("slope", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("widths", [[7], [7, 5, 6]])
+@pytest.mark.parametrize("bias", [True, False])
+def test_errors_are_those_of_autograd(widths: list[int], slope: float, bias: bool, batch_norm: Any) -> None:
+    made = MLP(
+        2, input_dim=4, widths=widths, output_dim=3, bias=bias, negative_slope=slope, batch_norm=batch_norm
+    ).double()
+    torch.manual_seed(0)
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter)
+    for norm in made.norms:
+        norm.running_mean.normal_()
+    made.eval()
+    inputs, targets = torch.randn(2, 9, 4).double(), torch.randn(2, 9, 3).double()
+    activations = made.activations(inputs)
+    [gradient] = torch.autograd.grad(0.5 * (targets - activations.output).square().sum(), activations.pre[0])
+    output, error, g = made.errors(inputs, targets)
+    torch.testing.assert_close(output, activations.output)
+    torch.testing.assert_close(error, targets - activations.output)
+    torch.testing.assert_close(g, -gradient)

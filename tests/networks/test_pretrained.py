@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.modules.test_classifier import train
+from tests.classifiers import train
 from tsl.errors import InputError
 from tsl.networks import MLP, Pretrained, load_network, save_network
 
@@ -62,7 +62,7 @@ def other(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (damaged, r"checkpoint: .*file.pt is damaged: "),
+        (damaged, r"checkpoint: .*file.pt is damaged, or holds more than tensors: "),
         (bare, r"file.pt holds no network with its settings \(class_path, init_args, state_dict\)"),
         (Path.unlink, r"checkpoint: .*file.pt: no such file. Give one that tsl.prune_teacher wrote"),
         (

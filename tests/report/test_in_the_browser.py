@@ -94,6 +94,24 @@ def test_one_seed_alone_and_the_nodes_of_another_run(make_run: MakeRun, visit: C
     assert browser.find_element(By.CSS_SELECTOR, "#outcome tr.chosen").text.startswith("runs/second")
 
 
+def test_a_setting_inside_a_run_is_chosen_and_drawn_as_a_run_is(make_run: MakeRun, visit: Callable[..., WebDriver]):
+    run = make_run("list", polarity=[0.5, 1.0], replicates=4, seed=5)
+    browser = visit(run)
+    browser.find_element(By.CSS_SELECTOR, "#outcome button[data-run='1']").click()
+    chosen = browser.find_element(By.CSS_SELECTOR, "#outcome tr.chosen").text
+    assert chosen.startswith("runs/list polarity=1 ")
+    seeds = [option.text for option in browser.find_elements(By.CSS_SELECTOR, "#seed option")]
+    assert seeds == ["all", "6", "8"]
+    nodes = read_table(run, "student_nodes").query("epoch == 6 and replicate in (1, 3)")
+    np.testing.assert_allclose(trace(browser, "l-shape")["y"], nodes["strength"], rtol=1e-6)
+    losses = read_table(run, "losses")
+    for group in (0, 1):  # a band and a curve each
+        drawn = trace(browser, "losses", 2 * group + 1)
+        means = losses[losses["replicate"] % 2 == group].groupby("epoch")["val_mse"].mean()
+        np.testing.assert_allclose(drawn["y"], means, rtol=1e-6)
+        assert drawn["name"] == f"runs/list polarity={(0.5, 1)[group]}"
+
+
 def test_the_heat_map_sorts_students_by_their_best_teacher(make_run: MakeRun, visit: Callable[..., WebDriver]):
     run = make_run(pairs=True, layers=2, seed=7)
     browser = visit(run)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tsl import environment as module
-from tsl.runs.environment import environment
+import tsl
+from tsl.runs import environment as module
+from tsl.runs.environment import DISTRIBUTION, environment
 
 
 def test_it_names_the_commit_and_whether_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +20,10 @@ def test_it_names_the_commit_and_whether_files_differ_from_it(tmp_path: Path, mo
     assert "git_commit" not in environment()
     git("init", "-q")
     source.write_text("a")
+    (tmp_path / "other").touch()
+    git("add", "other")
+    git("commit", "-qm", "of a project that has an environment with tsl in it")
+    assert "git_commit" not in environment()
     git("add", ".")
     git("commit", "-qm", "first")
     assert (environment()["git_commit"], environment()["git_changes"]) == (git("rev-parse", "HEAD"), False)
@@ -26,8 +31,24 @@ def test_it_names_the_commit_and_whether_files_differ_from_it(tmp_path: Path, mo
     assert environment()["git_changes"]
 
 
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed tsl that requires torch, and pytest for its tests."""
+    directory = tmp_path / "teacher_student_lightning-0.0.1.dist-info"
+    directory.mkdir()
+    (directory / "METADATA").write_text(
+        f"Metadata-Version: 2.4\nName: {DISTRIBUTION}\nVersion: 0.0.1\nRequires-Dist: torch>=2\n"
+        "Requires-Dist: no-such-package[extra]<3\nRequires-Dist: pytest; extra == 'dev'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("installed")
 def test_it_names_the_versions_of_what_tsl_requires() -> None:
-    packages = environment()["packages"]
-    assert {"tsl", "torch", "pytorch-lightning", "wandb", "pandas"} <= packages.keys()
-    assert "pytest" not in packages
-    assert packages["torch"] == version("torch")
+    expected = {DISTRIBUTION: tsl.__version__, "torch": version("torch"), "no-such-package": "not installed"}
+    assert environment()["packages"] == expected
+
+
+def test_a_checkout_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DISTRIBUTION", "no-such-distribution")
+    assert environment()["packages"] == {"no-such-distribution": tsl.__version__}

@@ -6,9 +6,12 @@ import pytest
 from rich.console import Console
 
 from tests.figures.conftest import fake_run
+from tests.two_settings import LABELS, TwoSettings
 from tsl.runs.listing import COLUMNS, list_runs, main
 from tsl.runs.records import read_table
 from tsl.runs.status import StatusFile
+
+OUTCOME = ("val_mse", "rho_mean", "recovered")
 
 
 @pytest.fixture
@@ -33,6 +36,22 @@ def test_settings_that_differ_among_the_runs_of_an_experiment(root: Path):
     fake_run(root / "E1/b", multiplier=5, max_epochs=1, widths=[1, 2])
     fake_run(root / "E2/c", multiplier=10, max_epochs=1, widths=[3])
     assert [row["settings"] for row in list_runs(root)] == ["multiplier=2", "multiplier=5", ""]
+
+
+def test_each_setting_inside_a_run_has_the_row_of_its_run_alone(two_settings: TwoSettings) -> None:
+    rows = list_runs(two_settings.together.parent)
+    alone = list_runs(two_settings.alone[0].parent)
+    assert [row["settings"] for row in rows] == [" ".join(reversed(label.split(","))) for label in LABELS]
+    for row, of_run in zip(rows, alone, strict=True):
+        assert {name: row[name] for name in OUTCOME} == {name: of_run[name] for name in OUTCOME}
+        assert (row["run"], row["state"], row["epoch"]) == ("together", "complete", "2/2")
+
+
+def test_runs_of_one_setting_beside_a_run_of_several(root: Path) -> None:
+    fake_run(root / "E2/list", polarity=[0.5, 1.0], replicates=4, max_epochs=1)
+    fake_run(root / "E2/one", polarity=2.0, replicates=4, max_epochs=1)
+    rows = [(row["run"], row["settings"]) for row in list_runs(root)]
+    assert rows == [("E2/list", "polarity=0.5"), ("E2/list", "polarity=1"), ("E2/one", "polarity=2")]
 
 
 def test_states_and_why(root: Path):
@@ -65,6 +84,30 @@ def test_a_damaged_run_is_listed_with_what_is_wrong(root: Path):
     assert second["val_mse"] != ""
 
 
+def test_whatever_is_wrong_with_a_run_the_others_are_listed(root: Path) -> None:
+    """What people do to run directories, one each."""
+    good = fake_run(root / "E/good", epochs=[0, 1], max_epochs=1)
+    for number, text in enumerate(("replicates: x", "[]", "trainer: 5", "replicates: 0", "seed_everything: true", "")):
+        run = fake_run(root / f"E/config{number}", epochs=[0, 1], max_epochs=1)
+        (run / "config.yaml").write_text(text)
+    settings = fake_run(root / "E/table", epochs=[0, 1], max_epochs=1)
+    (settings / "records/replicates").mkdir()
+    (settings / "records/replicates/epoch_00000.parquet").write_bytes(b"PAR1")
+    copied = fake_run(root / "E/copied", epochs=[0, 1], max_epochs=1)
+    losses = copied / "records/losses/epoch_00001.parquet"
+    (losses.with_name("epoch_00001 (copy).parquet")).write_bytes(losses.read_bytes())
+    (fake_run(root / "E/link", epochs=[0, 1], max_epochs=1) / "gone").symlink_to(root / "nowhere")
+    (root / "E/empty/records").mkdir(parents=True)
+    rows = {row["run"]: row for row in list_runs(root)}
+    assert len(rows) == 11
+    assert rows["E/good"]["note"] == ""
+    assert rows["E/copied"]["val_mse"] == rows["E/link"]["val_mse"] == rows["E/table"]["val_mse"] != ""
+    assert "epoch_00000.parquet is damaged" in rows["E/table"]["note"]
+    assert "replicates in config.yaml is 'x'; expected a number" in rows["E/config0"]["note"]
+    assert rows["E/config2"]["epoch"] == "1"
+    assert good.exists()
+
+
 def test_tab_separated_where_it_is_no_terminal(root: Path):
     fake_run(root / "E 1/a", widths=[1, 2], max_epochs=1)
     fake_run(root / "E 1/b", multiplier=1, widths=[3], max_epochs=1)
@@ -89,6 +132,17 @@ def test_a_table_in_a_terminal(root: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "multiplier" not in printed
     assert "widths=[1,2]" in printed
     assert f"python -m tsl.fit --config {root}/RUN/config.yaml --ckpt_path last" in printed
+
+
+def test_what_rows_of_one_run_have_in_common_stands_once_in_a_terminal(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_run(root / "E/a", polarity=[0.5, 1.0], replicates=4)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("tsl.runs.listing.Console", lambda: Console(width=200))
+    assert main([str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert (printed.count("E/a"), printed.count("6/6"), printed.count("polarity=")) == (1, 1, 2)
 
 
 def test_a_run_by_itself_and_files_of_wandb_beside_it(root: Path):

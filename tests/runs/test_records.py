@@ -7,6 +7,8 @@ from tsl.errors import InputError
 from tsl.runs.records import (
     COLUMNS,
     DamagedRecordsError,
+    NoRecordsError,
+    check_table,
     read_config,
     read_last,
     read_table,
@@ -30,6 +32,7 @@ def test_columns_are_those_of_the_design():
     thresholds = [f"recovered_{threshold}" for threshold in ("0.50", "0.60", "0.70", "0.80", "0.90", "0.95")]
     where = ["epoch", "split", "replicate", "layer"]
     assert {table: list(columns) for table, columns in COLUMNS.items()} == {
+        "replicates": ["replicate", "seed"],
         "teacher_nodes": [
             *(*where, "node", "best_correlation", "best_student"),
             *(*thresholds, "matches_0.95", "observed", "strength"),
@@ -104,7 +107,7 @@ def test_written_whole_replaces_only_at_the_end(tmp_path: Path):
 @pytest.mark.parametrize(
     ("table", "frame", "message"),
     [
-        ("loss", losses(0), "unknown table 'loss'; the tables are teacher_nodes, .*pairs"),
+        ("loss", losses(0), "unknown table 'loss'; the tables are replicates, teacher_nodes, .*pairs"),
         ("losses", losses(0).drop(columns="val_mse"), r"missing \['val_mse'\], unknown \[\]"),
         ("losses", losses(0).assign(recall=1), r"missing \[\], unknown \['recall'\]"),
         ("losses", losses(0).iloc[:0], "no rows for 'losses' at epoch 0"),
@@ -162,6 +165,23 @@ def test_a_missing_table_is_named_with_its_remedy(tmp_path: Path):
         read_table(tmp_path, "pairs")
     with pytest.raises(ValueError, match="unknown table 'loss'"):
         read_table(tmp_path, "loss")
+
+
+def test_a_table_is_checked_as_it_would_be_read(tmp_path: Path):
+    run = tmp_path
+    for epoch in (0, 1):
+        write_table(run, "losses", epoch, losses(epoch))
+    check_table(run, "losses")
+    with pytest.raises(NoRecordsError, match="has no records of 'certificate'"):
+        check_table(run, "certificate")
+    first, *_ = sorted((run / "records/losses").iterdir())
+    frame = pd.read_parquet(first)
+    frame.drop(columns="val_mse").to_parquet(first)
+    with pytest.raises(DamagedRecordsError, match=rf"{first} is damaged, or of an older tsl: it lacks .*val_mse"):
+        check_table(run, "losses")
+    first.write_bytes(b"PAR1")
+    with pytest.raises(DamagedRecordsError, match=f"{first} is damaged: "):
+        check_table(run, "losses")
 
 
 def test_config_is_read_as_plain_values(tmp_path: Path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.figures.conftest import fake_run
-from tests.test_fit import ROOT, TINY
+from tests.fitting import ROOT, TINY
 from tsl.fit import main
 from tsl.runs.status import StatusFile, read_status, run_state
 
@@ -91,6 +91,7 @@ def test_fit_says_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert (status["state"], status["error"]) == ("failed", "RuntimeError: no room left")
 
 
+@pytest.mark.slow
 def test_a_run_told_to_stop_is_resumable(tmp_path: Path):
     settings = ["--trainer.default_root_dir", str(tmp_path), "--trainer.max_epochs", "100000"]
     command = [sys.executable, "-m", "tsl.fit", *TINY, *settings]

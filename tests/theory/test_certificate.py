@@ -30,7 +30,7 @@ SUP_NORM = torch.tensor([1e-3, 2.0], dtype=torch.float64)
 
 
 def alignment(r: int, j: int, k: int, bias_scale: float) -> float:
-    """The smallest ε of REFERENCE section 2, by the cosine."""
+    """The smallest ε at which student node k is aligned with teacher node j, by the cosine."""
     w_j, w_k = TEACHER.weight[r, j].numpy(), STUDENT.weight[r, k].numpy()
     cosine = w_j @ w_k / np.linalg.norm(w_j) / np.linalg.norm(w_k)
     sine = math.sqrt(1 - cosine**2) if cosine > 0 else 1.0

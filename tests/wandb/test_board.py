@@ -15,11 +15,11 @@ import torch
 import yaml
 from PIL import Image
 
-from tests.test_fit import ROOT, TINY
+from tests.fitting import ROOT, TINY
 from tests.wandb.wandb_file import WandbRun, read_wandb_runs
-from tsl.wandb import WandbBoard
 from tsl.fit import main
 from tsl.runs.records import read_table
+from tsl.wandb import WandbBoard
 from tsl.wandb.logger import WandbRunLogger
 
 OVERLAY = ["--config", str(ROOT / "configs/logger/wandb.yaml")]
@@ -67,6 +67,18 @@ def logged(tmp_path_factory: pytest.TempPathFactory, wandb_environment: pytest.M
     wandb_environment.setenv("WANDB_MODE", "offline")
     first, resumed = read_wandb_runs(root)
     return Logged(directory, first, metrics, config, records, resumed)
+
+
+@pytest.fixture(scope="module")
+def settings_logged(tmp_path_factory: pytest.TempPathFactory, wandb_environment: pytest.MonkeyPatch) -> Logged:
+    """A run of two epochs whose four replicates differ in two settings."""
+    root = tmp_path_factory.mktemp("settings")
+    differing = ["--replicates", "4", "--model.teacher_initialization.polarity", "[0.5, 1]"]
+    differing += ["--model.student_initialization.std", "[0.1, 0.1, 0.2, 0.2]"]
+    main([*TINY, *OVERLAY, *differing, "--trainer.default_root_dir", str(root)])
+    directory = root / "tiny/version_0"
+    [run] = read_wandb_runs(root)
+    return Logged(directory, run, pd.read_csv(directory / "metrics.csv"), {}, set(), run)
 
 
 def logged_table(run: WandbRun, key: str, epoch: int) -> pd.DataFrame:
@@ -152,13 +164,52 @@ def test_custom_charts_come_with_their_tables(logged: Logged) -> None:
         assert {*charts[key]["panel_config"]["fieldSettings"]} == {*logged_table(logged.wandb, f"{key}_table", 2)}
     points = logged_table(logged.wandb, "charts/l_shape_table", 2)
     nodes = read_table(logged.directory, "student_nodes").query("epoch == 2").reset_index(drop=True)
-    pd.testing.assert_frame_equal(points, nodes[list(points)], check_dtype=False)
+    pd.testing.assert_frame_equal(points, nodes.assign(setting="")[list(points)], check_dtype=False)
     rates = logged_table(logged.wandb, "charts/success_rate_table", 2)
     teacher = read_table(logged.directory, "teacher_nodes").query("epoch == 2")
     assert len(rates) == 4 * 6  # nodes, thresholds
     for _, row in rates.iterrows():
         correlation = teacher[teacher["node"] == row["node"]]["best_correlation"]
         assert row["success_rate"] == (correlation > row["threshold"]).mean()
+
+
+def test_each_setting_is_a_series_with_a_summary_of_its_own(settings_logged: Logged) -> None:
+    names = ["train/loss", "val/loss", *(f"{LAYER}/{name}" for name in ("rho_mean", "rho_mean_null", "recovered_0.95"))]
+    labels = [f"polarity={polarity},std={std}" for std in ("0.1", "0.2") for polarity in ("0.5", "1")]
+    scalars = [f"{name}/{label}" for name in names for label in labels]
+    of_wandb = {name for row in settings_logged.wandb.history for name in row if name.startswith(tuple(names))}
+    assert of_wandb == {*scalars} == {*settings_logged.metrics} - {"epoch", "step"}
+    for scalar in scalars:
+        values = settings_logged.metrics[scalar].dropna()
+        rows = settings_logged.wandb.rows(scalar)
+        np.testing.assert_allclose([row[scalar] for row in rows], values, rtol=1e-6)
+        kept = {"min": values.min(), "last": values.iloc[-1]} if "loss" in scalar else {"last": values.iloc[-1]}
+        kept |= {"max": values.max()} if scalar.startswith((f"{LAYER}/rho_mean/", f"{LAYER}/recovered")) else {}
+        assert settings_logged.wandb.summary[scalar] == pytest.approx(kept, rel=1e-6)
+        assert settings_logged.wandb.metrics[scalar.replace(".", r"\.")].step_metric == "trainer/global_step"
+
+
+def test_tables_and_charts_say_the_setting_and_success_is_counted_for_each(settings_logged: Logged) -> None:
+    labels = {0: "polarity=0.5,std=0.1", 1: "polarity=1,std=0.1", 2: "polarity=0.5,std=0.2", 3: "polarity=1,std=0.2"}
+    for key in ("nodes/teacher", "nodes/student", "charts/l_shape_table"):
+        rows = logged_table(settings_logged.wandb, key, 2)
+        assert list(rows["setting"]) == list(rows["replicate"].map(labels))
+    rates = logged_table(settings_logged.wandb, "charts/success_rate_table", 2).query("threshold == 0.5")
+    teacher = read_table(settings_logged.directory, "teacher_nodes").query("epoch == 2")
+    expected = teacher.assign(setting=teacher["replicate"].map(labels)).set_index(["setting", "node"])["recovered_0.50"]
+    assert len(rates) == len(expected) == 16
+    for _, row in rates.iterrows():
+        assert row["success_rate"] == expected[row["setting"], row["node"]]
+
+
+def test_captions_say_which_setting_the_first_replicate_has(settings_logged: Logged) -> None:
+    captions = {
+        name: settings_logged.wandb.rows(f"pictures/{name}")[-1][f"pictures/{name}"]["caption"]
+        for name in ("l_shape", "heat_map", "trajectories")
+    }
+    assert captions["l_shape"] == "epoch 2: student nodes of 4 settings"
+    for name in ("heat_map", "trajectories"):
+        assert captions[name].startswith("epoch 2: replicate 0 (polarity=0.5,std=0.1), ")
 
 
 def test_checkpoint_and_records_are_artifacts(logged: Logged) -> None:

@@ -1,12 +1,11 @@
-from tsl.wandb import dashboard
+import re
 import sys
-from collections.abc import Iterator
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.test_fit import ROOT
+from tsl.wandb import dashboard
 from tsl.wandb.charts import CHARTS
 from tsl.wandb.scalars import summaries
 
@@ -29,6 +28,14 @@ def of_type(panels: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 def test_every_scalar_has_a_panel_against_epoch_and_step(panels: list[dict[str, Any]], axis: str) -> None:
     shown = [y for plot in of_type(panels, "Run History Line Plot") if plot["x_axis"] == axis for y in plot["metrics"]]
     assert sorted(shown) == sorted(summaries(2, {"cka": True}))
+
+
+def test_panels_show_the_series_of_each_setting_too(panels: list[dict[str, Any]]) -> None:
+    plots = [plot for plot in of_type(panels, "Run History Line Plot") if plot["x_axis"] == "epoch"]
+    assert all(plot["use_metric_regex"] for plot in plots)
+    for settings in ((), ("p=0.5", "p=1"), range(99)):
+        for name in summaries(2, {"cka": True}, [str(setting) for setting in settings]):
+            assert len([plot for plot in plots if re.search(plot["metric_regex"], name)]) == 1, name
 
 
 def test_charts_pictures_and_tables_are_shown_by_the_keys_that_runs_log(panels: list[dict[str, Any]]) -> None:
@@ -57,10 +64,10 @@ def test_it_registers_the_charts_and_saves_the_workspace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registered: list[tuple[Any, ...]] = []
-    dashboard = SimpleNamespace(save=lambda: registered.append(("saved",)), url="https://example.org/view")
+    view = SimpleNamespace(save=lambda: registered.append(("saved",)), url="https://example.org/view")
     api = SimpleNamespace(default_entity="me", create_custom_chart=lambda *chart: registered.append(chart))
     monkeypatch.setattr(dashboard, "logged_in", lambda: api)
-    monkeypatch.setattr(dashboard, "workspace", lambda entity, project, layers, alignments: dashboard)
+    monkeypatch.setattr(dashboard, "workspace", lambda entity, project, layers, alignments: view)
     assert dashboard.main(["--layers", "2"]) == 0
     assert [entry[:2] for entry in registered[:-1]] == [("me", "tsl-l-shape"), ("me", "tsl-success-rate")]
     assert registered[-1] == ("saved",)
@@ -75,7 +82,9 @@ def test_what_w_and_b_refuses_is_said_in_one_line_each(
     def refuse(*_: Any, **__: Any) -> None:
         raise wandb.errors.CommError("no\nrights")
 
-    monkeypatch.setattr(dashboard, "logged_in", lambda: SimpleNamespace(default_entity="me", create_custom_chart=refuse))
+    monkeypatch.setattr(
+        dashboard, "logged_in", lambda: SimpleNamespace(default_entity="me", create_custom_chart=refuse)
+    )
     monkeypatch.setattr(dashboard, "workspace", lambda *_: SimpleNamespace(save=refuse))
     assert dashboard.main([]) == 2
     assert capsys.readouterr().err.splitlines() == [
@@ -94,4 +103,5 @@ def test_without_a_login_or_a_package_it_says_so_in_one_line(
     assert told.count("\n") == 1
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert dashboard.main([]) == 2
-    assert "wandb_workspaces is not installed: pip install 'tsl[dashboard]'" in capsys.readouterr().err
+    written = capsys.readouterr().err
+    assert "wandb_workspaces is not installed: pip install 'teacher-student-lightning[dashboard]'" in written

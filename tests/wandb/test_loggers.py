@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.test_fit import ROOT, TINY
+from tests.fitting import ROOT, TINY
 from tests.wandb.wandb_file import read_wandb_runs
 from tsl.fit import main
 

@@ -8,10 +8,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.figures.conftest import fake_run
-from tsl.callbacks import wandb_pictures
-from tsl.wandb.pictures import chosen_trajectories, pictures, recorded
-from tsl.figures.runs import unfinished
+from tsl.figures.curves import unfinished
 from tsl.runs.records import read_table
+from tsl.wandb import pictures as wandb_pictures
+from tsl.wandb.pictures import chosen_trajectories, pictures, recorded
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,11 @@ def test_trajectories_are_of_nodes_spread_over_the_layer_and_their_closest_stude
 def test_figures_are_drawn_from_the_rows_of_the_epoch(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, Any] = {}
     for name in ("l_shape", "heat_map", "trajectories"):
+        [table] = getattr(wandb_pictures, name).TABLES
 
-        def draw(runs: Any, name: str = name, **settings: Any) -> Figure:
-            drawn[name] = runs[0].table, settings
-            assert unfinished(runs) == []  # the run goes on, so nothing is missing from its pictures
+        def draw(runs: Any, name: str = name, table: str = table, **settings: Any) -> Figure:
+            drawn[name] = runs[0].table(table), settings
+            assert unfinished(runs, table) == []  # the run goes on, so nothing is missing from its pictures
             return Figure()
 
         monkeypatch.setattr(getattr(wandb_pictures, name), "draw", draw)

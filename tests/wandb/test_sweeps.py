@@ -8,10 +8,10 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from tests.test_fit import ROOT, TINY
-from tsl.wandb.scalars import summaries
+from tests.fitting import ROOT, TINY
 from tsl.fit import main
-from tsl.runs.directory import flatten
+from tsl.runs.settings import flatten
+from tsl.wandb.scalars import summaries
 
 SWEEPS = sorted((ROOT / "configs/sweeps").glob("*.yaml"))
 

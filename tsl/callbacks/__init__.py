@@ -1,7 +1,10 @@
 """What runs during training: evaluate metrics, write records, tell how far it is."""
 
 from tsl.callbacks.certificate_records import CertificateRecords
+from tsl.callbacks.for_run import for_run
+from tsl.callbacks.run_files import RunFiles
+from tsl.callbacks.run_logger import RunLogger
 from tsl.callbacks.run_progress import RunProgress
 from tsl.callbacks.specialization_records import SpecializationRecords
 
-__all__ = ["CertificateRecords", "RunProgress", "SpecializationRecords"]
+__all__ = ["CertificateRecords", "RunFiles", "RunLogger", "RunProgress", "SpecializationRecords", "for_run"]

@@ -35,7 +35,6 @@ class CertificateMeasures(nn.Module):
         (m,), (n,) = module.teacher.widths, module.student.widths
         self.observation = BoundaryObservation(m, n, module.replicates)
         self.gradient_sup_norm = ReplicateMaximum(module.replicates)
-        self.shape = module.replicates, m, n
 
     def update(self, student: FeedForward, observed: Observation) -> None:
         """Take in what both networks computed for a batch."""
@@ -45,11 +44,10 @@ class CertificateMeasures(nn.Module):
 
     def certificate(self, module: TeacherStudent, c: float, bias_scale: float) -> Certificate:
         """The certificate over all batches so far; see `tsl.theory.certificate`."""
-        # torchmetrics squeezes results of a single number
-        observation = self.observation.compute().reshape(self.shape)
-        sup_norm = self.gradient_sup_norm.compute().reshape(-1)
         teacher, student = (two_layer_weights(checked_mlp(network)) for network in (module.teacher, module.student))
-        return certificate(teacher, student, observation, sup_norm, c=c, bias_scale=bias_scale)
+        return certificate(
+            teacher, student, self.observation.compute(), self.gradient_sup_norm.compute(), c=c, bias_scale=bias_scale
+        )
 
 
 class CertificateRecords(pl.Callback):
@@ -73,7 +71,7 @@ class CertificateRecords(pl.Callback):
         Raises:
             InputError: If that is so.
         """
-        if stage == "fit" and not getattr(trainer.datamodule, "evaluate_train", False):
+        if stage == "fit" and not pl_module.data.evaluate_train:
             raise InputError(
                 "tsl.callbacks.CertificateRecords is about the training inputs: "
                 "set --data.init_args.evaluate_train to true"
@@ -90,6 +88,7 @@ class CertificateRecords(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Start all measures anew."""
         self._measures = CertificateMeasures(pl_module).to(pl_module.device) if is_recorded(trainer) else None
+        pl_module.activations_wanted |= self._measures is not None
 
     def on_validation_batch_end(
         self,
@@ -110,14 +109,14 @@ class CertificateRecords(pl.Callback):
             return
         epoch = evaluated_epoch(trainer)
         frame = certificate_frame(self._measures.certificate(pl_module, self.c, self.bias_scale), epoch)
-        run = trainer.log_dir  # processes tell each other, so all have to ask
+        run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if trainer.is_global_zero and not trainer.fast_dev_run:
             write_table(run, "certificate", epoch, frame)
 
 
 def certificate_frame(result: Certificate, epoch: int) -> pd.DataFrame:
     """The rows of the table `certificate`: nodes count from 1, and an `observer` of 0 is none."""
-    columns = {name: values.numpy(force=True) for name, values in result._asdict().items()}
+    columns = result._asdict()
     columns["observer"] = columns["observer"] + 1
     columns["best_aligned_student"] = columns["best_aligned_student"] + 1
     return tidy(columns, ("replicate", "node")).assign(epoch=epoch)

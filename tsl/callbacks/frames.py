@@ -1,76 +1,125 @@
-"""From measured arrays to the rows of `tsl.runs.records`. Rows lack what the caller knows: epoch, split and layer.
+"""From measured tensors to the rows of `tsl.runs.records`. Rows lack what the caller knows: epoch, split and layer.
 
 Letters: R replicates, m teacher nodes, n student nodes of one layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
+
+from tsl.errors import InputError
+from tsl.metrics.functional import best_correlation, match_count, observed, recovered, rho_mean
+from tsl.names import NULL, RECOVERED, recovered_column
+
+CorrelationMeasure = Callable[[Tensor], Tensor]
+"""From one network's ρ_jk `[m, n]`, pruned teacher nodes left out, to one number, or to one of each teacher node."""
 
 
-def layer_frames(
-    active: np.ndarray,
-    correlation: np.ndarray,
-    null_correlation: np.ndarray,
-    observation: np.ndarray,
-    teacher_strength: np.ndarray,
-    student_strength: np.ndarray,
-    alignments: dict[str, np.ndarray],
-    thresholds: Sequence[float],
-) -> dict[str, pd.DataFrame]:
-    """The rows of the tables teacher_nodes, student_nodes and layers for one layer.
+class LayerValues(NamedTuple):
+    """What was measured of one layer, over all of a split's inputs.
 
-    A pruned teacher node has no row, matches no student node and is no part of a mean; `alignments`, which are of whole
-    layers, see it all the same.
-
-    Args:
+    Attributes:
         active: Which teacher nodes were not pruned, bool, `[R, m]`.
         correlation: ρ_jk, `[R, m, n]`.
         null_correlation: ρ_jk of the teacher on shuffled inputs, `[R, m, n]`.
         observation: O_jk, `[R, m, n]`.
         teacher_strength: `[R, m]`.
         student_strength: `[R, n]`.
-        alignments: Further measures of the layer by name, each `[R]`.
-        thresholds: Correlations above which a teacher node counts as recovered.
     """
-    best = correlation.max(axis=-1)
-    of_active = np.where(active[..., None], correlation, -np.inf)
+
+    active: Tensor
+    correlation: Tensor
+    null_correlation: Tensor
+    observation: Tensor
+    teacher_strength: Tensor
+    student_strength: Tensor
+
+
+def layer_frames(
+    layer: LayerValues,
+    thresholds: Sequence[float],
+    measures: dict[str, CorrelationMeasure],
+    of_layer: dict[str, Tensor],
+) -> dict[str, pd.DataFrame]:
+    """The rows of the tables teacher_nodes, student_nodes and layers for one layer.
+
+    A pruned teacher node has no row, matches no student node and is no part of a mean; `of_layer` was measured with it.
+
+    Args:
+        layer: What was measured of it.
+        thresholds: Correlations above which a teacher node counts as recovered.
+        measures: Further measures of the correlation, by name.
+        of_layer: Further columns of the table layers, each `[R]`.
+
+    Raises:
+        InputError: If one of `measures` gives another shape than it should.
+    """
+    active, correlation = layer.active, layer.correlation
+    best = best_correlation(correlation.masked_fill(~active.unsqueeze(-1), -torch.inf))
     teacher_nodes = {
-        "best_correlation": best,
-        "best_student": correlation.argmax(axis=-1) + 1,
-        **{f"recovered_{threshold:.2f}": best > threshold for threshold in thresholds},
-        "matches_0.95": (correlation > 0.95).sum(axis=-1),
-        "observed": observation.max(axis=-1) > 0,
-        "strength": teacher_strength,
+        "best_correlation": best.teacher_correlation,
+        "best_student": best.best_student + 1,
+        **{recovered_column(threshold): recovered(correlation, threshold) for threshold in thresholds},
+        f"matches_{RECOVERED:.2f}": match_count(correlation, RECOVERED),
+        "observed": observed(layer.observation),
+        "strength": layer.teacher_strength,
     }
     student_nodes = {
-        "best_correlation": of_active.max(axis=-2),
-        "best_teacher": of_active.argmax(axis=-2) + 1,
-        "strength": student_strength,
+        "best_correlation": best.student_correlation,
+        "best_teacher": best.best_teacher + 1,
+        "strength": layer.student_strength,
     }
     layers = {
-        "rho_mean": best.mean(axis=-1, where=active),
-        "rho_mean_null": null_correlation.max(axis=-1).mean(axis=-1, where=active),
-        "recovered_fraction_0.95": (best > 0.95).mean(axis=-1, where=active),
-        **alignments,
+        "rho_mean": rho_mean(correlation, active),
+        f"rho_mean{NULL}": rho_mean(layer.null_correlation, active),
+        f"recovered_fraction_{RECOVERED:.2f}": (recovered(correlation, RECOVERED) & active).sum(1) / active.sum(1),
+        **of_layer,
     }
+    of_nodes = tidy(teacher_nodes, ("replicate", "node"))[active.flatten().numpy(force=True)]
+    for name, measure in measures.items():
+        values = measured(name, measure, correlation, active)
+        nulls = measured(name, measure, layer.null_correlation, active)
+        if values[0].ndim:
+            of_nodes[name] = torch.cat(values).numpy(force=True)
+        layers[name] = torch.stack([value.double().mean() for value in values])
+        layers[f"{name}{NULL}"] = torch.stack([value.double().mean() for value in nulls])
     return {
-        "teacher_nodes": tidy(teacher_nodes, ("replicate", "node"))[active.ravel()],
+        "teacher_nodes": of_nodes,
         "student_nodes": tidy(student_nodes, ("replicate", "node")),
         "layers": tidy(layers, ("replicate",)),
     }
 
 
-def tidy(values: dict[str, np.ndarray], axes: tuple[str, ...]) -> pd.DataFrame:
-    """One row for each entry of equally shaped arrays, with a column for each array and for the index on each axis.
+def measured(name: str, measure: CorrelationMeasure, correlation: Tensor, active: Tensor) -> list[Tensor]:
+    """A measure of the active teacher nodes of every replicate: one number each, or one for each of these nodes.
+
+    Raises:
+        InputError: If it gives another shape.
+    """
+    values = [torch.as_tensor(measure(rho[nodes])) for rho, nodes in zip(correlation, active, strict=True)]
+    for value, nodes in zip(values, active, strict=True):
+        if value.shape not in ((), (int(nodes.sum()),)):
+            raise InputError(
+                f"records.alignments.{name} gives a tensor of shape {list(value.shape)} for a correlation of "
+                f"{int(nodes.sum())} teacher nodes by {correlation.shape[-1]} student nodes: return one number, or one "
+                "for each teacher node"
+            )
+    return values
+
+
+def tidy(values: dict[str, Tensor], axes: tuple[str, ...]) -> pd.DataFrame:
+    """One row for each entry of equally shaped tensors, with a column for each tensor and for the index on each axis.
 
     Args:
-        values: Arrays by column name.
+        values: Tensors by column name.
         axes: Name of each axis; "replicate" counts from 0, the others from 1.
     """
     shape = next(iter(values.values())).shape
     index = {
         axis: positions.ravel() + (axis != "replicate") for axis, positions in zip(axes, np.indices(shape), strict=True)
     }
-    return pd.DataFrame(index | {name: array.ravel() for name, array in values.items()})
+    return pd.DataFrame(index | {name: tensor.numpy(force=True).ravel() for name, tensor in values.items()})

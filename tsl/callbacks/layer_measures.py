@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from tsl.callbacks.frames import layer_frames, tidy
+from tsl.callbacks.frames import CorrelationMeasure, LayerValues, layer_frames, tidy
 from tsl.metrics import BoundaryObservation, NodeCorrelation
 from tsl.metrics.functional import positions_as_samples, shuffled_samples
 from tsl.metrics.replicates import ReplicateMean
 from tsl.modules.teacher_student import Observation
+from tsl.names import NULL
 from tsl.networks import Activations, Network, effective_layers
 from tsl.networks.convnet import some_images
 from tsl.networks.mlp import as_mlp
@@ -30,9 +30,9 @@ class LayerMeasures(nn.Module):
     `correlation` and `alignments` stand beside their null levels: the same measures of the teacher on shuffled inputs.
 
     Of maps every position is a sample. For their null level whole images are shuffled, and positions stay: what is left
-    is chance, and what the position alone tells of a node, such as the border of an image. (Shuffled positions would
-    leave nothing, for there are millions; what chance allows is a matter of the number of images.) It is taken on
-    `some_images` of each batch, and correlations of maps multiply in float32; both are matters of time alone.
+    is chance, and what the position alone tells of a node, such as the border of an image. (Shuffling
+    positions would give a null level near 0, because there are millions of them; the number of images is what counts.)
+    It is taken on `some_images` of each batch, to save time.
 
     Args:
         active: Which teacher nodes were not pruned, bool, `[R, m]`.
@@ -40,6 +40,7 @@ class LayerMeasures(nn.Module):
         alignments: Further measures of the layer, by name.
         mean_matrices: Whether E A_l and E B_l are gathered too.
         maps: Whether nodes are channels of maps.
+        products: Precision of the products of a block of activations in correlations; blocks are added in float64.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class LayerMeasures(nn.Module):
         alignments: dict[str, Alignment],
         mean_matrices: bool = False,
         maps: bool = False,
+        products: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
         replicates, teacher_nodes = active.shape
@@ -57,10 +59,10 @@ class LayerMeasures(nn.Module):
         self.maps = maps
         self.correlation: NodeCorrelation
         if maps:
-            self.correlation = NodeCorrelation(*shape, products=torch.float32)
-            self.null_correlation = NodeCorrelation(*shape, products=torch.float32)
+            self.correlation = NodeCorrelation(*shape, products=products)
+            self.null_correlation = NodeCorrelation(*shape, products=products)
         else:  # the teacher's nodes and, below them, the same nodes on shuffled inputs: one pass over the wide student
-            self.correlation = NodeCorrelation(2 * teacher_nodes, student_nodes, replicates)
+            self.correlation = NodeCorrelation(2 * teacher_nodes, student_nodes, replicates, products=products)
         self.observation = BoundaryObservation(*shape)
         self.teacher_strength = ReplicateMean(replicates, teacher_nodes)
         self.student_strength = ReplicateMean(replicates, student_nodes)
@@ -106,49 +108,49 @@ class LayerMeasures(nn.Module):
             self.mean_matrices["A"].update(terms.mean_A[:, :-1, :-1], samples)
             self.mean_matrices["B"].update(terms.mean_B[:, :-1, :-1], samples)
 
-    def frames(self, thresholds: Sequence[float], pairs: bool) -> dict[str, pd.DataFrame]:
+    def frames(
+        self, thresholds: Sequence[float], measures: dict[str, CorrelationMeasure], pairs: bool
+    ) -> dict[str, pd.DataFrame]:
         """The layer's rows by table; see `layer_frames`.
 
         Args:
             thresholds: Correlations above which a teacher node counts as recovered.
+            measures: Further measures of the correlation, by name.
             pairs: Whether the table `pairs` is among them.
         """
-        arrays, active = self.arrays(), self.active.numpy(force=True)
-        frames = layer_frames(active, **arrays, alignments=self.alignment_arrays(), thresholds=thresholds)
+        values = self.values()
+        frames = layer_frames(values, thresholds, measures, self.alignment_values())
         if pairs:
-            correlation = {"correlation": arrays["correlation"]}
-            of_pairs = tidy(correlation, ("replicate", "teacher_node", "student_node"))
-            frames["pairs"] = of_pairs[np.broadcast_to(active[..., None], correlation["correlation"].shape).ravel()]
+            of_pairs = tidy({"correlation": values.correlation}, ("replicate", "teacher_node", "student_node"))
+            active = values.active.unsqueeze(-1).expand_as(values.correlation)
+            frames["pairs"] = of_pairs[active.flatten().numpy(force=True)]
         if self.mean_matrices:
-            named = {name: metric.compute().reshape(metric.total.shape) for name, metric in self.mean_matrices.items()}
             frames["mean_matrices"] = pd.concat(
-                tidy({"value": matrix.numpy(force=True)}, ("replicate", "row", "column")).assign(matrix=name)
-                for name, matrix in named.items()
+                tidy({"value": metric.compute()}, ("replicate", "row", "column")).assign(matrix=name)
+                for name, metric in self.mean_matrices.items()
             )
         return frames
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Correlation, its null level and observation `[R, m, n]`, strengths of nodes `[R, m]` and `[R, n]`."""
-        pairs = self.observation.replicates, self.observation.teacher_nodes, self.observation.student_nodes
+    def values(self) -> LayerValues:
+        """Everything measured so far that every layer has."""
         correlation, null_correlation = (
             (self.correlation.compute(), self.null_correlation.compute())
             if self.maps
             else self.correlation.compute().unflatten(-2, (2, -1)).unbind(-3)
         )
-        values = {
-            "correlation": (correlation, pairs),
-            "null_correlation": (null_correlation, pairs),
-            "observation": (self.observation.compute(), pairs),
-            "teacher_strength": (self.teacher_strength.compute().sqrt(), pairs[:2]),
-            "student_strength": (self.student_strength.compute().sqrt(), pairs[::2]),
-        }
-        # torchmetrics squeezes results of a single number
-        return {name: value.numpy(force=True).reshape(shape) for name, (value, shape) in values.items()}
+        return LayerValues(
+            self.active,
+            correlation,
+            null_correlation,
+            self.observation.compute(),
+            self.teacher_strength.compute().sqrt(),
+            self.student_strength.compute().sqrt(),
+        )
 
-    def alignment_arrays(self) -> dict[str, np.ndarray]:
+    def alignment_values(self) -> dict[str, Tensor]:
         """Every alignment asked for and its null level, each `[R]`."""
-        named = {**self.alignments, **{f"{name}_null": metric for name, metric in self.null_alignments.items()}}
-        return {name: np.atleast_1d(metric.compute().numpy(force=True)) for name, metric in named.items()}
+        named = {**self.alignments, **{f"{name}{NULL}": metric for name, metric in self.null_alignments.items()}}
+        return {name: metric.compute().reshape(len(self.active)) for name, metric in named.items()}
 
 
 def lemma_terms(student: Network, teacher: Network, observed: Observation) -> list[LayerTerms]:

@@ -3,8 +3,10 @@
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
+from lightning_fabric.utilities.cloud_io import get_filesystem
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
@@ -16,18 +18,10 @@ class RunLogger(CSVLogger):
         root: Directory of all runs.
         experiment: Name that related runs share.
         version: Name of this run; the next free `version_<n>` where None.
-        resumed_step: Optimizer step at which a run goes on; later rows are dropped, as it writes them again.
     """
 
-    def __init__(
-        self,
-        root: str | os.PathLike[str],
-        experiment: str,
-        version: str | None = None,
-        resumed_step: int | None = None,
-    ) -> None:
+    def __init__(self, root: str | os.PathLike[str], experiment: str, version: str | None = None) -> None:
         super().__init__(root, name=experiment, version=version, flush_logs_every_n_steps=1)
-        self.resumed_step = resumed_step
         self._experiment: ExperimentWriter | None = None
 
     @property
@@ -35,17 +29,29 @@ class RunLogger(CSVLogger):
     def experiment(self) -> ExperimentWriter:
         """The writer behind the logger."""
         if self._experiment is None:
-            if self.resumed_step is not None:
-                drop_rows_after(Path(self.log_dir), self.resumed_step)
             self._experiment = _AppendingWriter(self.log_dir)
         return self._experiment
 
 
 class _AppendingWriter(ExperimentWriter):
-    def _check_log_dir_exists(self) -> None:
-        if os.path.exists(self.metrics_file_path):
-            with open(self.metrics_file_path, newline="") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+    """Lightning's writer, except that nothing is touched before something is logged: it makes one at every start."""
+
+    def __init__(self, log_dir: str) -> None:
+        self._fs = get_filesystem(log_dir)
+        self.log_dir = log_dir
+        self.metrics_file_path = os.path.join(log_dir, self.NAME_METRICS_FILE)
+        self.metrics: list[dict[str, float]] = []
+        self.metrics_keys: list[str] = []
+        self.hparams: dict[str, Any] = {}
+
+    def save(self) -> None:
+        """Add what was logged to the file."""
+        if self.metrics and not self.metrics_keys:
+            os.makedirs(self.log_dir, exist_ok=True)
+            if os.path.exists(self.metrics_file_path):
+                with open(self.metrics_file_path, newline="") as file:
+                    self.metrics_keys = next(csv.reader(file), [])
+        super().save()
 
 
 def drop_rows_after(run: Path, step: int) -> None:

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from torch import Tensor
 
+from tsl.names import TRAIN_LOSS, VAL_LOSS, specialization_scalar
+
 SHOWN = {
-    "train/loss": "train loss {:.3g}",
-    "val/loss": "val loss {:.3g}",
-    "specialization/layer1/rho_mean": "ρ_mean {:.3f}",
+    TRAIN_LOSS: "train loss {:.3g}",
+    VAL_LOSS: "val loss {:.3g}",
+    specialization_scalar(1, "rho_mean"): "ρ_mean {:.3f}",
 }
 """The scalars that are shown, of those that the module logs; ρ_mean is that of the lowest layer."""
 
@@ -112,9 +114,12 @@ class RunProgress(ProgressBar):
         epochs = f"/{trainer.max_epochs}" if trainer.max_epochs not in (None, -1) else ""
         epoch = f"epoch {trainer.current_epoch + bool(within)}{epochs}"
         told = [words.format(self._scalars[name]) for name, words in SHOWN.items() if name in self._scalars]
+        settings = len(getattr(trainer.lightning_module, "replicate_groups", ()))
+        if told and settings > 1:
+            told[-1] += f" (mean over {settings} settings)"
         rate = self.clock.steps_per_second(trainer.global_step)
         if rate is not None:
-            told.append(f"{rate * getattr(trainer.lightning_module, 'replicates', 1):,.0f} student-steps/s")
+            told.append(f"{rate * trainer.lightning_module.replicates:,.0f} student-steps/s")
         left = self.clock.seconds_left(done)
         if left is not None and done < 1:
             told.append(f"{in_hours(left)} left")

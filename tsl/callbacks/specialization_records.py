@@ -1,23 +1,25 @@
 """Measures how far student nodes have specialized, and writes it as records and logged scalars."""
 
+import inspect
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from torch import Tensor
 
-from tsl.callbacks.frames import tidy
+from tsl.callbacks.frames import CorrelationMeasure, tidy
 from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
 from tsl.data.batch import Labelled
-from tsl.metrics.replicates import replicate_scalars
+from tsl.errors import InputError
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
+from tsl.names import LAYER_SCALARS, NULL, THRESHOLDS, alignment_scalar, specialization_scalar
+from tsl.networks import Network
 from tsl.randomness import generator
-from tsl.runs.records import THRESHOLDS, write_table
+from tsl.runs.records import COLUMNS, write_table
 
 
 class SpecializationRecords(pl.Callback):
@@ -34,8 +36,13 @@ class SpecializationRecords(pl.Callback):
             and 0.95.
         pairs: Also write the correlation of every pair of a teacher node and a student node.
         mean_matrices: Also write Lemma 1's E A_l and E B_l of every layer, on the validation data.
-        alignments: Further measures of whole layers by the name they get in the records, such as
-            `{cka: tsl.metrics.LinearCKA}`: metrics that give one number for each replicate.
+        alignments: Further measures by the name they get in the records, each with its null level: metrics of teacher
+            and student activations that give one number for each replicate (`tsl.metrics.LinearCKA`), or functions of
+            one network's correlation ρ_jk [m, n] (`tsl.metrics.functional.redundancy`), pruned teacher nodes left out.
+            What such a function gives for each teacher node is a column of teacher_nodes, and its mean one of layers.
+
+    Raises:
+        InputError: If an alignment has the name of another column.
     """
 
     def __init__(
@@ -45,7 +52,7 @@ class SpecializationRecords(pl.Callback):
         thresholds: list[OpenUnitInterval] | None = None,
         pairs: bool = False,
         mean_matrices: bool = False,
-        alignments: dict[str, Alignment] | None = None,
+        alignments: dict[str, Alignment | CorrelationMeasure] | None = None,
     ) -> None:
         self.every_n_epochs = every_n_epochs
         self.epochs = epochs
@@ -53,19 +60,24 @@ class SpecializationRecords(pl.Callback):
         self.pairs = pairs
         self.mean_matrices = mean_matrices
         self.alignments = alignments or {}
+        for name in sorted(self.alignments.keys() & {*COLUMNS["teacher_nodes"], *COLUMNS["layers"], *LAYER_SCALARS}):
+            raise InputError(f"records.alignments has a measure {name!r}, which is a column of its own: rename it")
+        self.of_correlation: dict[str, CorrelationMeasure] = {
+            name: make for name, make in self.alignments.items() if inspect.isfunction(make)
+        }
+        self.metrics: Any = {name: make for name, make in self.alignments.items() if name not in self.of_correlation}
         self._measures: dict[str, list[LayerMeasures]] = {}
         self._probes = generator("strength", 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Write what conditioning made of the teacher, unless the run goes on from a checkpoint."""
-        run = trainer.log_dir  # processes tell each other, so all have to ask
+        run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if not pl_module.teacher_activity or trainer.global_step > 0 or trainer.fast_dev_run:
             return
         if trainer.is_global_zero:
-            fractions = [fraction.numpy(force=True) for fraction in pl_module.teacher_activity]
             frames = [
                 tidy({"active_fraction": of_layer}, ("replicate", "node")).assign(layer=layer)
-                for layer, of_layer in enumerate(fractions, start=1)
+                for layer, of_layer in enumerate(pl_module.teacher_activity, start=1)
             ]
             write_table(run, "activity", 0, pd.concat(frames).assign(epoch=0))
 
@@ -74,13 +86,16 @@ class SpecializationRecords(pl.Callback):
         self._measures = {}
         if not self._is_measured(trainer):
             return
+        pl_module.activations_wanted = True
         student, teacher = pl_module.student, pl_module.teacher
         self._probes = generator("strength", 0)
         layers = list(zip(teacher.active_nodes(), student.widths, student.map_sizes, strict=True))
         for loader in trainer.val_dataloaders:
             matrices = self.mean_matrices and loader.split == "val"
             self._measures[loader.split] = [
-                LayerMeasures(active, width, self.alignments, matrices, bool(size)).to(pl_module.device)
+                LayerMeasures(active, width, self.metrics, matrices, bool(size), products(student, bool(size))).to(
+                    pl_module.device
+                )
                 for active, width, size in layers
             ]
 
@@ -115,23 +130,25 @@ class SpecializationRecords(pl.Callback):
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)
-        losses = self._losses(pl_module, trained=epoch > 0).assign(**data_sizes(trainer.datamodule))
+        losses = self._losses(pl_module, trained=epoch > 0)
         tables: dict[str, list[pd.DataFrame]] = {"losses": [losses]}
         if pl_module.weight_gradients:
             tables["gradients"] = [gradient_frame(pl_module.weight_gradients)]
             pl_module.weight_gradients = {}
         for split, layers in self._measures.items():
             for layer, measures in enumerate(layers, start=1):
-                for table, frame in measures.frames(self.thresholds, self.pairs).items():
+                for table, frame in measures.frames(self.thresholds, self.of_correlation, self.pairs).items():
                     tables.setdefault(table, []).append(frame.assign(split=split, layer=layer))
         pl_module.log_scalars(self._scalars(tables.get("layers", [])))
-        run = trainer.log_dir  # processes tell each other, so all have to ask
+        run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if trainer.is_global_zero and not trainer.fast_dev_run:
             for table, frames in tables.items():
                 write_table(run, table, epoch, pd.concat(frames, ignore_index=True).assign(epoch=epoch))
 
     @staticmethod
     def _losses(pl_module: TeacherStudent, trained: bool) -> pd.DataFrame:
+        data = pl_module.data
+        sizes = {"train_size": data.train_sizes, "augmented_size": data.augmented_sizes}
         losses = {
             "train_loss": pl_module.train_loss.compute() if trained else torch.full((pl_module.replicates,), torch.nan),
             "val_loss": pl_module.val_loss.compute(),
@@ -139,20 +156,18 @@ class SpecializationRecords(pl.Callback):
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),
             **pl_module.accuracies(),
         }
-        return tidy({name: np.atleast_1d(values.numpy(force=True)) for name, values in losses.items()}, ("replicate",))
+        return tidy(losses, ("replicate",)).assign(**sizes)
 
     def _scalars(self, layers: list[pd.DataFrame]) -> dict[str, Tensor]:
         scalars: dict[str, Tensor] = {}
-        names = {"rho_mean": "rho_mean", "rho_mean_null": "rho_mean_null", "recovered_fraction_0.95": "recovered_0.95"}
-        columns = {column: f"specialization/layer{{}}/{name}" for column, name in names.items()}
-        columns |= {
-            f"{name}{null}": f"alignment/layer{{}}/{name}{null}" for name in self.alignments for null in ("", "_null")
-        }
+        alignments = [f"{name}{null}" for name in self.alignments for null in ("", NULL)]
         for frame in layers:
             if frame["split"][0] == "val":
-                for column, name in columns.items():
-                    values = torch.tensor(frame[column].to_numpy())
-                    scalars |= replicate_scalars(name.format(frame["layer"][0]), values)
+                layer = frame["layer"][0]
+                columns = {column: specialization_scalar(layer, name) for column, name in LAYER_SCALARS.items()}
+                columns |= {column: alignment_scalar(layer, column) for column in alignments}
+                for column, scalar in columns.items():
+                    scalars[scalar] = torch.tensor(frame[column].to_numpy())
         return scalars
 
     def _is_measured(self, trainer: pl.Trainer) -> bool:
@@ -164,18 +179,20 @@ class SpecializationRecords(pl.Callback):
         return epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
 
 
+def products(student: Network, maps: bool) -> torch.dtype:
+    """The precision in which activations are multiplied for correlations: their own, and for maps float32.
+
+    Of float32 activations float64 products would tell nothing more, and take twice as long.
+    """
+    double = next(student.parameters()).dtype == torch.float64
+    return torch.float64 if double and not maps else torch.float32
+
+
 def gradient_frame(gradients: dict[int, Tensor]) -> pd.DataFrame:
     """The rows of the table `gradients`, from ∂J/∂W_l `[R, out, in]` of the trained layers."""
     frames = []
     for layer, gradient in gradients.items():
         entries = gradient.flatten(1).double()
-        size = {"rms": entries.square().mean(dim=1).sqrt(), "max": entries.abs().amax(dim=1)}
-        columns = {name: values.numpy(force=True) for name, values in size.items()}
+        columns = {"rms": entries.square().mean(dim=1).sqrt(), "max": entries.abs().amax(dim=1)}
         frames.append(tidy(columns, ("replicate",)).assign(layer=layer))
     return pd.concat(frames)
-
-
-def data_sizes(data: Any) -> dict[str, list[int]]:
-    """Training inputs of each replicate before and after augmentation, from a DataModule that tells them."""
-    named = {"train_size": "train_sizes", "augmented_size": "augmented_sizes"}
-    return {column: getattr(data, name) for column, name in named.items() if hasattr(data, name)}

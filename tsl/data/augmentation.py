@@ -1,4 +1,4 @@
-"""The augmentations that the theorem asks for (REFERENCE, section 4), made of inputs of any shape, by index.
+"""The augmentations that the theorem asks for (Tian, ICML 2020), made of inputs of any shape, by index.
 
 Letters: R replicates, N inputs, d numbers in an input.
 """
@@ -28,13 +28,13 @@ class Augmentation(ABC):
         """
 
     @abstractmethod
-    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module | None) -> Samples:
         """D' of D, by `inputs.augmented`.
 
         Args:
             inputs: The data set D of every replicate.
             generators: One CPU generator for each replicate.
-            teacher: The R teachers that will answer D'.
+            teacher: The R teachers that will answer D'; None where there are none.
         """
 
 
@@ -64,7 +64,7 @@ class TeacherAgnostic(Augmentation):
             )
         return 2 * (self.directions or prod(shape)) + 1
 
-    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module | None) -> Samples:
         """D'; see the base class."""
         none = inputs[:0]  # tells shape, precision and device
         shape, dim = none.shape[2:], prod(none.shape[2:])
@@ -115,10 +115,12 @@ class TeacherAware(Augmentation):
         """3; see the base class."""
         return 3
 
-    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module) -> Samples:
+    def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module | None) -> Samples:
         """D'; see the base class."""
         none = inputs[:0]  # tells shape, precision and device
         count, shape = len(inputs), none.shape[2:]
+        if teacher is None:
+            raise InputError("tsl.data.TeacherAware needs a teacher: set the DataModule's `teacher` before its batches")
         planes = hyperplanes(teacher, shape)
         turn = torch.arange(count) % planes.nodes
         nodes, distances = [], []

@@ -7,13 +7,14 @@ another, `tsl.data.tensor_file` inputs of one's own. `std` is always the standar
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jsonargparse.typing import PositiveFloat
 from torch import Generator, Tensor
 
 from tsl.errors import InputError
+from tsl.replicates import PerReplicate
 
 HERE = "data.init_args.distribution.init_args"
 """Where a config says a distribution's arguments."""
@@ -36,7 +37,8 @@ class InputDistribution(ABC):
         """Draw `count` independent inputs, `[count, dim]`, from a CPU generator.
 
         In float64, whatever the Trainer's precision they are then rounded to: a seed means the same inputs in each.
-        All that is random must come from the generator, except for what training and evaluation inputs share.
+        All that is random must come from the generator, except for what training and evaluation inputs share. An
+        argument of type `tsl.replicates.PerReplicate`, kept under its own name, is here the value of one replicate.
         """
 
 
@@ -44,11 +46,12 @@ class Gaussian(InputDistribution):
     """N(0, std²) in every coordinate, independently.
 
     Args:
-        std: Standard deviation of a coordinate; the paper's two-layer experiments use 1.5, its deep ones 10.
+        std: Standard deviation of a coordinate, or a list of them that repeats along the replicates; the paper's
+            two-layer experiments use 1.5, its deep ones 10.
     """
 
-    def __init__(self, std: PositiveFloat = 1.0) -> None:
-        self.std = std
+    def __init__(self, std: PerReplicate[PositiveFloat] = 1.0) -> None:
+        self.std: Any = std
 
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `[count, dim]`; see the base class."""

@@ -3,22 +3,22 @@
 Letters: R replicates, M images, N images of one replicate's split, C channels, H rows and W columns.
 """
 
-from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from abc import abstractmethod
+from typing import ClassVar, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from tsl.data.augmentation import Augmentation
-from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
+from tsl.data.data_module import DataModule
+from tsl.data.loaders import EvaluationLoader, MinibatchSampler
 from tsl.data.pixels import Pixels, draw_placement
 from tsl.data.samples import Samples, gather
-from tsl.data.sizes import announce, check_evaluated_together
+from tsl.data.sizes import check_evaluated_together
 from tsl.errors import InputError
 from tsl.randomness import replicate_generators
-from tsl.replicates import per_replicate
+from tsl.replicates import PerReplicate, per_replicate
 
 
 class ImageSet(NamedTuple):
@@ -35,7 +35,7 @@ class ImageSet(NamedTuple):
     test_size: int = 0
 
 
-class ImageDataModule(pl.LightningDataModule, ABC):
+class ImageDataModule(DataModule):
     """Labelled images, split into training, validation and test images for every replicate by its own seed.
 
     Training batches are chunks of K minibatches, `Labelled` inputs `[K, R, B, C, H, W]` and labels `[K, R, B]`;
@@ -68,6 +68,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         seed: Seed of replicate 0; replicate r has seed + r.
     """
 
+    labelled: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -76,7 +78,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         std: tuple[PositiveFloat, PositiveFloat, PositiveFloat],
         val_size: NonNegativeInt = 0,
         test_size: NonNegativeInt = 0,
-        train_size: PositiveInt | list[PositiveInt] | None = None,
+        train_size: PerReplicate[PositiveInt] | None = None,
         crop_padding: NonNegativeInt = 0,
         flip: bool = False,
         augmentation: Augmentation | None = None,
@@ -88,12 +90,18 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
     ) -> None:
-        super().__init__()
-        self.input_shape = input_shape
+        super().__init__(
+            input_shape,
+            replicates=replicates,
+            seed=seed,
+            evaluate_train=evaluate_train,
+            eval_batch_size=eval_batch_size,
+        )
         self.mean, self.std = mean, std
         self.val_size = val_size
         self.test_size = test_size
-        self.requested_sizes = (
+        self.train_size = train_size
+        self._requested_sizes = (
             None if train_size is None else per_replicate(train_size, replicates, "data.init_args.train_size")
         )
         self.crop_padding = crop_padding
@@ -101,20 +109,15 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.augmentation = augmentation
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
-        self.evaluate_train = evaluate_train
         self.chunk_size = chunk_size
-        self.eval_batch_size = eval_batch_size
-        self.replicates = replicates
-        self.seed = seed
         self.variants = 1 if augmentation is None else augmentation.variants(tuple(input_shape))
-        if evaluate_train and self.requested_sizes is not None:
-            check_evaluated_together(self.requested_sizes)
-        self.train_sizes: list[int]
-        self.sampler: MinibatchSampler
+        if evaluate_train and self._requested_sizes is not None:
+            check_evaluated_together(self._requested_sizes)
         self._pixels: Pixels
         self._labels: Tensor
         self._rows: dict[str, Tensor] = {}
         self._train_samples: Samples | None = None
+        self._evaluated_train_samples: Samples | None = None
         self._placement: Tensor | None = None
 
     @abstractmethod
@@ -125,23 +128,15 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             InputError: Naming what cannot be read, and what to do.
         """
 
-    @property
-    def augmented_sizes(self) -> list[int]:
-        """Training samples of every replicate, augmentation counted."""
-        return [size * self.variants for size in self.train_sizes]
-
-    def setup(self, stage: str) -> None:
-        """Read the images onto the Trainer's device and split them."""
+    def draw(self, stage: str, dtype: torch.dtype, device: torch.device) -> None:
+        """Read the images and split them; see the base class."""
         images, labels, official = self.read()
-        device = self.trainer.strategy.root_device
-        with self.trainer.precision_plugin.tensor_init_context():
-            dtype = torch.get_default_dtype()
         self._pixels = Pixels(images, self.crop_padding, self.mean, self.std, dtype, device)
         self._labels = labels.to(device)
-        self._split(len(images), official)
-        self._check_epoch()
+        sizes = self._split(len(images), official)
+        self._check_epoch(min(sizes) * self.variants)
         self.sampler = MinibatchSampler(
-            self.train_sizes,
+            sizes,
             self.batch_size,
             variants=self.variants,
             steps_per_epoch=self.steps_per_epoch,
@@ -153,21 +148,17 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Free the images."""
         del self._pixels, self._labels
         self._rows = {}
-        self._train_samples = self._placement = None
+        self._train_samples = self._evaluated_train_samples = self._placement = None
 
-    def train_dataloader(self) -> ChunkLoader:
-        """Chunks of minibatches of the training samples."""
-        if self.augmentation is not None:
-            announce(self.train_sizes, self.augmented_sizes)
-        return ChunkLoader(self.train_samples, self.sampler, self.trainer.global_rank, self.trainer.world_size)
+    def val_samples(self) -> Samples:
+        """The validation images, or the test images where none are held out."""
+        return self._plain(self._rows["val"])
 
-    def val_dataloader(self) -> list[EvaluationLoader]:
-        """The validation images, or the test images where none are held out; and the training samples if asked for."""
-        loaders = [self._evaluation("val", self._plain(self._rows["val"]))]
-        if self.evaluate_train:
-            check_evaluated_together(self.train_sizes)
-            loaders.append(self._evaluation("train", self._augmented(self._plain(self._rows["train"]))))
-        return loaders
+    def evaluated_train_samples(self) -> Samples:
+        """The training samples, neither cropped nor mirrored."""
+        if self._evaluated_train_samples is None:
+            self._evaluated_train_samples = self._augmented(self._plain(self._rows["train"]))
+        return self._evaluated_train_samples
 
     def test_dataloader(self) -> EvaluationLoader:
         """The test images.
@@ -177,7 +168,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """
         if not self._rows["test"].shape[1]:
             raise InputError("there are no test images: set data.init_args.test_size to hold some out")
-        return self._evaluation("test", self._plain(self._rows["test"]))
+        return self._evaluation("test", lambda: self._plain(self._rows["test"]))
 
     def train_samples(self, epoch: int) -> Samples:
         """The training samples of an epoch counted from 0."""
@@ -203,8 +194,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             for rows, size in zip(self._rows["train"], self.train_sizes, strict=True)
         ]
 
-    def _split(self, count: int, official: int) -> None:
-        """Which images each replicate trains on, validates and tests, `[R, N]` of each.
+    def _split(self, count: int, official: int) -> list[int]:
+        """Choose the images each replicate trains on, validates and tests, `[R, N]` of each.
+
+        Returns:
+            The training images of every replicate.
 
         Raises:
             InputError: If there are too few for what is asked for.
@@ -217,10 +211,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
                 f"data.init_args.val_size = {self.val_size}, test_size = {self.test_size}: of {pool} images none are "
                 "left to train on; lower them"
             )
-        self.train_sizes = self.requested_sizes or [left] * self.replicates
-        if max(self.train_sizes) > left:
+        sizes = self._requested_sizes or [left] * self.replicates
+        if max(sizes) > left:
             raise InputError(
-                f"data.init_args.train_size = {max(self.train_sizes)}, but {left} of {pool} images are left when "
+                f"data.init_args.train_size = {max(sizes)}, but {left} of {pool} images are left when "
                 f"{held_out} are held out: lower train_size or val_size, or leave train_size out for all that are left"
             )
         generators = replicate_generators("split", self.seed, self.replicates)
@@ -231,16 +225,17 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         val = val if self.val_size else test
         if not val.shape[1]:
             raise InputError("no images are held out to evaluate: set data.init_args.val_size")
-        rows = {"train": train[:, : max(self.train_sizes)], "val": val, "test": test}
+        rows = {"train": train[:, : max(sizes)], "val": val, "test": test}
         self._rows = {split: index.to(self._labels.device) for split, index in rows.items()}
+        return sizes
 
-    def _check_epoch(self) -> None:
-        """Check that the replicate with the fewest images has enough for an epoch.
+    def _check_epoch(self, fewest: int) -> None:
+        """Check that the replicate with the fewest training samples has enough for an epoch.
 
         Raises:
             InputError: If not.
         """
-        needed, fewest = self.batch_size * (self.steps_per_epoch or 1), min(self.augmented_sizes)
+        needed = self.batch_size * (self.steps_per_epoch or 1)
         if needed > fewest:
             raise InputError(
                 f"data.init_args.batch_size = {self.batch_size} times {self.steps_per_epoch or 1} steps an epoch needs "
@@ -253,12 +248,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return Samples(rows, lambda index, variant: self._pixels.take(gather(rows, index)), labels=self._labels[rows])
 
     def _augmented(self, samples: Samples) -> Samples:
-        """Only once training begins: the teacher is made, conditioned and restored after `setup`."""
+        """Only once training begins: the teacher is made, conditioned and restored after `draw`."""
         if self.augmentation is None:
             return samples
         generators = replicate_generators("augmentation", self.seed, self.replicates)
-        module: Any = self.trainer.lightning_module
-        return self.augmentation(samples, generators, getattr(module, "teacher", module))  # a Classifier has no teacher
+        return self.augmentation(samples, generators, self.teacher)
 
     def _placed(self, epoch: int) -> Tensor:
         """An epoch's crop of every training image, `[R, N, 3]`; a replicate with fewer than others ends in zeros."""
@@ -270,7 +264,3 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             draws = draw_placement(size, self.crop_padding, self.flip, crops[replicate], flips[replicate])
             placement[replicate, :size] = draws
         return placement.to(self._labels.device)
-
-    def _evaluation(self, split: str, samples: Samples) -> EvaluationLoader:
-        share = self.trainer.global_rank, self.trainer.world_size
-        return EvaluationLoader(split, lambda: samples, self.eval_batch_size, *share)

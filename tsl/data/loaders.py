@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from tsl.data.batch import Labelled
-from tsl.data.samples import Samples
+from tsl.data.samples import Chunk, Samples
 from tsl.errors import InputError
 from tsl.randomness import replicate_generators
 
@@ -102,7 +101,7 @@ class MinibatchSampler:
 
 
 class ChunkLoader:
-    """Chunks `[K, R, B, ...]` of minibatches for training, together with labels `[K, R, B]` where there are any.
+    """Chunks of K minibatches for training.
 
     Args:
         samples: Gives the training samples of an epoch.
@@ -129,18 +128,14 @@ class ChunkLoader:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Chunk]:
         epoch = self.sampler.epoch
         samples = self.samples(epoch)
         done = self._resume_from["chunk"] if self._resume_from["epoch"] == epoch else 0
         for chunk, index in enumerate(self.sampler):
             if chunk >= done:
                 self._position = {"epoch": epoch, "chunk": chunk + 1}
-                batch = samples.batch(index[..., self.rank :: self.world_size])
-                if isinstance(batch, Labelled):
-                    yield Labelled(batch.inputs.movedim(1, 0), batch.labels.movedim(1, 0))
-                else:
-                    yield batch.movedim(1, 0)
+                yield Chunk(samples, index[..., self.rank :: self.world_size])
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and how many of its chunks were handed out; Lightning stores it with each checkpoint."""

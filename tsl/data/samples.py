@@ -1,9 +1,10 @@
 """Inputs together with the samples that an augmentation makes of them, by index.
 
-Letters: R replicates, N inputs.
+Letters: R replicates, N inputs, K minibatches in a chunk, B samples in a minibatch.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,6 +65,52 @@ class Samples:
         chosen = range(len(self))[rows]
         index = torch.arange(chosen.start, chosen.stop, chosen.step, device=self.inputs.device)
         return index.expand(len(self.inputs), -1)
+
+
+class Chunk:
+    """K minibatches for training, said by which samples they take: whoever trains on them takes the samples.
+
+    Args:
+        samples: The samples of an epoch.
+        index: Which of them each minibatch takes, `[R, K, B]`.
+    """
+
+    def __init__(self, samples: Samples, index: Tensor) -> None:
+        self.samples = samples
+        self.index = index
+
+    @classmethod
+    def of(cls, batch: Any) -> "Chunk":
+        """A chunk as it is, or one of minibatches `[K, R, B, ...]`, alone or `Labelled`, that a DataModule made."""
+        if isinstance(batch, Chunk):
+            return batch
+        inputs, labels = batch if isinstance(batch, Labelled) else (batch, None)
+        samples = Samples(_side_by_side(inputs), labels=None if labels is None else _side_by_side(labels))
+        return cls(samples, consecutive(inputs.transpose(0, 1)))
+
+    @property
+    def inputs(self) -> Tensor:
+        """The minibatches themselves, `[K, R, B, ...]`, as a new tensor."""
+        return self.samples.take(self.index).movedim(1, 0)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Their labels `[K, R, B]`; None where there are none."""
+        labels = self.samples.labels
+        if labels is None:
+            return None
+        return gather(labels, self.index.to(labels.device) // self.samples.variants).movedim(1, 0)
+
+
+def consecutive(minibatches: Tensor) -> Tensor:
+    """The index `[R, K, B]` of minibatches `[R, K, B, ...]` once they stand side by side as `[R, K · B, ...]`."""
+    replicates, steps, batch = minibatches.shape[:3]
+    index = torch.arange(steps * batch, device=minibatches.device)
+    return index.reshape(steps, batch).expand(replicates, -1, -1)
+
+
+def _side_by_side(minibatches: Tensor) -> Tensor:
+    return minibatches.transpose(0, 1).flatten(1, 2)
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:

@@ -1,21 +1,21 @@
 """Synthetic inputs, drawn for every replicate from its own seed."""
 
-import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from tsl.data.augmentation import Augmentation
+from tsl.data.data_module import CONDITIONED_ON, DataModule
 from tsl.data.distributions import InputDistribution
-from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
+from tsl.data.loaders import MinibatchSampler
 from tsl.data.samples import Samples
-from tsl.data.sizes import announce, check_evaluated_together
+from tsl.data.sizes import check_evaluated_together
 from tsl.errors import InputError
 from tsl.randomness import Purpose, replicate_generators
-from tsl.replicates import per_replicate
+from tsl.replicates import PerReplicate, of_replicate, per_replicate
 
 
-class SyntheticDataModule(pl.LightningDataModule):
+class SyntheticDataModule(DataModule):
     """Inputs from a distribution; the teacher answers them, so there are no labels.
 
     Training batches are chunks `[K, R, B, dim]` of K minibatches, evaluation batches `[R, B, dim]`.
@@ -44,7 +44,7 @@ class SyntheticDataModule(pl.LightningDataModule):
         self,
         distribution: InputDistribution,
         dim: PositiveInt,
-        train_size: PositiveInt | list[PositiveInt],
+        train_size: PerReplicate[PositiveInt],
         val_size: PositiveInt,
         val_distribution: InputDistribution | None = None,
         augmentation: Augmentation | None = None,
@@ -53,28 +53,29 @@ class SyntheticDataModule(pl.LightningDataModule):
         replacement: bool = False,
         fresh_inputs: bool = False,
         evaluate_train: bool = False,
-        chunk_size: PositiveInt = 50,
+        chunk_size: PositiveInt = 250,
         eval_batch_size: PositiveInt | None = None,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            [dim], replicates=replicates, seed=seed, evaluate_train=evaluate_train, eval_batch_size=eval_batch_size
+        )
         self.distribution = distribution
         self.dim = dim
-        self.train_sizes = per_replicate(train_size, replicates, "data.init_args.train_size")
+        self.train_size = train_size
         self.val_size = val_size
-        self.val_distribution = val_distribution or distribution
+        self.val_distribution = val_distribution
         self.augmentation = augmentation
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.replacement = replacement
         self.fresh_inputs = fresh_inputs
-        self.evaluate_train = evaluate_train
-        self.eval_batch_size = eval_batch_size
-        self.replicates = replicates
-        self.seed = seed
-        self.variants = 1 if augmentation is None else augmentation.variants((dim,))
+        self.chunk_size = chunk_size
         self.sampler = MinibatchSampler(
-            self.train_sizes,
+            per_replicate(train_size, replicates, "data.init_args.train_size"),
             batch_size,
-            variants=self.variants,
+            variants=1 if augmentation is None else augmentation.variants((dim,)),
             steps_per_epoch=steps_per_epoch,
             chunk_size=chunk_size,
             replacement=replacement,
@@ -93,15 +94,11 @@ class SyntheticDataModule(pl.LightningDataModule):
         self._train_samples: Samples | None = None
         self._train_epoch = 0
 
-    @property
-    def augmented_sizes(self) -> list[int]:
-        """Training samples of every replicate, augmentation counted."""
-        return [size * self.variants for size in self.train_sizes]
-
-    def setup(self, stage: str) -> None:
-        """Draw the inputs, in the Trainer's precision and on its device."""
-        val_sizes = [self.val_size] * self.replicates
-        self._val_samples = Samples(self._draw(self.val_distribution, "val_inputs", val_sizes))
+    def draw(self, stage: str, dtype: torch.dtype, device: torch.device) -> None:
+        """Draw the inputs; see the base class."""
+        self._place = dtype, device
+        val_distribution = self.val_distribution or self.distribution
+        self._val_samples = Samples(self._drawn(val_distribution, "val_inputs", [self.val_size] * self.replicates))
         if stage == "fit" or self.evaluate_train:
             self._draw_train_inputs(epoch=0)
 
@@ -112,22 +109,9 @@ class SyntheticDataModule(pl.LightningDataModule):
             del self._train_inputs
             self._train_samples = None
 
-    def train_dataloader(self) -> ChunkLoader:
-        """Chunks of minibatches of the training samples."""
-        if self.augmentation is not None:
-            announce(self.train_sizes, self.augmented_sizes)
-        return ChunkLoader(self.train_samples, self.sampler, self.trainer.global_rank, self.trainer.world_size)
-
-    def val_dataloader(self) -> list[EvaluationLoader]:
-        """The evaluation inputs and, where asked for, the training samples."""
-        share = self.trainer.global_rank, self.trainer.world_size
-        suited: int = getattr(self.trainer.lightning_module, "eval_batch_size", 500)
-        batch_size = self.eval_batch_size or suited
-        loaders = [EvaluationLoader("val", lambda: self._val_samples, batch_size, *share)]
-        if self.evaluate_train:
-            train = lambda: self.train_samples(self._train_epoch)  # noqa: E731
-            loaders.append(EvaluationLoader("train", train, batch_size, *share))
-        return loaders
+    def val_samples(self) -> Samples:
+        """The evaluation inputs."""
+        return self._val_samples
 
     def train_samples(self, epoch: int) -> Samples:
         """The training samples of an epoch counted from 0; a replicate with fewer inputs than others ends in zeros."""
@@ -138,29 +122,27 @@ class SyntheticDataModule(pl.LightningDataModule):
         return self._train_samples
 
     def conditioning_inputs(self) -> list[Tensor]:
-        """The inputs `[N, dim]` that each replicate's teacher is conditioned on: training inputs, before augmentation.
-
-        At most 100,000: these tell a node's median to within 0.2 % of the inputs, and more would only take memory.
-        """
+        """Training inputs, before augmentation; see the base class."""
         sizes = zip(self._train_inputs, self.train_sizes, strict=True)
-        return [inputs[: min(size, 100_000)] for inputs, size in sizes]
+        return [inputs[: min(size, CONDITIONED_ON)] for inputs, size in sizes]
 
     def _draw_train_inputs(self, epoch: int) -> None:
-        self._train_inputs = self._draw(self.distribution, "train_inputs", self.train_sizes, epoch)
+        self._train_inputs = self._drawn(self.distribution, "train_inputs", self.train_sizes, epoch)
         self._train_samples = None
         self._train_epoch = epoch
 
     def _augmented(self, inputs: Tensor) -> Samples:
-        """Only once training begins: the teacher is made, conditioned and restored after `setup`."""
+        """Only once training begins: the teacher is made, conditioned and restored after `draw`."""
         if self.augmentation is None:
             return Samples(inputs)
         generators = replicate_generators("augmentation", self.seed, self.replicates, self._train_epoch)
-        return self.augmentation(Samples(inputs), generators, self.trainer.lightning_module.teacher)
+        return self.augmentation(Samples(inputs), generators, self.teacher)
 
-    def _draw(self, distribution: InputDistribution, purpose: Purpose, sizes: list[int], epoch: int = 0) -> Tensor:
-        with self.trainer.precision_plugin.tensor_init_context():
-            inputs = torch.zeros(self.replicates, max(sizes), self.dim)
-            generators = replicate_generators(purpose, self.seed, self.replicates, epoch)
-            for replicate, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
-                inputs[replicate, :size] = distribution.sample(size, self.dim, generator)
-        return inputs.to(self.trainer.strategy.root_device)
+    def _drawn(self, distribution: InputDistribution, purpose: Purpose, sizes: list[int], epoch: int = 0) -> Tensor:
+        dtype, device = self._place
+        inputs = torch.zeros(self.replicates, max(sizes), self.dim, dtype=dtype)
+        generators = replicate_generators(purpose, self.seed, self.replicates, epoch)
+        for replicate, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
+            alone = of_replicate(distribution, replicate, self.replicates)
+            inputs[replicate, :size] = alone.sample(size, self.dim, generator)
+        return inputs.to(device)

@@ -22,10 +22,10 @@ from tsl.callbacks.certificate_records import CertificateMeasures, certificate_f
 from tsl.errors import InputError
 from tsl.figures import certificate as figure
 from tsl.figures.__main__ import save
-from tsl.figures.runs import Run
 from tsl.modules.load_run import LoadedRun, load_run
 from tsl.modules.teacher_student import Observation
-from tsl.runs.records import read_config, read_table, written_whole
+from tsl.runs import Run
+from tsl.runs.records import written_whole
 from tsl.theory.certificate import gradient_factor
 
 SUFFIXES = (".parquet", ".csv")
@@ -41,11 +41,17 @@ def certify(run: LoadedRun, c: float, bias_scale: float) -> pd.DataFrame:
     return certificate_frame(measures.certificate(run.module, c, bias_scale), run.epoch)
 
 
-def node_table(frame: pd.DataFrame) -> Table:
-    """A row for each teacher node: medians, and how often it is observed, the condition holds, the conclusion too."""
+def node_table(frame: pd.DataFrame, setting: str = "") -> Table:
+    """A row for each teacher node: medians, and how often it is observed, the condition holds, the conclusion too.
+
+    Args:
+        frame: The certificate of replicates with the same settings.
+        setting: What sets them apart from others, for the title.
+    """
     replicates = frame["replicate"].nunique()
     over = f", median of {replicates} replicates" if replicates > 1 else ""
     title = f"The theorem at epoch {frame['epoch'].iloc[0]}, on the training inputs{over}"
+    title += f", {setting}" if setting else ""
     table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     medians = {
         "α": "alpha",
@@ -101,11 +107,11 @@ def span(values: pd.Series) -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def over_training(run: Path, frame: pd.DataFrame) -> pd.DataFrame:
+def over_training(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
     """The run's own records of its certificate if they end in this one, made with the same constants; else this one."""
-    if not (run / "records" / figure.TABLE).is_dir():
+    if not run.recorded_epochs("certificate"):
         return frame
-    recorded = read_table(run, figure.TABLE)
+    recorded = run.table("certificate")
     last = recorded[recorded["epoch"] == frame["epoch"].iloc[0]]
     epsilons = ["granted_epsilon", "reached_epsilon"]
     # The last bits differ with the size of evaluation batches; a gradient of 1e-15 is nothing but last bits.
@@ -125,7 +131,9 @@ def write(frame: pd.DataFrame, out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="certify.py", description="Hold the theorem against a trained two-layer run.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.certify", description="Hold the theorem against a trained two-layer run."
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, with config.yaml and checkpoints/")
     parser.add_argument("--c", type=PositiveFloat, default=5.0, help="constant of the gradient condition (default: 5)")
     scale = "M of ε-alignment: bias gap allowed for each unit of sine (default: 1)"
@@ -140,15 +148,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(f"--out {out}: the suffix says the format; expected one of {', '.join(SUFFIXES)}")
         loaded = load_run(asked.run)
         frame = certify(loaded, asked.c, asked.bias_scale)
-        picture = figure.draw([Run(asked.run, read_config(asked.run), over_training(asked.run, frame))])
+        run = Run(asked.run, tables={"certificate": over_training(Run(asked.run), frame)})
+        picture = figure.draw([run])
         write(frame, out)
         save(picture, out.with_suffix(".pdf"))
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     (m,), (n,), (d,) = loaded.module.teacher.widths, loaded.module.student.widths, loaded.module.teacher.input_shape
-    console.print(node_table(frame))
-    for sentence in sentences(frame, (m, d, n), asked.c):
-        console.print(sentence)
+    for group in run.groups:
+        console.print(node_table(group.rows(frame), group.label))
+        for sentence in sentences(group.rows(frame), (m, d, n), asked.c):
+            console.print(sentence)
     console.print(f"written to {out} and {out.with_suffix('.pdf')}", soft_wrap=True)
     return 0

@@ -1,20 +1,44 @@
-"""What the closing table of an experiment tells of a run, by column."""
+"""What the closing table of an experiment says of replicates with the same settings, by column."""
 
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tsl.figures import sample_size
-from tsl.figures.runs import read_run
 from tsl.figures.trained_teacher import ACCURACY, TEACHER_ACCURACY
-from tsl.runs.records import read_table
+from tsl.runs import ReplicateGroup, Run
 from tsl.runs.summary import last_epoch
 
 
-def recovery(run: Path) -> dict[str, str]:
+def outcomes(
+    run: Run, outcome: Callable[[ReplicateGroup], dict[str, str]], over: Sequence[str] = ()
+) -> Iterator[tuple[ReplicateGroup, dict[str, str]]]:
+    """The outcome of each group of replicates with the same settings.
+
+    Args:
+        run: The run.
+        outcome: One of the functions below.
+        over: Settings, by their dotted names, in which the replicates of one outcome may differ.
+
+    Yields:
+        The group, of which `varying` does not have those `over`, and its outcome.
+    """
+    varying: dict[str, dict[str, Any]] = {}
+    replicates: dict[str, list[int]] = {}
+    for group in run.groups:
+        others = {key: value for key, value in group.varying.items() if key not in over}
+        varying[str(others)] = others
+        replicates.setdefault(str(others), []).extend(group.replicates)
+    for name, others in varying.items():
+        group = ReplicateGroup(run, others, sorted(replicates[name]))
+        yield group, outcome(group)
+
+
+def recovery(group: ReplicateGroup) -> dict[str, str]:
     """E2: how many teacher nodes are recovered, early and at the end."""
-    nodes = read_table(run, "teacher_nodes")
+    nodes = _rows(group, "teacher_nodes")
     early, end = nodes[(nodes["epoch"] == 5) & (nodes["split"] == "val")], last_epoch(nodes)
     always = end.groupby(["layer", "node"])["recovered_0.95"].all()
     return {
@@ -24,27 +48,27 @@ def recovery(run: Path) -> dict[str, str]:
     }
 
 
-def final_loss(run: Path) -> dict[str, str]:
+def final_loss(group: ReplicateGroup) -> dict[str, str]:
     """E3: the evaluation loss at the last epoch."""
-    losses = read_table(run, "losses")
+    losses = _rows(group, "losses")
     log_loss = np.log10(losses.loc[losses["epoch"] == losses["epoch"].max(), "val_mse"])
     return {"log10 evaluation loss at the end": _mean_and_std(log_loss)}
 
 
-def mean_correlation(run: Path) -> dict[str, str]:
+def mean_correlation(group: ReplicateGroup) -> dict[str, str]:
     """E1 and E4: the mean over teacher nodes of their best correlation."""
-    return {"rho_mean at the end": _mean_and_std(last_epoch(read_table(run, "layers"))["rho_mean"])}
+    return {"rho_mean at the end": _mean_and_std(last_epoch(_rows(group, "layers"))["rho_mean"])}
 
 
-def layer_correlations(run: Path) -> dict[str, str]:
+def layer_correlations(group: ReplicateGroup) -> dict[str, str]:
     """E6, E7 and E10: the evaluation loss at the end, and ρ_mean of each layer."""
-    by_layer = last_epoch(read_table(run, "layers")).groupby("layer")["rho_mean"].mean()
-    return final_loss(run) | {"rho_mean of layers 1, 2, … at the end": " ".join(f"{rho:.3f}" for rho in by_layer)}
+    by_layer = last_epoch(_rows(group, "layers")).groupby("layer")["rho_mean"].mean()
+    return final_loss(group) | {"rho_mean of layers 1, 2, … at the end": " ".join(f"{rho:.3f}" for rho in by_layer)}
 
 
-def accuracy_and_correlations(run: Path) -> dict[str, str]:
+def accuracy_and_correlations(group: ReplicateGroup) -> dict[str, str]:
     """E8: the student's accuracy on labels at the end, and ρ_mean of each layer before training and at the end."""
-    losses, layers = read_table(run, "losses"), read_table(run, "layers")
+    losses, layers = _rows(group, "losses"), _rows(group, "layers")
     end = losses[losses["epoch"] == losses["epoch"].max()]
     untrained = layers[(layers["epoch"] == 0) & (layers["split"] == "val")]
     named = {"accuracy of the teacher, %": TEACHER_ACCURACY, "of the student, %": ACCURACY}
@@ -55,9 +79,10 @@ def accuracy_and_correlations(run: Path) -> dict[str, str]:
     return told
 
 
-def few_and_many_samples(run: Path) -> dict[str, str]:
+def few_and_many_samples(group: ReplicateGroup) -> dict[str, str]:
     """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
-    of_layers = sample_size.outcomes([read_run(run, sample_size.TABLE)])
+    of_layers = sample_size.outcomes([group.run])
+    of_layers = of_layers[of_layers["replicate"].isin(group.replicates)]
     rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
     enough = rho.index[rho >= 0.98]
     return {
@@ -67,10 +92,14 @@ def few_and_many_samples(run: Path) -> dict[str, str]:
     }
 
 
-def range_of_correlations(run: Path) -> dict[str, str]:
+def range_of_correlations(group: ReplicateGroup) -> dict[str, str]:
     """E9: where the best correlations of teacher nodes end, each the mean over replicates."""
-    by_node = last_epoch(read_table(run, "teacher_nodes")).groupby("node")["best_correlation"].mean()
-    return {"best correlations at the end": f"{by_node.min():.3f} to {by_node.max():.3f}"} | mean_correlation(run)
+    by_node = last_epoch(_rows(group, "teacher_nodes")).groupby("node")["best_correlation"].mean()
+    return {"best correlations at the end": f"{by_node.min():.3f} to {by_node.max():.3f}"} | mean_correlation(group)
+
+
+def _rows(group: ReplicateGroup, table: str) -> pd.DataFrame:
+    return group.rows(group.run.table(table))
 
 
 def _mean_and_std(over_replicates: pd.Series, digits: int = 3) -> str:

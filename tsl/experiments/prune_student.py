@@ -24,6 +24,7 @@ from tsl.modules.load_run import load_run
 from tsl.networks import MLP
 from tsl.networks.pruning import PrunedLayer, prune
 from tsl.runs.records import read_config, written_whole
+from tsl.runs.translation import LIKE_TEACHER, WITH_WIDTHS
 
 
 def pruned_config(config: dict[str, Any], student: MLP, weights: Path) -> dict[str, Any]:
@@ -35,7 +36,11 @@ def pruned_config(config: dict[str, Any], student: MLP, weights: Path) -> dict[s
         weights: The file of its weights.
     """
     start = {"class_path": "tsl.networks.FromFile", "init_args": {"path": str(weights.resolve())}}
-    changed = {"student_widths": student.widths, "student_initialization": start}
+    before = config["model"]["init_args"].get("student", {"class_path": LIKE_TEACHER})
+    kept = {name: value for name, value in before.get("init_args", {}).items() if name != "multiplier"}
+    kind = WITH_WIDTHS if before["class_path"] == LIKE_TEACHER else before["class_path"]
+    now = {"class_path": kind, "init_args": kept | {"widths": student.widths}}
+    changed = {"student": now, "student_initialization": start}
     model = config["model"] | {"init_args": config["model"]["init_args"] | changed}
     experiment = f"{config.get('experiment', 'default')}_pruned"
     return config | {"experiment": experiment, "version": None, "ckpt_path": None, "model": model}
@@ -67,7 +72,7 @@ def layer_table(report: Sequence[PrunedLayer]) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="prune_student.py", description="Prune what did not specialize.")
+    parser = argparse.ArgumentParser(prog="python -m tsl.prune_student", description="Prune what did not specialize.")
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, with config.yaml and checkpoints/")
     parser.add_argument(
         "--by", choices=("correlation", "strength"), default="correlation", help="what nodes are kept for"

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from rich.console import Console
 
@@ -30,6 +29,7 @@ from tsl.networks import FeedForward, load_network, save_network
 from tsl.networks.channel_pruning import KeptNodes, compacted, strongest_nodes
 from tsl.runs.records import read_config, written_whole
 from tsl.runs.summary import accuracies
+from tsl.tensor_files import read_tensors
 
 
 def best_checkpoint(run: Path) -> Path:
@@ -47,7 +47,7 @@ def best_checkpoint(run: Path) -> Path:
 
 def accuracy_of(run: Path, checkpoint: Path) -> float:
     """The validation accuracy that a run told at the epoch of a checkpoint."""
-    epochs = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
+    epochs = read_tensors(checkpoint, keys=["epoch"])["epoch"] + 1
     return float(accuracies(run).loc[epochs])
 
 
@@ -108,7 +108,9 @@ def prune_teacher(asked: argparse.Namespace, further: Sequence[str], console: Co
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="prune_teacher.py", description="Prune a trained teacher and train it on.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.prune_teacher", description="Prune a trained teacher and train it on."
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run of tsl.modules.Classifier")
     ratios = "the fraction of its nodes that each hidden layer loses, from the input upward"
     parser.add_argument("--ratios", type=float, nargs="+", required=True, metavar="X", help=ratios)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tsl.configs import config_directory, find_config
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.experiments.outcomes import (
@@ -28,10 +29,11 @@ from tsl.experiments.outcomes import (
     final_loss,
     layer_correlations,
     mean_correlation,
+    outcomes,
     range_of_correlations,
     recovery,
 )
-from tsl.experiments.sweep import CellRun, cell_name, check_settings, in_words, resolved_settings, train
+from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
 from tsl.experiments.trained_teachers import plan_teachers
 from tsl.figures import (
     alignment,
@@ -44,17 +46,17 @@ from tsl.figures import (
     trajectories,
 )
 from tsl.figures.__main__ import save
-from tsl.figures.runs import MULTIPLIER, POLARITY, read_run
+from tsl.runs import ReplicateGroup, Run
+from tsl.runs.settings import MULTIPLIER, POLARITY, TRAIN_SIZE, flatten, in_words
 
-CONFIGS = Path(__file__).parents[2] / "configs"
 AXES: dict[str, tuple[str, ...]] = {
     "multiplier": (MULTIPLIER,),
     "polarity": (POLARITY,),
-    "train_size": ("data.init_args.train_size",),
+    "train_size": (TRAIN_SIZE,),
     "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
     "teacher": (trained_teacher.CHECKPOINT,),
 }
-"""The settings that each axis stands for; the values of any other name configs, `configs/<runs>/<value>.yaml`."""
+"""The settings that each axis stands for; the values of any other name shipped configs, `<runs>/<value>.yaml`."""
 
 Axes = Mapping[str, Sequence[float | str]]
 
@@ -66,20 +68,22 @@ class Experiment:
     Args:
         runs: Name of its runs, its config and its quick overlay; experiments with the same name share their runs.
         figure: The module that draws it.
-        outcome: What the closing table tells of a run, by column.
+        outcome: What the closing table says of replicates with the same settings, by column.
         axes: The values of each axis; the cells are all their combinations.
         quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
         base: The config that the experiment's is laid over.
         options: What the figure is drawn with besides the runs.
+        outcome_over: Settings that may differ along the replicates of which one outcome tells.
     """
 
     runs: str
     figure: ModuleType
-    outcome: Callable[[Path], dict[str, str]]
+    outcome: Callable[[ReplicateGroup], dict[str, str]]
     axes: Axes
     quick: Axes = field(default_factory=dict)
     base: str = "two_layer"
     options: Mapping[str, Any] = field(default_factory=dict)
+    outcome_over: Sequence[str] = ()
 
 
 WIDTHS = (1, 2, 5, 10)
@@ -102,7 +106,8 @@ def on_inputs(distribution: str) -> Experiment:
         "distribution": (distribution,),
         "multiplier": WIDTHS,
     }
-    return Experiment("E5", sample_size, few_and_many_samples, axes, {"multiplier": (1, 5)})
+    fewer: Axes = {"multiplier": (1, 5)}
+    return Experiment("E5", sample_size, few_and_many_samples, axes, fewer, outcome_over=[TRAIN_SIZE])
 
 
 EXPERIMENTS = {
@@ -163,7 +168,7 @@ def plan(
     root: Path,
     overlays: Sequence[Path],
     files: Mapping[float | str, Path] | None = None,
-) -> list[CellRun]:
+) -> list[PlannedRun]:
     """The run of each cell, with `overlays` laid over the experiment's configs.
 
     Values of an axis that `files` names stand for these files.
@@ -171,8 +176,8 @@ def plan(
     Raises:
         InputError: If a run is there that was made with other settings.
     """
-    names = [experiment.base, experiment.runs]
-    last = [CONFIGS / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
+    shipped, names = config_directory(), [experiment.base, experiment.runs]
+    last = [shipped / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
     last += overlays
     where = ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
     settings: dict[tuple[Path, ...], dict[str, Any]] = {}
@@ -180,28 +185,28 @@ def plan(
     for values in itertools.product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
         named = [f"{experiment.runs}/{value}" for axis, value in cell.items() if axis not in AXES]
-        configs = (*(CONFIGS / f"{name}.yaml" for name in (*names, *named)), *last)
+        configs = (*(shipped / f"{name}.yaml" for name in (*names, *named)), *last)
         common = [*(word for config in configs for word in ("--config", str(config))), *where]
         if configs not in settings:
-            settings[configs] = resolved_settings(common)
+            settings[configs] = flatten(resolved_config(common))
         stands_for = {axis: str(files[value]) if files and value in files else value for axis, value in cell.items()}
         varied = {key: value for axis, value in stands_for.items() if axis in AXES for key in AXES[axis]}
-        arguments = [*common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
+        arguments = ["tsl.fit", *common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
         arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
         path = root / scale / experiment.runs / cell_name(cell)
         of_cell = settings[configs] | varied
         if of_cell["total_samples"] is not None:
             data = {key.removeprefix("data.init_args."): value for key, value in of_cell.items()}
             of_cell["trainer.max_epochs"] = budget_epochs(of_cell["total_samples"], data)
-        runs.append(CellRun(cell, path, arguments, of_cell))
+        runs.append(PlannedRun(cell, path, arguments, of_cell))
     check_settings(runs, {config for configs in settings for config in configs})
     return runs
 
 
-def train_all(runs: Sequence[CellRun], console: Console) -> list[CellRun]:
+def train_all(runs: Sequence[PlannedRun], console: Console) -> list[PlannedRun]:
     """Train all runs that are not complete, one after the other, under one progress bar; gives those that failed."""
     missing = [run for run in runs if not run.complete]
-    failed: list[CellRun] = []
+    failed: list[PlannedRun] = []
     console.print(f"runs: {len(runs)}, of them complete: {len(runs) - len(missing)}")
     if not missing:
         return failed
@@ -230,31 +235,38 @@ def train_all(runs: Sequence[CellRun], console: Console) -> list[CellRun]:
     return failed
 
 
+def closing_table(experiment: Experiment, runs: Sequence[PlannedRun], title: str) -> Table:
+    """A row for each run, or for each setting that differs along its replicates."""
+    rows = [
+        {axis: in_words(value) for axis, value in run.cell.items()} | {"setting": group.label} | of_group
+        for run in runs
+        for group, of_group in outcomes(Run(run.path), experiment.outcome, experiment.outcome_over)
+    ]
+    if not any(row["setting"] for row in rows):
+        rows = [{name: words for name, words in row.items() if name != "setting"} for row in rows]
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
 def reproduce(asked: argparse.Namespace, console: Console) -> int:
     """Train, draw and tell the outcome; gives the exit status, and raises an InputError for what a user can mend."""
-    experiment = EXPERIMENTS[asked.experiment]
+    experiment, overlays = EXPERIMENTS[asked.experiment], [find_config(name) for name in asked.config]
     axes = chosen_axes(experiment, asked.scale, asked.where)
-    teachers, files = plan_teachers(asked.scale, asked.root, asked.config) if "teacher" in axes else ([], {})
-    runs = plan(experiment, asked.scale, axes, asked.root, asked.config, files)
+    teachers, files = plan_teachers(asked.scale, asked.root, overlays) if "teacher" in axes else ([], {})
+    runs = plan(experiment, asked.scale, axes, asked.root, overlays, files)
     if any(train_all([teacher], console) for teacher in teachers):  # the first that fails is the last
         console.print("without its teacher no student can be trained")
         return 1
     failed = train_all(runs, console)
     drawn = [run for run in runs if run.complete]
     if drawn:
-        figure = experiment.figure.draw(
-            [read_run(run.path, experiment.figure.TABLE) for run in drawn], **experiment.options
-        )
+        figure = experiment.figure.draw([Run(run.path) for run in drawn], **experiment.options)
         out = asked.out or asked.root / asked.scale
         for suffix in ("pdf", "png"):
             save(figure, out / f"{asked.experiment}.{suffix}")
-        rows = [
-            {axis: in_words(value) for axis, value in run.cell.items()} | experiment.outcome(run.path) for run in drawn
-        ]
-        table = Table(*rows[0], title=f"{asked.experiment}, {asked.scale} scale")
-        for row in rows:
-            table.add_row(*row.values())
-        console.print(table)
+        console.print(closing_table(experiment, drawn, f"{asked.experiment}, {asked.scale} scale"))
         console.print(f"figure drawn to {out / asked.experiment}.pdf and .png", soft_wrap=True)
     if failed:
         names = ", ".join(run.path.name for run in failed)
@@ -265,9 +277,11 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="Train what a figure of the paper needs, and draw it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.reproduce", description="Train what a figure of the paper needs, and draw it."
+    )
     parser.add_argument("experiment", choices=EXPERIMENTS)
-    scale = "the paper's settings, or configs/quick's for minutes on two cores (default: quick)"
+    scale = "the paper's settings, or those of the shipped quick/*.yaml, for minutes on two cores (default: quick)"
     parser.add_argument("--scale", choices=("quick", "paper"), default="quick", help=scale)
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
     only = "run and draw only these cells: polarity=1,2 multiplier=2"

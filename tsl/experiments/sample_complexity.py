@@ -29,19 +29,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tsl.configs import find_config
 from tsl.errors import InputError
-from tsl.experiments.sweep import CellRun, cell_name, check_settings, resolved_settings, train
+from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
 from tsl.figures import sample_complexity as figure
 from tsl.figures.__main__ import save
-from tsl.figures.runs import MULTIPLIER
+from tsl.replicates import differing_settings
 from tsl.runs.records import read_table, written_whole
+from tsl.runs.settings import MULTIPLIER, TRAIN_SIZE, flatten
 from tsl.runs.summary import last_epoch
 from tsl.theory.bounds import augmented_samples, teacher_aware_samples
 from tsl.theory.tipping_point import Bracket, bisect, growth, runs_left, tipping_point
 
-DIM, TRAIN_SIZE = "data.init_args.dim", "data.init_args.train_size"
+DIM = "data.init_args.dim"
 INPUT_DIM, WIDTHS = (f"model.init_args.teacher.init_args.{key}" for key in ("input_dim", "widths"))
-STUDENT_WIDTHS = "model.init_args.student_widths"
+STUDENT_WIDTHS = "model.init_args.student.init_args.widths"
 
 AXES: Mapping[str, Callable[[float], dict[str, Any]]] = {
     "d": lambda value: {DIM: int(value), INPUT_DIM: int(value)},
@@ -72,7 +74,7 @@ class Search:
     """
 
     cell: dict[str, float]
-    make_run: Callable[[int], CellRun]
+    make_run: Callable[[int], PlannedRun]
     least: int
     most: int
     share: float
@@ -86,7 +88,7 @@ class Search:
         return bisect(self.shares, self.least, self.most, self.share, self.precision)
 
     @property
-    def next_run(self) -> CellRun | None:
+    def next_run(self) -> PlannedRun | None:
         """The run it needs next; None where it has ended."""
         size = self.bracket.next_size
         return None if size is None or self.failed else self.make_run(size)
@@ -105,7 +107,7 @@ class Search:
 
     @property
     def cost_of_a_run(self) -> float:
-        """Time of a run, in the unit of `CellRun.epoch_cost`."""
+        """Time of a run, in the unit of `PlannedRun.epoch_cost`."""
         run = self.make_run(self.least)
         return run.epochs * run.epoch_cost
 
@@ -123,7 +125,7 @@ class Search:
             return f"not reached at {self.most}"
         return f"found within {lower} to {upper}"
 
-    def take(self, run: CellRun) -> None:
+    def take(self, run: PlannedRun) -> None:
         """Take in what a complete run recorded."""
         nodes = last_epoch(read_table(run.path, "teacher_nodes"))
         recovered = nodes[nodes["layer"] == 1].groupby("replicate")["recovered_0.95"].mean()
@@ -145,7 +147,7 @@ def search_all(searches: Sequence[Search], budget: float, console: Console) -> b
         while (run := search.next_run) is not None and run.complete:
             search.take(run)
 
-    def report(run: CellRun | None = None) -> None:
+    def report(run: PlannedRun | None = None) -> None:
         done = sum(len(search.shares) * search.cost_of_a_run for search in searches)
         total = sum(search.runs_in_all * search.cost_of_a_run for search in searches)
         steps = sum(search.student_steps for search in searches)
@@ -182,27 +184,34 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
         InputError: If the settings do not allow them, or a run is there that was made with other ones.
     """
     axis, values = read_axis(asked.vary) if asked.vary else ("", [math.nan])
+    configs = [find_config(name) for name in asked.config]
     root = asked.root / "sample_complexity"
-    common = [word for config in asked.config for word in ("--config", str(config))]
+    common = [word for config in configs for word in ("--config", str(config))]
     common += ["--trainer.default_root_dir", str(root), "--trainer.enable_progress_bar", "false"]
-    settings = resolved_settings(common)
+    config = resolved_config(common)
+    settings = flatten(config)
     check(settings, axis)
+    if differing := differing_settings(config, settings["replicates"]):
+        raise InputError(
+            f"{', '.join(differing)}: the replicates differ in it, and a search finds one training size for all of "
+            "them: give one value, and search again for each other value"
+        )
     only_at_the_end = {"records.epochs": [settings["trainer.max_epochs"]]}
 
-    def run_of(cell: dict[str, float], size: int) -> CellRun:
+    def run_of(cell: dict[str, float], size: int) -> PlannedRun:
         name = cell_name(cell | {"N": size})
         changes = only_at_the_end | {TRAIN_SIZE: size}
         changes |= AXES[axis](cell[axis]) if cell else {}
         words = [word for key, value in changes.items() for word in (f"--{key}", f"{value}")]
         path = root / settings["experiment"] / name
-        return CellRun(cell, path, [*common, "--version", name, *words], settings | changes)
+        return PlannedRun(cell, path, ["tsl.fit", *common, "--version", name, *words], settings | changes)
 
     least, most = int(asked.least), int(asked.most or settings[TRAIN_SIZE])  # not jsonargparse's own kinds of int
     if not least < most:
         raise InputError(f"--least {least}, --most {most} ({TRAIN_SIZE} if not given): expected least < most")
     cells = [{axis: value} if axis else {} for value in values]
     searches = [Search(cell, partial(run_of, cell), least, most, asked.share, asked.precision) for cell in cells]
-    check_settings([search.make_run(least) for search in searches], asked.config)
+    check_settings([search.make_run(least) for search in searches], configs)
     return axis, searches
 
 
@@ -301,8 +310,13 @@ def find(asked: argparse.Namespace, console: Console) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="Find the training size at which teacher nodes are recovered.")
-    parser.add_argument("config", nargs="+", type=Path, metavar="CONFIG", help="config of tsl.fit, later ones over it")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.sample_complexity",
+        description="Find the training size at which teacher nodes are recovered.",
+    )
+    parser.add_argument(
+        "config", nargs="+", type=Path, metavar="CONFIG", help="config of tsl.fit, or a shipped one; later ones over it"
+    )
     vary = f"find it for each value of an axis: d=10,20,40 (axes: {', '.join(AXES)})"
     parser.add_argument("--vary", metavar="AXIS=VALUE[,VALUE]", help=vary)
     share = "share of teacher nodes to be recovered (default: 0.9)"

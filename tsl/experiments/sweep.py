@@ -21,25 +21,37 @@ import numpy as np
 import yaml
 
 from tsl.errors import InputError
-from tsl.figures.runs import MULTIPLIER, flatten
-from tsl.runs.records import read_config
+from tsl.runs import Run
+from tsl.runs.settings import MULTIPLIER, WITHOUT_EFFECT, flatten, in_words, is_among
 
-EITHER_WAY = (
-    *("version", "ckpt_path", "checkpoint.", "trainer.default_root_dir", "trainer.logger"),
-    *("trainer.enable_", "trainer.accelerator", "trainer.devices", "trainer.strategy"),
-    *("data.init_args.data_dir", "data.init_args.download", "data.init_args.verify"),
-)
-"""Settings, or beginnings of them, that do not change what a run records."""
+
+def last_recorded_epoch(run: Run) -> int:
+    """The last epoch whose losses are recorded; 0 if there is none."""
+    return max(run.recorded_epochs("losses"), default=0)
 
 
 @dataclass(frozen=True)
-class CellRun:
-    """One run: its cell, its directory, tsl.fit's arguments, and all its settings by their dotted names."""
+class PlannedRun:
+    """A run that may be there already, in part or in full.
+
+    Args:
+        cell: The value of each axis of the sweep.
+        path: Its directory.
+        arguments: The command line that starts it, without Python: a module and its arguments.
+        settings: All its settings by their dotted names.
+        last_epoch: Gives the last epoch that it has got to.
+        last_file: The file that is there when it is complete, for a program that does more than train; where None, the
+            last epoch says so.
+        resumes: Whether `--ckpt_path last` makes it go on from its checkpoint.
+    """
 
     cell: Mapping[str, float | str]
     path: Path
     arguments: list[str]
     settings: dict[str, Any]
+    last_epoch: Callable[[Run], int] = last_recorded_epoch
+    last_file: str | None = None
+    resumes: bool = True
 
     @property
     def epochs(self) -> int:
@@ -48,14 +60,13 @@ class CellRun:
 
     @property
     def epochs_done(self) -> int:
-        """Epochs whose losses are recorded, a file for each."""
-        files = self.path.glob("records/losses/epoch_*.parquet")
-        return min(max((int(file.stem.split("_")[1]) for file in files), default=0), self.epochs)
+        """Epochs that it has got to."""
+        return min(self.last_epoch(Run(self.path)), self.epochs)
 
     @property
     def complete(self) -> bool:
-        """Whether the last epoch is recorded."""
-        return self.epochs_done == self.epochs
+        """Whether nothing is missing of it."""
+        return self.epochs_done == self.epochs if self.last_file is None else (self.path / self.last_file).exists()
 
     @property
     def student_steps(self) -> int:
@@ -67,26 +78,21 @@ class CellRun:
     @property
     def epoch_cost(self) -> float:
         """Time of an epoch, in a unit that all runs share: measured, a step takes about 1 + 2 × multiplier."""
-        return self.student_steps * (1 + 2 * self.settings[MULTIPLIER])
+        return self.student_steps * (1 + 2 * (self.settings.get(MULTIPLIER) or 0))
 
     def command(self) -> list[str]:
         """What trains it, from the start or from its checkpoint."""
-        resume = ["--ckpt_path", "last"] if (self.path / "checkpoints/last.ckpt").exists() else []
-        return [sys.executable, "-m", "tsl.fit", *self.arguments, *resume]
+        resume = self.resumes and (self.path / "checkpoints/last.ckpt").exists()
+        return [sys.executable, "-m", *self.arguments, *(["--ckpt_path", "last"] if resume else [])]
 
     def differences(self, given: set[str]) -> list[str]:
         """The settings in which the run that is there differs: of those it knows, and those `given` in the configs."""
-        before, now, nothing = flatten(read_config(self.path)), self.settings, "nothing"
+        before, now, nothing = Run(self.path).settings, self.settings, "nothing"
         return [
             f"  {key}: {before.get(key, nothing)} in the run, {now.get(key, nothing)} now"
             for key in sorted(before.keys() | given)
-            if before.get(key, nothing) != now.get(key, nothing) and not key.startswith(EITHER_WAY)
+            if before.get(key, nothing) != now.get(key, nothing) and not is_among(key, WITHOUT_EFFECT)
         ]
-
-
-def in_words(value: float | str) -> str:
-    """A value of an axis as it stands in names, tables and arguments."""
-    return value if isinstance(value, str) else f"{value:.10g}"  # 2000000, not 2e+06, which is no number of inputs
 
 
 def cell_name(cell: Mapping[str, float | str]) -> str:
@@ -94,8 +100,8 @@ def cell_name(cell: Mapping[str, float | str]) -> str:
     return ",".join(f"{axis}={in_words(value)}" for axis, value in sorted(cell.items()))
 
 
-def resolved_settings(arguments: Sequence[str]) -> dict[str, Any]:
-    """All settings that tsl.fit would run with, its defaults included; ends with its message if they are wrong."""
+def resolved_config(arguments: Sequence[str]) -> dict[str, Any]:
+    """The nested settings that tsl.fit would run with, defaults included; ends with its message if they are wrong."""
     from tsl.fit import main as fit  # imports torch, which takes seconds that --help need not wait for
 
     text = io.StringIO()
@@ -105,10 +111,10 @@ def resolved_settings(arguments: Sequence[str]) -> dict[str, Any]:
     except SystemExit as end:
         if end.code:
             raise
-    return flatten(yaml.safe_load(text.getvalue()))
+    return yaml.safe_load(text.getvalue())
 
 
-def check_settings(runs: Sequence[CellRun], configs: Collection[Path]) -> None:
+def check_settings(runs: Sequence[PlannedRun], configs: Collection[Path]) -> None:
     """Refuse to go on with runs that were made with other settings than the configs give now.
 
     Raises:
@@ -124,7 +130,7 @@ def check_settings(runs: Sequence[CellRun], configs: Collection[Path]) -> None:
         raise InputError("\n".join([*mixed, "Move what is there away, or keep the new runs elsewhere with --root"]))
 
 
-def train(run: CellRun, report: Callable[[], None]) -> str | None:
+def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
     """Run what is missing of a run, in a process of its own that writes to `<run>.log`.
 
     Args:
@@ -169,7 +175,7 @@ def train(run: CellRun, report: Callable[[], None]) -> str | None:
     )
 
 
-def _clear(run: CellRun) -> None:
+def _clear(run: PlannedRun) -> None:
     """Remove an unfinished run that has no checkpoint to go on from: tsl.fit refuses to start where one is."""
     if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
         shutil.rmtree(run.path)

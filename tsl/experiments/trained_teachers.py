@@ -1,62 +1,31 @@
 """The teachers of E8 as runs of a sweep: one trained on labels by tsl.fit, and pruned by tsl.prune_teacher."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tsl.configs import config_directory
 from tsl.errors import InputError
-from tsl.experiments.sweep import CellRun, check_settings, resolved_settings
+from tsl.experiments.sweep import PlannedRun, check_settings, resolved_config
+from tsl.runs import Run
+from tsl.runs.settings import flatten
 from tsl.runs.summary import accuracies
 
-ROOT = Path(__file__).parents[2]
 RATIOS = ("0.3", "0.5", "0.5", "0.7")
-"""The fraction of its channels that each of the teacher's convolutions loses (REFERENCE, section 5)."""
+"""The fraction of channels that each convolution of the teacher loses, as in the paper's experiments on CIFAR-10."""
 EPOCHS_ON = {"quick": 10, "paper": 20}
 """Epochs that the pruned teacher is trained on."""
 
 
-class TeacherRun(CellRun):
-    """A run of tsl.modules.Classifier, which writes no records: its epochs are those in metrics.csv."""
-
-    @property
-    def epochs_done(self) -> int:
-        """Epochs whose accuracy is told."""
-        try:
-            return min(int(accuracies(self.path).index.max()), self.epochs)
-        except InputError:  # none yet
-            return 0
-
-    @property
-    def epoch_cost(self) -> float:
-        """Time of an epoch, in steps."""
-        return self.student_steps
+def last_epoch_with_accuracy(run: Run) -> int:
+    """The last epoch of a run of tsl.modules.Classifier, which writes no records: that in metrics.csv; 0 for none."""
+    try:
+        return int(accuracies(run.path).index.max())
+    except InputError:
+        return 0
 
 
-class PruningRun(TeacherRun):
-    """A run of tsl.prune_teacher; its path is the directory that is written."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether its last file is there."""
-        return (self.path / "compact.pt").exists()
-
-    def command(self) -> list[str]:
-        """What prunes the teacher and trains it on, from the start: it takes a small part of the teacher's time."""
-        teacher = self.path.parents[1]
-        return [
-            sys.executable,
-            "-m",
-            "tsl.prune_teacher",
-            str(teacher),
-            "--ratios",
-            *RATIOS,
-            "--epochs",
-            str(self.epochs),
-        ]
-
-
-def plan_teachers(scale: str, root: Path, overlays: Sequence[Path]) -> tuple[list[CellRun], dict[float | str, Path]]:
+def plan_teachers(scale: str, root: Path, overlays: Sequence[Path]) -> tuple[list[PlannedRun], dict[float | str, Path]]:
     """The runs that make the teachers of E8, in order, and each teacher's file by its name.
 
     Args:
@@ -67,20 +36,30 @@ def plan_teachers(scale: str, root: Path, overlays: Sequence[Path]) -> tuple[lis
     Raises:
         InputError: If there are no images, or the teacher was trained with other settings.
     """
-    configs = [ROOT / "configs/cifar10/teacher.yaml"]
-    configs += [ROOT / "configs/quick/E8_teacher.yaml"] if scale == "quick" else []
+    configs = [config_directory() / "cifar10/teacher.yaml"]
+    configs += [config_directory() / "quick/E8_teacher.yaml"] if scale == "quick" else []
     configs += overlays
     arguments = [word for config in configs for word in ("--config", str(config))]
     arguments += ["--trainer.default_root_dir", str(root / scale), "--experiment", "E8"]
-    settings = resolved_settings(arguments)
+    settings = flatten(resolved_config(arguments))
     check_images(settings)
     arguments += ["--version", "teacher", "--trainer.enable_progress_bar", "false"]
-    teacher = TeacherRun({"teacher": "unpruned"}, root / scale / "E8" / "teacher", arguments, settings)
+    path = root / scale / "E8" / "teacher"
+    arguments = ["tsl.fit", *arguments]
+    teacher = PlannedRun({"teacher": "unpruned"}, path, arguments, settings, last_epoch_with_accuracy)
     check_settings([teacher], set(configs))
-    pruned = teacher.path / "pruned" / "_".join(RATIOS)
     tuning = settings | {"trainer.max_epochs": EPOCHS_ON[scale]}
-    runs: list[CellRun] = [teacher, PruningRun({"teacher": "pruned"}, pruned, [], tuning)]
-    return runs, {"unpruned": pruned / "unpruned.pt", "pruned": pruned / "compact.pt"}
+    pruning = PlannedRun(
+        {"teacher": "pruned"},
+        path / "pruned" / "_".join(RATIOS),
+        ["tsl.prune_teacher", str(path), "--ratios", *RATIOS, "--epochs", str(EPOCHS_ON[scale])],
+        tuning,
+        last_epoch_with_accuracy,
+        last_file="compact.pt",
+        resumes=False,  # it starts anew, which takes a small part of the teacher's time
+    )
+    files: dict[float | str, Path] = {"unpruned": pruning.path / "unpruned.pt", "pruned": pruning.path / "compact.pt"}
+    return [teacher, pruning], files
 
 
 def check_images(settings: dict[str, Any]) -> None:

@@ -1,1 +1,36 @@
-"""Records in, matplotlib figures out: one module per figure family, each with `draw(runs) -> Figure`."""
+"""Runs in, matplotlib figures out: `tsl.figures.l_shape.draw([tsl.runs.Run("runs/two_layer/first")])`.
+
+Each module of a figure of runs has `TABLES`, the tables that it reads, and `draw(runs, …)`, which gives the figure.
+"""
+
+from tsl.figures import (
+    alignment,
+    best_correlation,
+    certificate,
+    convergence,
+    heat_map,
+    l_shape,
+    l_shape_animation,
+    sample_complexity,
+    sample_size,
+    specialization_order,
+    success_rate,
+    trained_teacher,
+    trajectories,
+)
+
+__all__ = [
+    "alignment",
+    "best_correlation",
+    "certificate",
+    "convergence",
+    "heat_map",
+    "l_shape",
+    "l_shape_animation",
+    "sample_complexity",
+    "sample_size",
+    "specialization_order",
+    "success_rate",
+    "trained_teacher",
+    "trajectories",
+]

@@ -26,9 +26,10 @@ from tsl.figures import (
     trained_teacher,
     trajectories,
 )
-from tsl.figures.runs import Run, other_differences, read_run, without_repeated
+from tsl.figures.curves import other_differences, without_repeated
 from tsl.figures.style import PRINT
-from tsl.runs.records import DamagedRecordsError, NoRecordsError, written_whole
+from tsl.runs import Run
+from tsl.runs.records import DamagedRecordsError, NoRecordsError, check_table, written_whole
 
 SUFFIXES = (".pdf", ".png", ".svg")
 MOVING = (".gif", ".mp4")
@@ -38,7 +39,7 @@ class Entry(NamedTuple):
     """A figure on the command line.
 
     Args:
-        module: Has `TABLE` and `draw(runs, **options)`.
+        module: Has `TABLES`, which it reads, and `draw(runs, **options)`.
         help: What it shows.
         options: What the command line gives to `draw`, by the argument's name: keywords of `add_argument`.
         suffixes: Formats it can be written in.
@@ -53,8 +54,13 @@ class Entry(NamedTuple):
 EPOCHS = {"type": int, "nargs": "*", "metavar": "N", "help": "epochs to draw, all if none is named (default: the last)"}
 EPOCH = {"type": int, "metavar": "N", "help": "epoch to draw (default: the last)"}
 EARLY = {"type": int, "default": 5, "metavar": "N", "help": "epoch drawn dotted (default: 5)"}
-REPLICATE = {"type": int, "default": 0, "metavar": "R", "help": "replicate to draw (default: 0)"}
-REPLICATES = {"type": int, "nargs": "+", "metavar": "R", "help": "replicates to draw (default: first three)"}
+REPLICATE = {"type": int, "metavar": "R", "help": "replicate to draw (default: the first of each setting)"}
+REPLICATES = {
+    "type": int,
+    "nargs": "+",
+    "metavar": "R",
+    "help": "replicates to draw (default: the first three of each setting)",
+}
 
 FIGURES = {
     "l-shape": Entry(l_shape, "strength of student nodes against their best correlation (E1, E7)", {"epochs": EPOCHS}),
@@ -90,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     entry = FIGURES[asked.figure]
     try:
         _check_format(asked.out, entry.suffixes)
-        runs = _load(asked.runs, entry.module.TABLE)
+        runs = _load(asked.runs, entry.module.TABLES)
         save(entry.module.draw(runs, **{option: getattr(asked, option) for option in entry.options}), asked.out)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -125,7 +131,7 @@ def _check_format(out: Path, suffixes: Sequence[str]) -> None:
 
 
 def _tell(frame: int, frames: int | None) -> None:
-    """Say how far an animation is, where somebody looks on."""
+    """Show how far an animation is, on a terminal."""
     if sys.stderr.isatty():
         print(f"\rframe {frame + 1} of {frames}", end="" if frame + 1 != frames else "\n", file=sys.stderr)
 
@@ -146,12 +152,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(paths: Sequence[Path], table: str) -> list[Run]:
+def _load(paths: Sequence[Path], tables: Sequence[str]) -> list[Run]:
     """Load the runs; those that cannot be drawn are named on stderr and left out while others remain."""
     runs, failed = [], []
     for path in paths:
         try:
-            runs.append(read_run(path, table))
+            for table in tables:
+                check_table(path, table)
+            runs.append(Run(path))
         except (DamagedRecordsError, NoRecordsError) as error:
             failed.append(error)
     if not runs:

@@ -7,27 +7,29 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, whole_epochs
+from tsl.runs import Run
 from tsl.runs.records import COLUMNS
 
-TABLE = "layers"
+TABLES = ("layers",)
 
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run]) -> Figure:
     """Each measure of each layer per epoch on validation data, mean ± standard deviation over seeds.
 
-    Two null levels tell what a value means nothing yet: that of the untrained student (epoch 0), a dotted horizontal
-    line, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
+    Two null levels show which values are no better than chance: that of the untrained student (epoch 0), a dotted
+    horizontal line, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
 
     Args:
         runs: Runs with the table `layers`.
 
     Returns:
-        The figure: a row of panels for each measure, a column for each layer, a curve for each multiplier.
+        The figure: a row of panels for each measure, a column for each layer, a curve for each multiplier and other
+        setting.
     """
-    frame = collect(runs)
+    frame = collect(runs, "layers")
     frame = frame[frame["split"] == "val"]
     measures = ["rho_mean", *(name.removesuffix("_null") for name in frame if is_asked_for(str(name), frame.columns))]
     layers = sorted(frame["layer"].unique())
@@ -54,7 +56,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     whole_epochs(panels[0][0])
     handles["null levels"] = Line2D([], [], color="0.4", linestyle=":", linewidth=0.9)
     legend_above(figure, handles)
-    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs)]
+    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs, "layers")]
     footnotes(figure, [*notes, "dotted: untrained student (level line), shuffled inputs (curve)"])
     return figure
 

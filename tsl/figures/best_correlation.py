@@ -6,10 +6,12 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
+from tsl.runs import Run
+from tsl.runs.settings import POLARITY
 
-TABLE = "teacher_nodes"
+TABLES = ("teacher_nodes",)
 
 
 @mpl.rc_context(PRINT)
@@ -23,7 +25,7 @@ def draw(runs: Sequence[Run]) -> Figure:
         The figure, on evaluation inputs, with a panel for each polarity (and layer, if there are several) and a curve
         for each multiplier and other setting.
     """
-    frame = collect(runs)
+    frame = collect(runs, "teacher_nodes", [POLARITY])
     frame = frame[frame["split"] == "val"]
     bands = len(frame["curve"].cat.categories) <= 4  # more would hide each other
     several_layers = frame["layer"].nunique() > 1
@@ -45,5 +47,5 @@ def draw(runs: Sequence[Run]) -> Figure:
     legend_above(figure, {name: handles[name] for name in frame["curve"].cat.categories if name in handles})
     over = f"mean over teacher nodes and {seeds_in_words(frame)}"
     over += "; the band is from the least to the largest" if bands else ""
-    footnotes(figure, [over, "evaluation inputs", *unfinished(runs)])
+    footnotes(figure, [over, "evaluation inputs", *unfinished(runs, "teacher_nodes")])
     return figure

@@ -10,10 +10,11 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.style import PALETTE, PRINT, footnotes, legend_above, wrapped
+from tsl.runs import Run
 
-TABLE = "certificate"
+TABLES = ("certificate",)
 
 LEAST = 1e-17
 """Where an ε of 0 is drawn: below the rounding of float64."""
@@ -28,7 +29,7 @@ OUTCOMES: dict[str, dict[str, Any]] = {
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run]) -> Figure:
-    """A panel per teacher node, and in each a path per seed from before training to its last epoch.
+    """A panel per teacher node and setting, and in each a path per seed from before training to its last epoch.
 
     Args:
         runs: Runs with the table `certificate`.
@@ -38,14 +39,11 @@ def draw(runs: Sequence[Run]) -> Figure:
         dashed diagonal the conclusion does. Epochs at which no student node observes the teacher node, or which are not
         finite, are left out, and a note counts them.
     """
-    frame = collect(runs)
+    frame = collect(runs, "certificate")
     epsilons = ["granted_epsilon", "reached_epsilon"]
     drawable = np.isfinite(frame[epsilons]).all(axis=1)
-    curves = frame["curve"].cat.categories
     seeds = f"{seeds_in_words(frame)}, each from epoch {frame['epoch'].min()} (grey) to {frame['epoch'].max()} (marked)"
-    notes = [seeds, *unfinished(runs)]
-    if len(curves) > 1:
-        notes.append(f"all of {', '.join(curves)}")
+    notes = [seeds, *unfinished(runs, "certificate")]
     if not drawable.all():
         notes.append(
             f"{(~drawable).sum()} of {len(frame)} points have no finite ε (nothing observes the node) and are left out"
@@ -53,16 +51,17 @@ def draw(runs: Sequence[Run]) -> Figure:
     if (frame.loc[drawable, epsilons] < LEAST).any(axis=None):
         notes.append(f"an ε below {LEAST:.0e} is drawn there")
     frame = frame.assign(**frame[epsilons].clip(lower=LEAST))
-    last = frame["epoch"] == frame.groupby("run")["epoch"].transform("max")
-    nodes = sorted(frame["node"].unique())
-    figure, panels = wrapped(len(nodes), "granted ε", "reached ε")
+    last = frame["epoch"] == frame.groupby("group")["epoch"].transform("max")
+    of_panels = frame.groupby(["curve", "node"], observed=True)
+    figure, panels = wrapped(of_panels.ngroups, "granted ε", "reached ε")
     handles: dict[str, Artist] = {}
-    for panel, node in zip(panels, nodes, strict=True):
-        here = drawable & (frame["node"] == node)
-        for _, path in frame[here].groupby(["run", "replicate"]):
+    for panel, ((curve, node), in_panel) in zip(panels, of_panels, strict=True):
+        shown = in_panel[drawable[in_panel.index]]
+        for _, path in shown.groupby(["group", "replicate"]):
             panel.plot(*(path[name] for name in epsilons), color="0.6", linewidth=0.6, marker=".", markersize=1.5)
-        handles |= _draw_outcomes(panel, frame[here & last])
-        panel.set_title(f"teacher node $j = {node}$")
+        handles |= _draw_outcomes(panel, shown[last[shown.index]])
+        setting = f"{curve}\n" if frame["curve"].nunique() > 1 else ""
+        panel.set_title(f"{setting}teacher node $j = {node}$")
         panel.set_xscale("log")
         panel.set_yscale("log")
     limits = frame.loc[drawable, epsilons].to_numpy()

@@ -7,10 +7,12 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
+from tsl.runs import Run
+from tsl.runs.settings import POLARITY
 
-TABLE = "losses"
+TABLES = ("losses",)
 
 
 @mpl.rc_context(PRINT)
@@ -23,8 +25,8 @@ def draw(runs: Sequence[Run]) -> Figure:
     Returns:
         The figure. Losses that are 0 or not finite have no logarithm: they are left out, and a note counts them.
     """
-    frame = collect(runs)
-    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs)]
+    frame = collect(runs, "losses", [POLARITY])
+    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs, "losses")]
     drawable = np.isfinite(frame["val_mse"]) & (frame["val_mse"] > 0)
     if not drawable.all():
         notes.append(f"{(~drawable).sum()} of {len(frame)} losses are 0 or not finite and left out")

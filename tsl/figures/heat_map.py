@@ -7,20 +7,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures.runs import Run, collect, missing_epoch, unfinished
+from tsl.figures.curves import collect, missing_epoch, unfinished
 from tsl.figures.style import HEAT, PRINT, footnotes, grid, node_ticks, panel_title
+from tsl.runs import Run
+from tsl.runs.settings import POLARITY
 
-TABLE = "pairs"
+TABLES = ("pairs",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int = 0) -> Figure:
-    """A row of panels per run, a column per layer; where students have specialized, a staircase of dark cells.
+def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int | None = None) -> Figure:
+    """A row of panels per run and setting of its replicates, a column per layer.
+
+    Where students have specialized, dark cells form a staircase.
 
     Args:
         runs: Runs with the table `pairs`.
         epoch: The epoch drawn; each run's last one if None.
-        replicate: The replicate drawn of each run.
+        replicate: The replicate drawn of each run; the first of each setting if None.
 
     Returns:
         The figure, on evaluation inputs if they were recorded, else on training inputs. A note names the runs whose
@@ -29,16 +33,19 @@ def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int = 0) -> F
     Raises:
         InputError: If no run has the epoch or the replicate.
     """
-    frame = collect(runs)
-    notes = [*unfinished(runs), *(missing_epoch(runs, epoch) if epoch is not None else [])]
+    frame = collect(runs, "pairs", [POLARITY], epochs=[] if epoch is None else [epoch])
+    notes = [*unfinished(runs, "pairs"), *(missing_epoch(runs, "pairs", epoch) if epoch is not None else [])]
+    recorded = sorted(set().union(*(run.recorded_epochs("pairs") for run in runs)))
+    if epoch is not None and epoch not in recorded:
+        raise InputError(f"no run has records of epoch {epoch}; recorded are {recorded}; choose one with --epoch")
     frame = _chosen(frame, epoch, replicate)
     layers = sorted(frame["layer"].unique())
-    by_run = frame.groupby("run")
-    figure, panels = grid(by_run.ngroups, len(layers), 1.75, share_y="none", share_x="none")
-    for row, (_, of_run) in zip(panels, by_run, strict=True):
-        first = of_run.iloc[0]
+    by_group = frame.groupby("group")
+    figure, panels = grid(by_group.ngroups, len(layers), 1.75, share_y="none", share_x="none")
+    for row, (_, of_group) in zip(panels, by_group, strict=True):
+        first = of_group.iloc[0]
         for panel, layer in zip(row, layers, strict=True):
-            of_layer = of_run[of_run["layer"] == layer]
+            of_layer = of_group[of_group["layer"] == layer]
             if of_layer.empty:  # a run of fewer layers
                 panel.remove()
                 continue
@@ -50,13 +57,12 @@ def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int = 0) -> F
             panel.grid(visible=False)
             panel.set_yticks(node_ticks(cells.shape[0]))
             panel.set_xticks(node_ticks(cells.shape[1]))
-        row[0].set_ylabel(f"{first['curve']}, epoch {first['epoch']}\nteacher node $j$")
+        row[0].set_ylabel(f"{first['curve']}, epoch {first['epoch']}\nseed {first['seed']}, teacher node $j$")
     for panel in panels[-1]:
         panel.set_xlabel("student nodes $k$,\nby their best teacher")
     figure.colorbar(image, ax=figure.axes, label=r"$\rho_{jk}$", fraction=0.04)
     inputs = {"val": "evaluation", "train": "training"}[frame["split"].iloc[0]]
-    seeds = ", ".join(map(str, sorted(frame["seed"].unique())))
-    footnotes(figure, [f"seed {seeds}, {inputs} inputs", *notes])
+    footnotes(figure, [f"{inputs} inputs", *notes])
     return figure
 
 
@@ -75,17 +81,18 @@ def sorted_correlations(pairs: pd.DataFrame) -> pd.DataFrame:
     return cells[best.sort_values(["teacher", "correlation"], ascending=[True, False], kind="stable").index]
 
 
-def _chosen(frame: pd.DataFrame, epoch: int | None, replicate: int) -> pd.DataFrame:
+def _chosen(frame: pd.DataFrame, epoch: int | None, replicate: int | None) -> pd.DataFrame:
     """The rows of one split, epoch and replicate.
 
     Raises:
-        InputError: If no run has them.
+        InputError: If no run has the replicate.
     """
     frame = frame[frame["split"] == ("val" if (frame["split"] == "val").any() else "train")]
-    if replicate not in frame["replicate"].unique():
-        raise InputError(f"no run has a replicate {replicate}; mend --replicate (0 to {frame['replicate'].max()})")
-    recorded = sorted(frame["epoch"].unique().tolist())
-    if epoch is not None and epoch not in recorded:
-        raise InputError(f"no run has records of epoch {epoch}; recorded are {recorded}; mend --epoch")
-    chosen = frame["epoch"] == (frame.groupby("run")["epoch"].transform("max") if epoch is None else epoch)
-    return frame[chosen & (frame["replicate"] == replicate)]
+    if replicate is not None and replicate not in frame["replicate"].unique():
+        last = frame["replicate"].max()
+        raise InputError(f"no run has a replicate {replicate}; choose one from 0 to {last} with --replicate")
+    by_group = frame.groupby("group")
+    chosen = frame["epoch"] == (by_group["epoch"].transform("max") if epoch is None else epoch)
+    return frame[
+        chosen & (frame["replicate"] == (by_group["replicate"].transform("min") if replicate is None else replicate))
+    ]

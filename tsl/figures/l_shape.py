@@ -1,6 +1,6 @@
 """E1 and E7: strength of each student node against its best correlation; the "L" of over-realized students."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -9,10 +9,12 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures.runs import Run, collect, missing_epoch, seeds_in_words, unfinished
+from tsl.figures.curves import collect, missing_epoch, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, SEQUENCE, Shared, footnotes, grid, panel_title
+from tsl.runs import Run
+from tsl.runs.settings import POLARITY
 
-TABLE = "student_nodes"
+TABLES = ("student_nodes",)
 
 
 class Cell(NamedTuple):
@@ -40,15 +42,15 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
     Raises:
         InputError: If no run has one of the epochs.
     """
-    frame, inputs = on_common_inputs(runs)
-    recorded = sorted(frame["epoch"].unique().tolist())
+    recorded = sorted(set().union(*(run.recorded_epochs("student_nodes") for run in runs)))
     epochs = recorded if epochs is not None and not epochs else epochs
+    frame, inputs = on_common_inputs(runs, [0, *(epochs or [])])
     if absent := [epoch for epoch in epochs or [] if epoch not in recorded]:
         raise InputError(f"no run has records of epoch {absent[0]}; recorded are {recorded}")
-    missing = [note for epoch in epochs or [] for note in missing_epoch(runs, epoch)]
+    missing = [note for epoch in epochs or [] for note in missing_epoch(runs, "student_nodes", epoch)]
     rows, columns, share_y = arrangement(frame)
     if epochs is None:
-        chosen = frame["epoch"] == frame.groupby("run")["epoch"].transform("max")
+        chosen = frame["epoch"] == frame.groupby("group")["epoch"].transform("max")
     else:
         chosen = frame["epoch"].isin(epochs)
         if len(epochs) > 1:
@@ -59,15 +61,20 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
             }
             columns, share_y = {f"epoch {epoch}": frame["epoch"] == epoch for epoch in epochs}, "row"
     figure, _ = draw_cells(frame, chosen, rows, columns, share_y, inputs)
-    footnotes(figure, [*notes_of(frame), *unfinished(runs), *missing])
+    footnotes(figure, [*notes_of(frame), *unfinished(runs, "student_nodes"), *missing])
     return figure
 
 
-def on_common_inputs(runs: Sequence[Run]) -> tuple[pd.DataFrame, str]:
-    """The table of all runs on training inputs if all have them, else on evaluation inputs; and which these are."""
-    frame = collect(runs)
+def on_common_inputs(runs: Sequence[Run], epochs: Collection[int] | None = None) -> tuple[pd.DataFrame, str]:
+    """The table of all runs on training inputs if all have them, else on evaluation inputs; and which these are.
+
+    Args:
+        runs: Runs with the table `student_nodes`.
+        epochs: The epochs to read beside the last; all if None.
+    """
+    frame = collect(runs, "student_nodes", [POLARITY], epochs)
     in_training = frame[frame["split"] == "train"]
-    if in_training["run"].nunique() == len(runs):
+    if in_training["group"].nunique() == frame["group"].nunique():
         return in_training, "training"
     return frame[frame["split"] == "val"], "evaluation"
 

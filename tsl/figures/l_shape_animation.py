@@ -11,11 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tsl.figures.curves import unfinished
 from tsl.figures.l_shape import arrangement, draw_cells, notes_of, on_common_inputs
-from tsl.figures.runs import Run, unfinished
 from tsl.figures.style import PRINT, footnotes
+from tsl.runs import Run
 
-TABLE = "student_nodes"
+TABLES = ("student_nodes",)
 
 HOLD = 10
 """Frames for which the last epoch stays."""
@@ -29,14 +30,14 @@ def draw(runs: Sequence[Run]) -> FuncAnimation:
         runs: Runs with the table `student_nodes`.
 
     Returns:
-        The animation. A run that lacks an epoch stays as it was; a bar below the panels tells how far training is.
+        The animation. A run that lacks an epoch stays as it was; a bar below the panels shows how far training is.
     """
     frame, inputs = on_common_inputs(runs)
     epochs = sorted(frame["epoch"].unique().tolist())
     everything = pd.Series(True, index=frame.index)
     figure, cells = draw_cells(frame, everything, *arrangement(frame), inputs)
     FigureCanvasAgg(figure)
-    footnotes(figure, [*notes_of(frame), *unfinished(runs)])
+    footnotes(figure, [*notes_of(frame), *unfinished(runs, "student_nodes")])
     figure.suptitle(f"epoch {epochs[0]} of {epochs[-1]}", fontsize=8)
     bar = _bar(figure)
     of_cells = [frame[cell.rows] for cell in cells]
@@ -57,8 +58,8 @@ def draw(runs: Sequence[Run]) -> FuncAnimation:
 
 def latest(rows: pd.DataFrame, epoch: int) -> pd.Series:
     """For each row the last epoch, up to this one, that its run has records of; the first if it has none so early."""
-    until = rows["epoch"].where(rows["epoch"] <= epoch, -np.inf).groupby(rows["run"]).transform("max")
-    return until.where(until >= 0, rows.groupby("run")["epoch"].transform("min"))
+    until = rows["epoch"].where(rows["epoch"] <= epoch, -np.inf).groupby(rows["group"]).transform("max")
+    return until.where(until >= 0, rows.groupby("group")["epoch"].transform("min"))
 
 
 def _bar(figure: Figure) -> Line2D:

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from tsl.errors import InputError
-from tsl.figures.runs import MULTIPLIER, TRAIN_SIZE, Run, collect, flatten, run_name, unfinished
+from tsl.figures.curves import collect, groups_of, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
-from tsl.runs.records import read_table
+from tsl.runs import Run
+from tsl.runs.settings import MULTIPLIER, TRAIN_SIZE
 
-TABLE = "layers"
+TABLES = ("layers", "losses")
 
 LOSSES = {"val_mse": "$\\log_{10}$ evaluation\nloss", "train_loss": "$\\log_{10}$ training\nloss"}
 
@@ -71,12 +72,12 @@ def draw(runs: Sequence[Run]) -> Figure:
     for panel in panels[-1]:
         panel.set_xlabel("training samples")
     legend_above(figure, handles if len(handles) > 1 else {})
-    footnotes(figure, [*_notes(frame), *unfinished(runs)])
+    footnotes(figure, [*_notes(frame), *unfinished(runs, "layers")])
     return figure
 
 
 def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row for each run, replicate and layer, with what came out on evaluation inputs.
+    """One row for each replicate of a run and layer, with what came out on evaluation inputs.
 
     Returns:
         Columns `multiplier`, `setting` (what else tells curves apart), `seed`, `layer`, `augmented_size`, `val_mse` and
@@ -86,23 +87,22 @@ def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
     Raises:
         InputError: If a run does not record its number of training samples.
     """
-    frame = collect(runs, arranged=(MULTIPLIER, TRAIN_SIZE))
+    frame = collect(runs, "layers", [MULTIPLIER, TRAIN_SIZE])
     frame = frame[(frame["split"] == "val") & (frame["epoch"] > 0)].sort_values("epoch")
-    keys = ["run", "replicate", "layer"]
+    keys = ["group", "replicate", "layer"]
     rows = frame.groupby(keys, as_index=False).last()
     rows["least_rho_mean"] = frame.groupby(keys)["rho_mean"].min().to_numpy()
-    of_losses = []
-    for index, run in enumerate(runs):
-        losses = read_table(run.path, "losses")
-        if "augmented_size" not in losses:
-            raise InputError(f"{run_name(run)} does not record its number of training samples: run it again")
-        with np.errstate(divide="ignore"):
-            least = np.log10(losses[losses["epoch"] > 0].groupby("replicate")[list(LOSSES)].min())
-        sizes = losses.groupby("replicate")["augmented_size"].first()
-        multiplier = flatten(run.config).get(MULTIPLIER, np.nan)
-        of_losses.append(least.join(sizes).reset_index().assign(run=index, multiplier=multiplier))
-    rows = rows.merge(pd.concat(of_losses), on=["run", "replicate"])
-    return rows.assign(setting=rows["curve"].astype(str)).sort_values("run", kind="stable")
+    for run in runs:
+        if "augmented_size" not in run.table("losses", run.recorded_epochs("losses")[-1:]):
+            raise InputError(f"{run.name} does not record its number of training samples: run it again")
+    losses = collect(runs, "losses", [MULTIPLIER, TRAIN_SIZE])
+    by_replicate = losses.groupby(["group", "replicate"])
+    with np.errstate(divide="ignore"):
+        least = np.log10(losses[losses["epoch"] > 0].groupby(["group", "replicate"])[list(LOSSES)].min())
+    rows = rows.merge(least.join(by_replicate["augmented_size"].first()), on=["group", "replicate"])
+    multipliers = {index: group.settings.get(MULTIPLIER, np.nan) for index, group in enumerate(groups_of(runs))}
+    rows = rows.assign(multiplier=rows["group"].map(multipliers), setting=rows["curve"].astype(str))
+    return rows.sort_values("group", kind="stable")
 
 
 def _band(panel: Axes, rows: pd.DataFrame, column: str, index: int) -> Artist:

@@ -9,12 +9,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
-from scipy import stats
 
-from tsl.figures.runs import Run, collect, seeds_in_words, unfinished
+from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, panel_title
+from tsl.runs import Run
+from tsl.runs.settings import POLARITY
 
-TABLE = "teacher_nodes"
+TABLES = ("teacher_nodes",)
 
 RECOVERED = "recovered_0.95"
 
@@ -34,7 +35,7 @@ def draw(runs: Sequence[Run]) -> Figure:
         and seed, and for every node a mark at the medians over seeds; on the right Spearman's rank correlation in each
         seed, and their mean with its 95 % confidence interval.
     """
-    frame = collect(runs)
+    frame = collect(runs, "teacher_nodes", [POLARITY])
     recoveries = recovery_epochs(frame)
     by_row = recoveries.groupby(["polarity", "layer"], dropna=False)
     several_layers = recoveries["layer"].nunique() > 1
@@ -63,7 +64,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     ]
     if undefined:
         notes.append(f"{undefined} rank correlations are undefined (all nodes in the same epoch, or none) and left out")
-    footnotes(figure, [*notes, *unfinished(runs)])
+    footnotes(figure, [*notes, *unfinished(runs, "teacher_nodes")])
     return figure
 
 
@@ -71,18 +72,18 @@ def recovery_epochs(frame: pd.DataFrame) -> pd.DataFrame:
     """When each teacher node is first recovered at 0.95 on evaluation inputs.
 
     Args:
-        frame: Rows of the table `teacher_nodes`, from `tsl.figures.runs.collect`.
+        frame: Rows of the table `teacher_nodes`, from `tsl.figures.curves.collect`.
 
     Returns:
-        A row for each run, replicate, layer and node, with `curve`, `polarity`, `seed`, `strength`, `last_epoch` (the
+        A row for each group, replicate, layer and node, with `curve`, `polarity`, `seed`, `strength`, `last_epoch` (the
         last recorded) and `epoch`: that of its first recovery, infinite where there is none.
     """
     frame = frame[frame["split"] == "val"].sort_values("epoch", kind="stable")
-    keys = ["run", "replicate", "layer", "node"]
+    keys = ["group", "replicate", "layer", "node"]
     nodes = frame.drop_duplicates(keys)[[*keys, "curve", "polarity", "seed", "strength"]]
     first = frame[frame[RECOVERED]].drop_duplicates(keys)[[*keys, "epoch"]]
     nodes = nodes.merge(first, on=keys, how="left").fillna({"epoch": np.inf})
-    return nodes.join(frame.groupby("run")["epoch"].max().rename("last_epoch"), on="run").sort_values(keys)
+    return nodes.join(frame.groupby("group")["epoch"].max().rename("last_epoch"), on="group").sort_values(keys)
 
 
 def rank_correlations(recoveries: pd.DataFrame) -> pd.DataFrame:
@@ -95,6 +96,8 @@ def rank_correlations(recoveries: pd.DataFrame) -> pd.DataFrame:
         A row for each curve, polarity, layer and seed, with `rank_correlation`: −1 where the strongest come first, NaN
         where all nodes come in the same epoch, or none does.
     """
+    from scipy import stats  # takes a second that other figures need not wait for
+
     keys = ["curve", "polarity", "layer", "seed"]
     rows = []
     for key, of_seed in recoveries.groupby(keys, observed=True, dropna=False):
@@ -108,6 +111,8 @@ def rank_correlations(recoveries: pd.DataFrame) -> pd.DataFrame:
 
 def confidence(correlations: pd.Series) -> tuple[float, float, float]:
     """The mean over seeds, and the ends of its 95 % confidence interval (Student's t; NaN of fewer than two seeds)."""
+    from scipy import stats  # see rank_correlations
+
     known = correlations.dropna()
     mean = float(known.mean())
     if len(known) < 2:

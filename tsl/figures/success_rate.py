@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from tsl.figures.runs import Run, collect, missing_epoch, seeds_in_words, unfinished
+from tsl.figures.curves import collect, missing_epoch, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, wrapped
+from tsl.runs import Run
+from tsl.runs.settings import POLARITY
 
-TABLE = "teacher_nodes"
+TABLES = ("teacher_nodes",)
 
 
 @mpl.rc_context(PRINT)
@@ -26,13 +29,12 @@ def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
         The figure, with a panel for each polarity (and layer, if there are several). A note names the runs whose
         records lack the early epoch.
     """
-    frame = collect(runs)
+    frame = collect(runs, "teacher_nodes", [POLARITY], epochs=[0, early_epoch])
     frame = frame[frame["split"] == "val"]
-    notes = [f"fraction of {seeds_in_words(frame)}, evaluation inputs", *unfinished(runs)]
-    notes += missing_epoch(runs, early_epoch)
-    untrained = frame.loc[frame["epoch"] == 0, "recovered_0.95"]
-    notes += [f"null level: {untrained.mean():.1%}, of untrained students"] if len(untrained) else []
-    last_epochs = frame.groupby("run")["epoch"].transform("max")
+    notes = [f"fraction of {seeds_in_words(frame)}, evaluation inputs", *unfinished(runs, "teacher_nodes")]
+    notes += missing_epoch(runs, "teacher_nodes", early_epoch)
+    notes += _null_level(frame)
+    last_epochs = frame.groupby("group")["epoch"].transform("max")
     several_layers = frame["layer"].nunique() > 1
     by_panel = frame.groupby(["polarity", "layer"], dropna=False)
     figure, panels = wrapped(by_panel.ngroups, "teacher node $j$", r"success rate ($\rho^*_j > 0.95$)")
@@ -60,3 +62,10 @@ def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
     legend_above(figure, handles)
     footnotes(figure, notes)
     return figure
+
+
+def _null_level(frame: pd.DataFrame) -> list[str]:
+    """A note on what untrained students recover, where epoch 0 is recorded: from the least curve to the largest."""
+    untrained = frame[frame["epoch"] == 0].groupby(["curve", "polarity"], observed=True, dropna=False)
+    rates = [f"{rate:.1%}" for rate in sorted(untrained["recovered_0.95"].mean())]
+    return [f"null level: {' to '.join(dict.fromkeys((rates[0], rates[-1])))}, of untrained students"] if rates else []

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from tsl.figures.runs import Run, collect, flatten, seeds_in_words, unfinished
+from tsl.figures.curves import collect, groups_of, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
-from tsl.runs.records import read_table
+from tsl.runs import ReplicateGroup, Run
 
-TABLE = "layers"
+TABLES = ("layers", "losses")
 CHECKPOINT = "model.init_args.teacher.init_args.checkpoint"
 ACCURACY, TEACHER_ACCURACY = "accuracy", "teacher_accuracy"
 TEACHERS = {"compact": "pruned"}
@@ -25,21 +25,20 @@ TEACHERS = {"compact": "pruned"}
 def draw(runs: Sequence[Run]) -> Figure:
     """ρ_mean of each layer per epoch, and the accuracy where labels were known, mean ± standard deviation over seeds.
 
-    Two null levels tell what ρ_mean means nothing yet: that of the untrained student (epoch 0), a dotted horizontal
-    line, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
+    Two null levels show which ρ_mean are no better than chance: that of the untrained student (epoch 0), a dotted
+    horizontal line, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
 
     Args:
         runs: Runs with the tables `layers` and `losses`, whose teachers came from files.
 
     Returns:
         The figure: a row of panels for each teacher, a column for each layer and one for the accuracy, a curve for each
-        multiplier; a dashed line is the teacher's own accuracy.
+        multiplier and other setting; a dashed line is the teacher's own accuracy.
     """
-    frame = collect(runs, [CHECKPOINT])
+    names = {index: teacher_name(group) for index, group in enumerate(groups_of(runs))}
+    frame, losses = (collect(runs, table, [CHECKPOINT]) for table in TABLES)
+    frame, losses = (of_runs.assign(teacher=of_runs["group"].map(names)) for of_runs in (frame, losses))
     frame = frame[frame["split"] == "val"]
-    losses = collect([Run(run.path, run.config, read_table(run.path, "losses")) for run in runs], [CHECKPOINT])
-    names = {index: teacher_name(run) for index, run in enumerate(runs)}
-    frame, losses = (of_runs.assign(teacher=of_runs["run"].map(names)) for of_runs in (frame, losses))
     teachers, layers = list(dict.fromkeys(names.values())), sorted(frame["layer"].unique())
     with_accuracy = ACCURACY in losses and losses[ACCURACY].notna().any()
     figure, panels = grid(len(teachers), len(layers) + with_accuracy, 1.8, share_y="col")
@@ -62,19 +61,19 @@ def draw(runs: Sequence[Run]) -> Figure:
         handles["teacher"] = Line2D([], [], color="0.4", linestyle="--", linewidth=0.9)
     handles["null levels"] = Line2D([], [], color="0.4", linestyle=":", linewidth=0.9)
     legend_above(figure, handles)
-    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs)]
+    notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs, "layers")]
     footnotes(figure, [*notes, "dotted: untrained student (level line), shuffled inputs (curve)"])
     return figure
 
 
-def teacher_name(run: Run) -> str:
-    """What a run's teacher is called: its file's name, or "pruned" for a pruned one made small."""
-    stem = Path(str(flatten(run.config).get(CHECKPOINT, "trained"))).stem
+def teacher_name(group: ReplicateGroup) -> str:
+    """What the teacher of replicates is called: its file's name, or "pruned" for a pruned one made small."""
+    stem = Path(str(group.settings.get(CHECKPOINT, "trained"))).stem
     return TEACHERS.get(stem, stem)
 
 
 def _draw_curves(panel: Axes, frame: pd.DataFrame, column: str, shuffled: str | None = None) -> Mapping[str, Artist]:
-    """A curve for each multiplier, and its null levels if `shuffled` names a column of one."""
+    """A curve for each multiplier and other setting, and its null levels if `shuffled` names a column of one."""
     handles: dict[str, Artist] = {}
     for index, name in enumerate(frame["curve"].cat.categories):
         by_epoch = frame[frame["curve"] == name].groupby("epoch")

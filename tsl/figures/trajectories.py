@@ -8,10 +8,11 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures.runs import Run, run_name, unfinished
+from tsl.figures.curves import unfinished
 from tsl.figures.style import LINE_STYLES, PALETTE, PRINT, curve_style, footnotes, grid, legend_above, whole_epochs
+from tsl.runs import ReplicateGroup, Run
 
-TABLE = "pairs"
+TABLES = ("pairs",)
 
 ACROSS = 5
 """Teacher nodes beside each other; more go on in the next row."""
@@ -23,7 +24,7 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
 
     Args:
         runs: Runs with the table `pairs`; the rows of each stand below those of the one before.
-        replicates: The replicates drawn of each run; the first three if None.
+        replicates: The replicates drawn of each run; the first three of each setting if None.
 
     Returns:
         The figure of the lowest layer, on evaluation inputs if they were recorded, else on training inputs.
@@ -31,10 +32,11 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
     Raises:
         InputError: If a run lacks one of the replicates.
     """
-    rows = [(run, seed_rows) for run in runs for seed_rows in _rows(run, replicates)]
-    notes = [f"run {index}: {run_name(run)}" for index, run in enumerate(runs, start=1) if len(runs) > 1]
-    notes += unfinished(runs)
-    if any(run.table["layer"].nunique() > 1 for run in runs):
+    tables = [run.table("pairs") for run in runs]
+    rows = [row for run, table in zip(runs, tables, strict=True) for row in _rows(run, table, replicates)]
+    notes = [f"run {index}: {run.name}" for index, run in enumerate(runs, start=1) if len(runs) > 1]
+    notes += unfinished(runs, "pairs")
+    if any(table["layer"].nunique() > 1 for table in tables):
         notes.append("lowest layer")
     teacher_nodes = sorted(set().union(*(frame["teacher_node"] for _, frame in rows)))
     student_nodes = sorted(set().union(*(frame["student_node"] for _, frame in rows)))
@@ -42,7 +44,7 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
     rows_each = -(-len(teacher_nodes) // columns)
     figure, panels = grid(len(rows) * rows_each, columns, 1.25, share_y="all")
     handles: dict[str, Artist] = {}
-    for place, (run, frame) in enumerate(rows):
+    for place, (group, frame) in enumerate(rows):
         panel_rows = panels[place * rows_each : (place + 1) * rows_each]
         of_replicate = [panel for panel_row in panel_rows for panel in panel_row]
         for panel in of_replicate[len(teacher_nodes) :]:
@@ -65,10 +67,11 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
                 handles[f"{student_node}"] = line
         inputs = {"val": "evaluation", "train": "training"}[frame["split"].iloc[0]]
         notes.append(f"correlation on {inputs} inputs")
-        seed = run.seed + frame["replicate"].iloc[0]
-        number = f"run {runs.index(run) + 1}, " if len(runs) > 1 else ""
+        seed = group.seeds[frame["replicate"].iloc[0]]
+        number = f"run {runs.index(group.run) + 1}, " if len(runs) > 1 else ""
+        setting = group.label.replace(",", "\n")
         for panel_row in panel_rows:
-            panel_row[0].set_ylabel(f"{number}seed {seed}\n$\\rho_{{jk}}$")
+            panel_row[0].set_ylabel("\n".join(filter(None, [f"{number}seed {seed}", setting, r"$\rho_{jk}$"])))
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
     whole_epochs(panels[0][0])
@@ -79,13 +82,17 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
     return figure
 
 
-def _rows(run: Run, replicates: Sequence[int] | None) -> list[pd.DataFrame]:
-    """The lowest layer's correlations, a frame per replicate."""
-    split = "val" if (run.table["split"] == "val").any() else "train"
-    frame = run.table[(run.table["split"] == split) & (run.table["layer"] == run.table["layer"].min())]
+def _rows(run: Run, pairs: pd.DataFrame, replicates: Sequence[int] | None) -> list[tuple[ReplicateGroup, pd.DataFrame]]:
+    """The lowest layer's correlations, a frame per replicate, each with the group that the replicate is of."""
+    split = "val" if (pairs["split"] == "val").any() else "train"
+    frame = pairs[(pairs["split"] == split) & (pairs["layer"] == pairs["layer"].min())]
     by_replicate = dict(iter(frame.groupby("replicate")))
-    asked = list(by_replicate)[:3] if replicates is None else replicates
-    absent = [replicate for replicate in asked if replicate not in by_replicate]
+    group_of = {replicate: group for group in run.groups for replicate in group.replicates if replicate in by_replicate}
+    if replicates is None:
+        replicates = [
+            replicate for group in run.groups for replicate in [r for r in group_of if group_of[r] is group][:3]
+        ]
+    absent = [replicate for replicate in replicates if replicate not in group_of]
     if absent:
-        raise InputError(f"{run.path} has replicates 0 to {max(by_replicate)}, not {absent}; mend --replicates")
-    return [by_replicate[replicate] for replicate in asked]
+        raise InputError(f"{run.path} has replicates 0 to {max(by_replicate)}, not {absent}; choose with --replicates")
+    return [(group_of[replicate], by_replicate[replicate]) for replicate in replicates]

@@ -22,7 +22,7 @@ class BoundaryObservation(ReplicatedMetric):
         kwargs: Passed to `torchmetrics.Metric`.
 
     `compute` gives `[m, n]` or `[R, m, n]`, int64, from 0 to half the number of samples; higher is better observed.
-    Source: REFERENCE, section 2.
+    Source: the paper's definition of observation (Tian, ICML 2020).
 
     Example:
         >>> metric = BoundaryObservation(teacher_nodes=1, student_nodes=2)

@@ -1,10 +1,13 @@
 """Quantities of which every replicate has one: gathered over batches, summarised over replicates."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
 from tsl.metrics.accumulator import Accumulator
 from tsl.metrics.functional.precision import accumulation_dtype
+from tsl.replicates import MOST_SETTINGS
 
 
 class ReplicateMean(Accumulator):
@@ -59,10 +62,32 @@ class ReplicateMaximum(Accumulator):
         return self.maximum
 
 
-def replicate_scalars(name: str, values: Tensor) -> dict[str, Tensor]:
-    """What is logged of a quantity `[R]`: its mean over replicates and, of several, their standard deviation."""
-    values = torch.atleast_1d(values)  # torchmetrics squeezes results of a single number
-    scalars = {name: values.mean()}
-    if len(values) > 1:
-        scalars[f"{name}_std"] = values.std()
+def replicate_scalars(
+    name: str, values: Tensor, groups: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, Tensor]:
+    """What is logged of a quantity of which every replicate has one.
+
+    Args:
+        name: Its name.
+        values: Its values, `[R]`.
+        groups: The replicates that have the same settings, by what sets them apart, such as "polarity=1".
+
+    Returns:
+        The mean over replicates, as `name`, and the standard deviation of several of them, as `<name>_std`. Where there
+        are several groups, both are of each group, as `<name>/<group>` and `<name>_std/<group>`. Of more groups than
+        `tsl.replicates.MOST_SETTINGS` there is only the mean over all replicates, as `<name>/mean_over_settings`.
+
+    >>> replicate_scalars("val/loss", torch.tensor([1.0, 4.0]), {"polarity=0": [0], "polarity=1": [1]})
+    {'val/loss/polarity=0': tensor(1.), 'val/loss/polarity=1': tensor(4.)}
+    """
+    if groups is not None and len(groups) > MOST_SETTINGS:
+        return {f"{name}/mean_over_settings": values.mean()}
+    if groups is None or len(groups) < 2:
+        groups = {"": range(len(values))}
+    scalars = {}
+    for label, replicates in groups.items():
+        of_group, ending = values[list(replicates)], f"/{label}" if label else ""
+        scalars[f"{name}{ending}"] = of_group.mean()
+        if len(of_group) > 1:
+            scalars[f"{name}_std{ending}"] = of_group.std()
     return scalars

@@ -3,11 +3,13 @@
 from tsl.modules.classifier import Classifier
 from tsl.modules.losses import KL, cross_entropy, half_squared_error, mse
 from tsl.modules.milestones import Milestones
+from tsl.modules.sgd import SGD
 from tsl.modules.teacher_of_run import TeacherOfRun
 from tsl.modules.teacher_student import TeacherStudent
 
 __all__ = [
     "KL",
+    "SGD",
     "Classifier",
     "Milestones",
     "TeacherOfRun",

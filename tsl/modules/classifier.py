@@ -7,11 +7,13 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from tsl.data.batch import Labelled
+from tsl.data import DataModule, Labelled
+from tsl.data.samples import Chunk, consecutive
 from tsl.errors import InputError
-from tsl.metrics.replicates import ReplicateMean, replicate_scalars
+from tsl.metrics.replicates import ReplicateMean
 from tsl.modules.losses import accuracy, label_cross_entropy
 from tsl.modules.steps import StepModule, check_shapes
+from tsl.names import VAL_LOSS
 from tsl.networks import FeedForward, Initialization
 from tsl.networks.channel_pruning import KeptNodes
 from tsl.randomness import replicate_generators
@@ -49,14 +51,17 @@ class Classifier(StepModule):
         self.initialization = initialization
         self.val_accuracy = ReplicateMean(replicates)
 
-    def configure_model(self) -> None:
-        """Make and initialize the networks, in the Trainer's precision and on its device.
+    def make_networks(self, data: DataModule | None = None) -> None:
+        """Make and initialize the networks; see the base class.
 
         Raises:
-            InputError: If they have no weights.
+            InputError: If they have no weights, or the data no labels.
         """
-        if hasattr(self, "network"):
-            return
+        if data is not None and not data.labelled:
+            raise InputError(
+                f"model.class_path = tsl.modules.Classifier learns labels, and {type(data).__name__} gives inputs "
+                "alone: set data.class_path to data with labels, such as tsl.data.CIFAR10DataModule"
+            )
         self.network = self.make_network(self.replicates)
         if self.initialization is not None:
             self.initialization(self.network, replicate_generators("teacher", self.seed, self.replicates))
@@ -66,6 +71,11 @@ class Classifier(StepModule):
                 "model.init_args.initialization, or take networks from a file with tsl.networks.Pretrained"
             )
         self.kept_nodes = KeptNodes(self.network.active_nodes())
+        self.is_made = True
+
+    def show_networks(self, data: DataModule) -> None:
+        """Give the data the networks, which answer its inputs."""
+        data.teacher = self.network
 
     @property
     def trained_network(self) -> FeedForward:
@@ -86,10 +96,10 @@ class Classifier(StepModule):
         Raises:
             InputError: If it has another shape, or minibatches have too few samples for BatchNorm.
         """
-        shape = getattr(self.trainer.datamodule, "input_shape", None)
-        if shape is not None and not self.network.accepts(shape):
+        shape = self.data.input_shape
+        if not self.network.accepts(shape):
             raise InputError(
-                f"data gives inputs of shape {list(shape)}, but the network takes {self.network.input_shape}: set "
+                f"data gives inputs of shape {shape}, but the network takes {self.network.input_shape}: set "
                 "model.init_args.network.init_args.input_shape, or input_dim, to the data's"
             )
         self.check_batch_norm("model.init_args.network.init_args.batch_norm to null")
@@ -102,15 +112,16 @@ class Classifier(StepModule):
         """
         check_shapes(checkpoint["state_dict"], self.state_dict(), "model.init_args.network and replicates")
 
-    def training_step(self, batch: Labelled, batch_idx: int) -> None:
+    def training_step(self, batch: Chunk | Labelled, batch_idx: int) -> None:
         """Take one optimizer step for each of the K minibatches of a chunk."""
-        inputs, labels = self._labelled(batch)
-        self.take_steps(inputs[: self.steps_left()], labels[: self.steps_left()])
+        chunk = Chunk.of(batch)
+        inputs, labels = chunk.samples.batch(chunk.index[:, : self.steps_left()])  # [R, K, B, ...]
+        self.take_steps(inputs.flatten(1, 2), labels.flatten(1, 2), consecutive(labels))
 
     def validation_step(self, batch: Labelled, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take in the losses and hits of an evaluation batch; only those of the first dataloader are told."""
         if dataloader_idx == 0:
-            inputs, labels = self._labelled(batch)
+            inputs, labels = batch
             outputs = self.network(inputs)
             if labels.max() >= outputs.shape[-1]:
                 raise InputError(
@@ -127,14 +138,4 @@ class Classifier(StepModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and accuracy."""
-        self.log_scalars(replicate_scalars("val/loss", self.val_loss.compute()))
-        self.log_scalars(replicate_scalars("val/accuracy", self.val_accuracy.compute()))
-
-    def _labelled(self, batch: Any) -> Labelled:
-        if not isinstance(batch, Labelled):
-            data = type(self.trainer.datamodule).__name__
-            raise InputError(
-                f"model.class_path = tsl.modules.Classifier learns labels, and {data} gives inputs alone: set "
-                "data.class_path to data with labels, such as tsl.data.CIFAR10DataModule"
-            )
-        return batch
+        self.log_scalars({VAL_LOSS: self.val_loss.compute(), "val/accuracy": self.val_accuracy.compute()})

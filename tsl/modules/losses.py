@@ -3,6 +3,9 @@
 Any function of this form can be named in a config by its import path, any class with such a `__call__` by class_path.
 """
 
+import inspect
+from typing import Any
+
 import torch
 from jsonargparse.typing import PositiveFloat
 from torch import Tensor
@@ -69,6 +72,19 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
         labels: Classes counted from 0, int64, `[R, B]`.
     """
     return (logits.argmax(dim=-1) == labels).double().mean(dim=-1)
+
+
+def of_mse(loss: Any, outputs: int) -> float | None:
+    """How many times the mean squared error a loss is; None for a loss that does not follow from it.
+
+    Args:
+        loss: An objective.
+        outputs: Outputs of the networks.
+
+    >>> of_mse(half_squared_error, 50), of_mse(cross_entropy, 50)
+    (25.0, None)
+    """
+    return {mse: 1.0, half_squared_error: outputs / 2}.get(loss) if inspect.isfunction(loss) else None
 
 
 class KL:

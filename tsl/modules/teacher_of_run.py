@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Generator, Tensor
 
 from tsl.errors import InputError
 from tsl.networks import FeedForward, Initialization, Network
+from tsl.tensor_files import read_tensors
 
 CHECKPOINT = Path("checkpoints", "last.ckpt")
 PREFIX = "teacher."
@@ -49,10 +49,7 @@ def teacher_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: If the checkpoint is damaged, or there is no teacher in it.
     """
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except Exception as error:  # torch names no classes of its own for a file it cannot read
-        raise InputError(f"tsl.modules.TeacherOfRun: {path} is damaged: {' '.join(str(error).split())}") from error
+    saved = read_tensors(path, f"tsl.modules.TeacherOfRun: {path}", keys=["state_dict"])["state_dict"]
     weights = {name.removeprefix(PREFIX): values for name, values in saved.items() if name.startswith(PREFIX)}
     if not weights:
         raise InputError(f"tsl.modules.TeacherOfRun: {path} holds no teacher")

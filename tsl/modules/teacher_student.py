@@ -3,23 +3,28 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse import lazy_instance
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from tsl.data.batch import Labelled
+from tsl.data import DataModule, Labelled
+from tsl.data.samples import Chunk, consecutive
 from tsl.errors import InputError
-from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean, replicate_scalars
-from tsl.modules.losses import accuracy, half_squared_error, mse
+from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean
+from tsl.modules.losses import accuracy, half_squared_error, of_mse
 from tsl.modules.steps import StepModule, check_shapes
-from tsl.modules.student import StudentChanges, check_compared, freeze_all_but, make_student
+from tsl.modules.student import check_compared, freeze_all_but
+from tsl.modules.teacher_answers import TeacherAnswers
+from tsl.names import ACCURACY_COLUMNS, VAL_LOSS
 from tsl.networks import (
     Activations,
     FeedForward,
     Initialization,
+    LikeTeacher,
     Network,
     condition,
     normalize_weights_,
@@ -33,6 +38,17 @@ Any, because jsonargparse takes a class there for the base of those that may be 
 sgd = partial(torch.optim.SGD, lr=0.01)
 """The paper's optimizer for two-layer networks."""
 
+like_teacher = lazy_instance(LikeTeacher)
+"""As many student nodes as teacher nodes; lazy, so that jsonargparse can show it and change single arguments."""
+
+KEPT_ANSWERS = 1 << 29
+"""Bytes of all teachers' answers to a training set that are kept. More are computed chunk by chunk."""
+
+ANSWERED = 500
+"""Inputs that a teacher answers at a time."""
+
+TAKEN = 50
+"""Minibatches that are made at a time where samples are made of inputs, or answers are not kept."""
 
 CACHED = 1 << 20
 """Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
@@ -55,13 +71,12 @@ class TeacherStudent(StepModule):
     Args:
         teacher: Makes a teacher for a number of replicates, such as `tsl.networks.MLP` with everything but that.
         teacher_initialization: How the teachers' weights are drawn; null for teachers that bring their weights with
-            them, such as `tsl.networks.Pretrained`, of which `multiplier` then counts only nodes that were not pruned.
+            them, such as `tsl.networks.Pretrained`, of which a student like its teacher then counts only nodes that
+            were not pruned.
         student_initialization: How the students' weights start.
-        multiplier: Student nodes for each teacher node, in every hidden layer.
-        student_widths: The student's nodes in each hidden layer, instead of `multiplier`.
-        student: In what else the student's network differs from the teacher's.
-        student_network: Makes the student, as `teacher` does, where it does not follow from the teacher:
-            `multiplier`, `student_widths` and `student` then have no say and are left out.
+        student: Which network a student is: `tsl.networks.LikeTeacher` with a multiple of the teacher's nodes,
+            `tsl.networks.WithWidths`, or a network such as `tsl.networks.ConvNet`, made as `teacher` is.
+            `--model.multiplier 2` is short for the first with `multiplier: 2`.
         loss: Objective, from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`: a
             function by its import path, or a class with such a `__call__` by class_path.
         optimizer: Makes the optimizer of the students' trained parameters. It has to work elementwise (SGD, Adam, …),
@@ -75,6 +90,9 @@ class TeacherStudent(StepModule):
             (`tsl.networks.normalize_weights_`).
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.
+        steps: How optimizer steps are taken: one by one with autograd ("eager"), many in one compiled call ("fused": on
+            the CPU, MLPs without BatchNorm and dropout, SGD and the objectives of `tsl.modules`), or fused wherever
+            that is so ("auto"). Both compute the same, up to rounding.
     """
 
     def __init__(
@@ -82,10 +100,7 @@ class TeacherStudent(StepModule):
         teacher: Callable[[int], Network],
         teacher_initialization: Initialization | None,
         student_initialization: Initialization,
-        multiplier: PositiveFloat = 1.0,
-        student_widths: list[PositiveInt] | None = None,
-        student: StudentChanges | None = None,
-        student_network: Callable[[int], FeedForward] | None = None,
+        student: LikeTeacher | Callable[[int], FeedForward] = like_teacher,
         loss: Loss = half_squared_error,
         optimizer: OptimizerCallable = sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -94,20 +109,21 @@ class TeacherStudent(StepModule):
         normalize_weights: bool = False,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
+        steps: Literal["auto", "eager", "fused"] = "auto",
     ) -> None:
-        super().__init__(optimizer, lr_scheduler, replicates, seed)
+        super().__init__(optimizer, lr_scheduler, replicates, seed, steps)
         self.make_teacher = teacher
         self.teacher_initialization = teacher_initialization
         self.student_initialization = student_initialization
-        self.multiplier = multiplier
-        self.student_widths = student_widths
-        self.student_changes = student
-        self.make_student_network = student_network
+        self.make_student = student
         self.loss = loss
         self.trained_layers = trained_layers
         self.condition_teacher = condition_teacher
         self.normalize_weights = normalize_weights
+        self.activations_wanted = False
+        self._teacher_answers = TeacherAnswers()
         self.teacher_activity: list[Tensor] = []
+        self._answered: tuple[Tensor, Tensor] | None = None
         self.weight_gradients: dict[int, Tensor] = {}
         self.val_mse = ReplicateMean(replicates)
         self.gradient_sup_norm = ReplicateMaximum(replicates)
@@ -115,30 +131,34 @@ class TeacherStudent(StepModule):
         self.teacher_accuracy = ReplicateMean(replicates)
         self.teacher_agreement = ReplicateMean(replicates)
 
-    def configure_model(self) -> None:
-        """Make and initialize both networks, in the Trainer's precision and on its device.
+    def make_networks(self, data: DataModule | None = None) -> None:
+        """Make and initialize both networks; see the base class.
 
         Raises:
             InputError: If a setting does not fit the networks.
         """
-        if hasattr(self, "student"):
-            return
         self.teacher = self.make_teacher(self.replicates)
         self.teacher.eval().requires_grad_(False)
         student_generators = replicate_generators("student", self.seed, self.replicates)
         self._initialize_teacher()
-        self.student = self._make_student()
+        self.student = self._made_student()
         check_compared(self.teacher, self.student)
-        if self.condition_teacher and self.trainer.state.fn == "fit":  # else its weights come from a checkpoint
-            self._check_inputs()
-            self.teacher_activity = condition(self.teacher, self.trainer.datamodule.conditioning_inputs())
+        if self.condition_teacher and data is not None:
+            self._check_inputs(data)
+            self.teacher_activity = condition(self.teacher, data.conditioning_inputs())
         self.student_initialization(self.student, student_generators, self.teacher)
         if self.trained_layers is not None:
             freeze_all_but(self.student, self.trained_layers)
+        self.is_made = True
+
+    def show_networks(self, data: DataModule) -> None:
+        """Give the data the teachers, which answer its inputs, and how many of them are best evaluated at a time."""
+        data.teacher = self.teacher
+        data.suited_batch_size = self.eval_batch_size
 
     @property
     def eval_batch_size(self) -> int:
-        """How many inputs are best evaluated at a time, for DataModules to ask: 100 to 500.
+        """How many inputs are best evaluated at a time: 100 to 500.
 
         As many as keep the widest layer in cache. More of them cost a processor page faults and trips to memory, fewer
         the overhead of each batch.
@@ -161,18 +181,11 @@ class TeacherStudent(StepModule):
                 "model.init_args.teacher_initialization, or take a trained teacher, such as tsl.networks.Pretrained"
             )
 
-    def _make_student(self) -> FeedForward:
+    def _made_student(self) -> FeedForward:
         """The student's network, uninitialized."""
-        if self.make_student_network is None:
-            pretrained = self.teacher_initialization is None
-            settings = self.multiplier, self.student_widths, self.student_changes
-            return make_student(self.teacher, *settings, active_only=pretrained)
-        if self.multiplier != 1 or self.student_widths is not None or self.student_changes is not None:
-            raise InputError(
-                "model.init_args.student_network says all of the student's architecture: leave out "
-                "model.init_args.multiplier, student_widths and student, and write it there"
-            )
-        return self.make_student_network(self.replicates)
+        if isinstance(self.make_student, LikeTeacher):
+            return self.make_student.make(self.teacher, active_only=self.teacher_initialization is None)
+        return self.make_student(self.replicates)
 
     @property
     def trained_network(self) -> FeedForward:
@@ -194,19 +207,14 @@ class TeacherStudent(StepModule):
         Raises:
             InputError: If inputs have another dimension, or minibatches have too few samples for BatchNorm.
         """
-        self._check_inputs()
-        self.check_batch_norm("model.init_args.student.batch_norm to none")
+        self._teacher_answers.forget()
+        self._check_inputs(self.data)
+        self.check_batch_norm("model.init_args.student.init_args.batch_norm to none")
 
-    def _check_inputs(self) -> None:
-        data = self.trainer.datamodule
-        if self.condition_teacher and not hasattr(data, "conditioning_inputs"):
-            raise InputError(
-                "model.init_args.condition_teacher needs a DataModule with a method conditioning_inputs(), inputs "
-                f"[N, d] of each replicate, and {type(data).__name__} has none: add one, or set it to false"
-            )
-        shape = getattr(data, "input_shape", [data.dim] if hasattr(data, "dim") else None)
-        for name, network in (("teacher", self.teacher), ("student_network", self.student)):
-            if shape is None or network.accepts(shape):
+    def _check_inputs(self, data: DataModule) -> None:
+        shape = data.input_shape
+        for name, network in (("teacher", self.teacher), ("student", self.student)):
+            if network.accepts(shape):
                 continue
             if len(shape) == len(network.input_shape) == 1:
                 raise InputError(
@@ -214,7 +222,7 @@ class TeacherStudent(StepModule):
                     f"{network.input_shape[0]}: give both the same value"
                 )
             raise InputError(
-                f"inputs of {type(data).__name__} have the shape {list(shape)}, but model.init_args.{name} takes "
+                f"inputs of {type(data).__name__} have the shape {shape}, but model.init_args.{name} takes "
                 f"{network.input_shape}: set its init_args.input_shape, or input_dim, to the data's"
             )
 
@@ -224,46 +232,77 @@ class TeacherStudent(StepModule):
         Raises:
             InputError: Naming every tensor of another shape.
         """
-        settings = "model.init_args.multiplier, model.init_args.teacher and replicates"
+        settings = "model.init_args.student, model.init_args.teacher and replicates"
         check_shapes(checkpoint["state_dict"], self.state_dict(), settings)
 
-    def training_step(self, batch: Tensor | Labelled, batch_idx: int) -> None:
-        """Take one optimizer step for each of the K minibatches of a chunk, inputs `[K, R, B, ...]`."""
-        inputs = (batch.inputs if isinstance(batch, Labelled) else batch)[: self.steps_left()]
-        if inputs.ndim > 4:  # images, of whose maps memory would not hold a chunk
-            targets = torch.stack([self.teacher(minibatch) for minibatch in inputs])
-        else:  # the teacher answers the whole chunk in one product for each layer: [R, K·B, d]
-            targets = self.teacher(inputs.transpose(0, 1).flatten(1, 2))
-            targets = targets.unflatten(1, (len(inputs), -1)).transpose(0, 1)
-        self.take_steps(inputs, targets)
+    def training_step(self, batch: Chunk | Tensor | Labelled, batch_idx: int) -> None:
+        """Take one optimizer step for each of the K minibatches of a chunk."""
+        chunk = Chunk.of(batch)
+        samples, index = chunk.samples, chunk.index[:, : self.steps_left()]
+        inputs, replicates = samples.inputs, len(index)
+        answers = replicates * len(samples) * self.teacher.output_dim * inputs.element_size()
+        if samples.augment is None and answers <= KEPT_ANSWERS:
+            if self._answered is None or self._answered[0] is not inputs:
+                self._answered = inputs, self._answers(inputs, ANSWERED)
+            self.take_steps(*self._answered, index)
+            return
+        for part in index.split(TAKEN, dim=1):
+            taken = samples.take(part)  # [R, K, B, ...]
+            inputs = taken.flatten(1, 2)
+            targets = self._answers(inputs, ANSWERED if inputs.ndim == 3 else taken.shape[2])
+            self.take_steps(inputs, targets, consecutive(taken))
 
-    def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation:
-        """Both networks' activations for inputs `[R, B, ...]`; the first dataloader also gives the validation losses.
+    def _answers(self, inputs: Tensor, size: int) -> Tensor:
+        """The teacher's outputs `[R, N, outputs]` for `[R, N, ...]`, so many inputs at a time."""
+        return torch.cat([self.teacher(part) for part in inputs.split(size, dim=1)], dim=1)
 
+    def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation | None:
+        """Take in the validation losses of inputs `[R, B, ...]`, from the first dataloader.
+
+        What the teacher answers to inputs that stay the same is kept between evaluations (see `TeacherAnswers`).
         gradient_sup_norm is over those inputs of which `FeedForward.lowest_error` tells: of convolutional networks, a
         share of them.
+
+        Returns:
+            Both networks' activations, if a callback has set `activations_wanted` in its `on_validation_start`; they
+            are to be read only. Otherwise None: losses alone take one pass, and nothing is kept of it.
         """
         inputs = batch.inputs if isinstance(batch, Labelled) else batch
-        observed = Observation(self.teacher.activations(inputs), self.student.activations(inputs))
+        if not self.activations_wanted and dataloader_idx > 0:
+            return None
+        wanted = self.activations_wanted
+        teacher = self._teacher_answers.answer(self.teacher, inputs, dataloader_idx, batch_idx, hidden=wanted)
+        if not wanted:
+            output, error, lowest_error = self.student.errors(inputs, teacher.output)
+            self._update_losses(batch, teacher.output, output, error, lowest_error)
+            return None
+        student = self.student.activations(inputs)
         if dataloader_idx == 0:
-            teacher_output, student_output = observed.teacher.output, observed.student.output
-            samples = inputs.shape[1]
-            self.val_loss.update(self.loss(student_output, teacher_output), samples)
-            self.val_mse.update(mse(student_output, teacher_output), samples)
-            error = self.student.lowest_error(observed.student, teacher_output - student_output)
-            self.gradient_sup_norm.update(error.abs_().flatten(1).amax(dim=1))
-            if isinstance(batch, Labelled):
-                self.accuracy.update(accuracy(student_output, batch.labels), samples)
-                self.teacher_accuracy.update(accuracy(teacher_output, batch.labels), samples)
-                self.teacher_agreement.update(accuracy(student_output, teacher_output.argmax(dim=-1)), samples)
-        return observed
+            error = teacher.output - student.output
+            lowest_error = self.student.lowest_error(student, error)
+            self._update_losses(batch, teacher.output, student.output, error, lowest_error)
+        return Observation(teacher, student)
+
+    def _update_losses(
+        self, batch: Tensor | Labelled, teacher: Tensor, student: Tensor, error: Tensor, lowest_error: Tensor
+    ) -> None:
+        """Take in the outputs of a batch, their difference and g_1, which may be overwritten."""
+        samples = student.shape[1]
+        mean_square = torch.linalg.vector_norm(error, dim=(1, 2)).square() / error[0].numel()
+        factor = of_mse(self.loss, student.shape[2])
+        self.val_loss.update(self.loss(student, teacher) if factor is None else mean_square * factor, samples)
+        self.val_mse.update(mean_square, samples)
+        self.gradient_sup_norm.update(lowest_error.abs_().flatten(1).amax(dim=1))
+        if isinstance(batch, Labelled):
+            self.accuracy.update(accuracy(student, batch.labels), samples)
+            self.teacher_accuracy.update(accuracy(teacher, batch.labels), samples)
+            self.teacher_agreement.update(accuracy(student, teacher.argmax(dim=-1)), samples)
 
     def accuracies(self) -> dict[str, Tensor]:
         """Mean accuracies over the validation data of this evaluation, `[R]` each; none where it has no labels."""
         if not self.accuracy.update_called:
             return {}
-        names = ("accuracy", "teacher_accuracy", "teacher_agreement")
-        return {name: getattr(self, name).compute() for name in names}
+        return {name: getattr(self, name).compute() for name in ACCURACY_COLUMNS}
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep the last minibatch's ∂J/∂W_l, by layer, until it is recorded: Lightning frees it for the evaluation."""
@@ -276,12 +315,22 @@ class TeacherStudent(StepModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the validation losses anew."""
+        if self.trainer.state.fn == "fit":
+            self._teacher_answers.start(self.teacher, self.trainer.val_dataloaders)
         of_labels = self.accuracy, self.teacher_accuracy, self.teacher_agreement
         for metric in (self.val_loss, self.val_mse, self.gradient_sup_norm, *of_labels):
             metric.reset()
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss, and accuracies where the data has labels."""
-        self.log_scalars(replicate_scalars("val/loss", self.val_loss.compute()))
-        for name, values in self.accuracies().items():
-            self.log_scalars(replicate_scalars(f"val/{name}", values))
+        accuracies = {f"val/{name}": values for name, values in self.accuracies().items()}
+        self.log_scalars({VAL_LOSS: self.val_loss.compute(), **accuracies})
+
+    def on_validation_end(self) -> None:
+        """Want no activations at the next evaluation, unless a callback asks again."""
+        self.activations_wanted = False
+
+    def on_fit_end(self) -> None:
+        """Free what was kept of the teacher."""
+        self._answered = None
+        self._teacher_answers.forget()

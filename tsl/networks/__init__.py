@@ -14,6 +14,7 @@ from tsl.networks.initialization import (
     Initialization,
     SeparableInitialization,
 )
+from tsl.networks.like_teacher import LikeTeacher, WithWidths
 from tsl.networks.mlp import MLP
 from tsl.networks.network import Activations, Network
 from tsl.networks.perturbed_teacher import PerturbedTeacher
@@ -32,6 +33,7 @@ __all__ = [
     "FromFile",
     "GaussianInitialization",
     "Initialization",
+    "LikeTeacher",
     "Network",
     "PerturbedTeacher",
     "Pretrained",
@@ -39,6 +41,7 @@ __all__ = [
     "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
+    "WithWidths",
     "condition",
     "effective_layers",
     "load_network",

@@ -26,7 +26,8 @@ def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tenso
 
     Args:
         network: The network.
-        ratios: The fraction of its nodes that each hidden layer loses, rounded to whole nodes.
+        ratios: The fraction of its nodes that each hidden layer loses, rounded down to whole nodes as in the
+            paper's released experiments.
 
     Returns:
         For each hidden layer, bool `[R, n]`; every replicate loses its own.
@@ -41,7 +42,7 @@ def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tenso
         )
     kept = []
     for ratio, nodes, magnitude in zip(ratios, network.widths, outgoing_magnitudes(network), strict=True):
-        removed = round(ratio * nodes) if 0 <= ratio < 1 else nodes
+        removed = int(ratio * nodes + 1e-9) if 0 <= ratio < 1 else nodes  # 0.29 × 100 is 28.999…
         if removed >= nodes:
             raise InputError(
                 f"--ratios {ratio:g}: of a layer's {nodes} nodes at least one has to stay; give a fraction from 0 to "

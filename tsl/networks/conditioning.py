@@ -22,8 +22,8 @@ def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> li
     Layer by layer from the input, the median pre-activation of each hidden node over the inputs is taken off by its
     bias, so that it is active (above 0) on half of them: within 1/N, unless several inputs share the median or lie so
     near it that the network's precision cannot tell them apart. Then the output layer is scaled and shifted until every
-    output has mean 0 and variance 1 (over N, without Bessel's correction). (REFERENCE: the deeper experiments of the
-    paper's released code.)
+    output has mean 0 and variance 1 (over N, without Bessel's correction). (As in the deeper of
+    the paper's released experiments.)
 
     All this is meant of evaluation mode. The running statistics of BatchNorm become mean and unbiased variance over the
     inputs, on the way up: before the activation, those of the layer's affine map as it came; after the activation,

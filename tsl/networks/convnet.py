@@ -88,8 +88,8 @@ class ReplicatedConv2d(ReplicatedLayer):
 class ConvNet(FeedForward):
     """R independent (leaky) ReLU networks of convolutions and one linear layer on the flattened last maps, no pooling.
 
-    A node is a channel; each of its positions is a sample. (REFERENCE: CIFAR-10, with 64-64-64-64 channels and
-    BatchNorm after the activation.)
+    A node is a channel; each of its positions is a sample. The paper's teacher on CIFAR-10 (Tian, ICML 2020)
+    has 64-64-64-64 channels, and BatchNorm after the activation.
 
     Args:
         replicates: Number R of independent networks.

@@ -11,7 +11,7 @@ from tsl.networks.initialization import MLP_ALONE, POLARITY, Initialization, res
 from tsl.networks.mlp import as_mlp
 from tsl.networks.network import Network
 from tsl.networks.rows import row_shape, set_rows
-from tsl.replicates import per_replicate
+from tsl.replicates import PerReplicate, per_replicate
 
 
 class DeepSeparableInitialization(Initialization):
@@ -19,14 +19,14 @@ class DeepSeparableInitialization(Initialization):
 
     A layer's weight vectors are drawn uniformly from {−1, −.75, …, .75, 1}^in, no two in the same direction and none
     zero, and its biases from U(−½, ½). Polarity p holds in every hidden layer: the fan-out of its node j, a column of
-    the weights above it, is divided by jᵖ. After that every row of weights is divided, together with its bias, by its
-    norm. (REFERENCE: the deeper experiments of the paper's released code, which go on to `tsl.networks.condition`.)
+    the weights above it, is divided by jᵖ. After that every row of weights and its bias are divided by the norm of the
+    weights alone. (The deeper experiments of the paper's released code, which go on to `tsl.networks.condition`.)
 
     Args:
         polarity: The exponent p, or a list of them that repeats along the replicates.
     """
 
-    def __init__(self, polarity: NonNegativeFloat | list[NonNegativeFloat] = 0.0) -> None:
+    def __init__(self, polarity: PerReplicate[NonNegativeFloat] = 0.0) -> None:
         self.polarity = polarity
 
     @torch.no_grad()
@@ -47,7 +47,7 @@ class DeepSeparableInitialization(Initialization):
             if layer.bias is not None:
                 bias = [torch.rand(nodes, 1, generator=g, dtype=torch.float64, device="cpu") - 0.5 for g in generators]
                 rows = torch.cat([rows, torch.stack(bias)], dim=-1)
-            set_rows(layer, rows / rows.norm(dim=-1, keepdim=True))
+            set_rows(layer, rows / rows[..., :below].norm(dim=-1, keepdim=True))
         reset_norms(network)
 
 

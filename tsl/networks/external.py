@@ -22,10 +22,10 @@ class External(Network):
     It is frozen and always in evaluation mode, and gets a copy of the inputs, so that one that changes them in place
     leaves the student's alone. A watched layer is what one of its modules puts out, maps `[B, C, H, W]` or nodes
     `[B, nodes]`, before an activation in place overwrites it. Of a module that is called several times, such as the
-    ReLU of a ResNet's block, `relu#1` is the first call, and plain `relu` the last. Pre- and
-    post-activations are both that output, so watch activations, not what comes before them: of a ReLU's output the sign
-    tells what its input's does. Strengths are NaN, and no node counts as pruned. Its student needs an architecture of
-    its own, `model.init_args.student_network`.
+    ReLU of a ResNet's block, `relu#1` is the first call, and plain `relu` the last. Pre- and post-activations are both
+    that output, so watch activations, not what comes before them: of a ReLU's output the sign tells what its input's
+    does. Strengths are NaN, and no node counts as pruned. Its student needs an architecture of its own,
+    `model.init_args.student`.
 
     Args:
         replicates: Number R of replicates that share it.

@@ -120,6 +120,20 @@ class FeedForward(Network):
             Of the shape of the pre-activations, but for the number of inputs where a network takes only some.
         """
 
+    def errors(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the losses of an evaluation are made of, for inputs `[R, B, ...]`; keeps no layer's activations.
+
+        Args:
+            inputs: `[R, B, ...]`, for a network in evaluation mode.
+            targets: The teacher's outputs f°(x), `[R, B, outputs]`.
+
+        Returns:
+            f(x) and f°(x) − f(x), both `[R, B, outputs]`, and g_1(x), as `lowest_error` gives it.
+        """
+        activations = self.activations(inputs)
+        error = targets - activations.output
+        return activations.output, error, self.lowest_error(activations, error)
+
     def active_nodes(self) -> list[Tensor]:
         """By the weights that lead out of each node; see the base class."""
         above = zip(self.widths, self.layers[1:], strict=True)
@@ -204,7 +218,7 @@ def multiplied(widths: list[int], multiplier: float) -> list[int]:
     wider = [multiplier * width for width in widths]
     if any(width < 1 or abs(width - round(width)) > 1e-9 for width in wider):
         raise InputError(
-            f"model.init_args.multiplier = {multiplier:g} gives the student hidden layers of "
+            f"model.init_args.student.init_args.multiplier = {multiplier:g} gives the student hidden layers of "
             f"{', '.join(f'{width:g}' for width in wider)} nodes: choose one that gives whole numbers "
             f"for the teacher's {widths}"
         )

@@ -17,7 +17,8 @@ from tsl.errors import InputError
 from tsl.networks.feed_forward import FeedForward
 from tsl.networks.mlp import as_mlp
 from tsl.networks.network import Network
-from tsl.replicates import per_replicate
+from tsl.replicates import PerReplicate, per_replicate
+from tsl.tensor_files import read_tensors
 
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
 STD = "model.init_args.student_initialization.init_args.std"
@@ -51,14 +52,14 @@ class SeparableInitialization(Initialization):
     Every weight vector (of a node in a hidden layer; the fan-out of a node of the top hidden layer) is drawn uniformly
     from {−1, −.75, …, .75, 1}ᵈ, no two of one layer in the same direction and none zero. The weight vectors of hidden
     nodes are scaled to unit norm, and the fan-out of node j of the top hidden layer is divided by jᵖ. All biases are
-    constant. (REFERENCE: two-layer experiments of the paper's released code.)
+    constant. (As in the paper's released two-layer experiments.)
 
     Args:
         polarity: The exponent p, or a list of them that repeats along the replicates.
         bias: Value of every bias.
     """
 
-    def __init__(self, polarity: NonNegativeFloat | list[NonNegativeFloat] = 0.0, bias: float = -0.1) -> None:
+    def __init__(self, polarity: PerReplicate[NonNegativeFloat] = 0.0, bias: float = -0.1) -> None:
         self.polarity = polarity
         self.bias = bias
 
@@ -92,7 +93,7 @@ class GaussianInitialization(Initialization):
         std: Standard deviation of every weight, or a list of them that repeats along the replicates.
     """
 
-    def __init__(self, std: PositiveFloat | list[PositiveFloat] = 0.005) -> None:
+    def __init__(self, std: PerReplicate[PositiveFloat] = 0.005) -> None:
         self.std = std
 
     @torch.no_grad()
@@ -167,12 +168,7 @@ class FromFile(Initialization):
         """
         if not Path(self.path).is_file():
             raise InputError(f"tsl.networks.FromFile: {self.path}: no such file")
-        try:
-            weights = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch names no classes of its own for a file it cannot read
-            raise InputError(
-                f"tsl.networks.FromFile: {self.path} is damaged: {' '.join(str(error).split())}"
-            ) from error
+        weights = read_tensors(self.path, f"tsl.networks.FromFile: {self.path}")
         try:
             network.load_state_dict(weights)
         except (RuntimeError, TypeError) as error:

@@ -55,7 +55,7 @@ class PerturbedTeacher(Initialization):
         if any(n < m for n, m in zip(network.widths, teacher.widths, strict=True)):
             raise InputError(
                 f"PerturbedTeacher copies every teacher node: hidden layers of {network.widths} nodes cannot hold the "
-                f"teacher's {teacher.widths}, so set model.init_args.student_widths or multiplier higher"
+                f"teacher's {teacher.widths}, so give the student more nodes (--model.multiplier)"
             )
         if teacher.bias and not network.bias:
             raise InputError("PerturbedTeacher copies the teacher's biases: give the student bias: true as well")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tsl.errors import InputError
 from tsl.networks.feed_forward import FeedForward
+from tsl.tensor_files import read_tensors
 
 KEYS = {"class_path", "init_args", "state_dict"}
 RUN_PREFIX = "network."
@@ -82,10 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"checkpoint: {path}: no such file. Give one that tsl.prune_teacher wrote, or a checkpoint of a run "
             "of tsl.modules.Classifier (--model.init_args.teacher.init_args.checkpoint FILE)"
         )
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no classes of its own for a file it cannot read
-        raise InputError(f"checkpoint: {path} is damaged: {' '.join(str(error).split())}") from error
+    saved = read_tensors(path, f"checkpoint: {path}")
     if isinstance(saved, dict) and "pytorch-lightning_version" in saved:
         weights = saved["state_dict"].items()
         own = {name.removeprefix(RUN_PREFIX): tensor for name, tensor in weights if name.startswith(RUN_PREFIX)}

@@ -118,8 +118,7 @@ def node_scores(student: MLP, teacher: MLP, hidden: int, batches: Iterable[Tenso
         samples += inputs.shape[1]
     if by == "strength":
         return (strengths / samples).sqrt(), means / samples
-    # torchmetrics squeezes results of a single number
-    return correlation.compute().reshape(student.replicates, *nodes).amax(dim=1), means / samples
+    return correlation.compute().amax(dim=1), means / samples
 
 
 def outgoing_weights(network: FeedForward, hidden: int) -> Tensor:

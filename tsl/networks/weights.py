@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from tsl.errors import InputError
+from tsl.tensor_files import read_tensors
 
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and a wrapping module put before every name."""
@@ -70,12 +70,7 @@ def _read(path: str, setting: str) -> Any:
             return load_file(path)
         except Exception as error:  # its own, of a compiled library
             raise InputError(f"{setting} = {path} is damaged: {' '.join(str(error).split())}") from error
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no classes of its own for a file it cannot read
-        raise InputError(
-            f"{setting} = {path} is damaged, or holds more than tensors: {' '.join(str(error).split())}"
-        ) from error
+    return read_tensors(path, f"{setting} = {path}")
 
 
 def _state_dict(saved: Any, path: str, setting: str, weights_key: str | None) -> dict[str, Tensor]:

@@ -8,33 +8,33 @@ import pandas as pd
 from tsl.figures.certificate import LEAST, outcomes
 from tsl.report.l_shape import arrange
 from tsl.report.packing import packed, room, spread
-from tsl.report.runs import ReportRun
-from tsl.runs.records import recorded_epochs
+from tsl.report.runs import evaluated
+from tsl.runs import ReplicateGroup
 
 OUTCOMES = ("nothing observes it", "certified", "vacuous", "conclusion fails")
 
 
-def certificate_data(run: ReportRun, budget: float) -> dict[str, Any] | None:
+def certificate_data(group: ReplicateGroup, budget: float) -> dict[str, Any] | None:
     """What page/certificate.js draws.
 
     Args:
-        run: The run.
+        group: Replicates of the same settings.
         budget: Bytes there are for it.
 
     Returns:
         `epochs`, `seeds`, `nodes`, and the arrays (epochs, seeds, nodes) `granted` and `reached` (log10 ε; NaN where no
         student node observes the teacher node) and `outcome` (index into `outcomes`), `counts` of the outcomes at the
-        last epoch over all replicates, `recorded` and `replicates` as in `tsl.report.l_shape.node_data`; None if the
-        run has no certificate.
+        last epoch over all these replicates, `recorded` and `replicates` as in `tsl.report.l_shape.node_data`; None if
+        the run has no certificate.
     """
-    recorded = recorded_epochs(run.path, "certificate")
+    recorded = group.run.recorded_epochs("certificate")
     needed = ["granted_epsilon", "reached_epsilon", "condition", "vacuous", "conclusion"]
-    last = run.table("certificate", recorded[-1:], needed)
+    last = evaluated(group, "certificate", recorded[-1:], needed)
     if last.empty:
         return None
     replicates = sorted(last["replicate"].unique().tolist())
     kept, seeds = room(len(recorded), len(replicates), 10 * last["node"].nunique(), budget)
-    frame = run.table("certificate", spread(recorded, kept), needed)
+    frame = evaluated(group, "certificate", spread(recorded, kept), needed)
     for name in ("granted_epsilon", "reached_epsilon"):
         finite = frame[name].where(np.isfinite(frame[name]))
         frame[name] = np.log10(finite.clip(lower=LEAST))
@@ -48,7 +48,7 @@ def certificate_data(run: ReportRun, budget: float) -> dict[str, Any] | None:
         "epochs": axes["epoch"],
         "recorded": len(recorded),
         "replicates": len(replicates),
-        "seeds": [run.seed + replicate for replicate in axes["replicate"]],
+        "seeds": [group.seeds[replicate] for replicate in axes["replicate"]],
         "nodes": axes["node"],
         "granted": packed(arrange(frame, "granted_epsilon", axes)),
         "reached": packed(arrange(frame, "reached_epsilon", axes)),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tsl.report.packing import packed
-from tsl.report.runs import ReportRun
+from tsl.runs import ReplicateGroup
 from tsl.runs.records import KEYS
 
 SIZES = ("train_size", "augmented_size")
@@ -25,16 +25,20 @@ def layer_curves(layers: pd.DataFrame) -> list[dict[str, Any]]:
     return [{"layer": int(str(layer)), **_curves(rows)} for layer, rows in layers.groupby("layer")]
 
 
-def logged_losses(run: ReportRun) -> pd.DataFrame:
+def logged_losses(group: ReplicateGroup) -> pd.DataFrame:
     """As the table `losses` with one replicate, of metrics.csv: for runs that train without records."""
     try:
-        logged = pd.read_csv(run.path / "metrics.csv").groupby("epoch").last()
+        logged = pd.read_csv(group.run.path / "metrics.csv").groupby("epoch").last()
     except (OSError, KeyError, ValueError, pd.errors.ParserError):
         return pd.DataFrame()
+    ending = f"/{group.label}" if group.label else ""
+    scalars = {
+        str(name): str(name).removesuffix(ending) for name in logged.select_dtypes("number") if name.endswith(ending)
+    }
     names = {
-        str(name): str(name).replace("/", "_")
-        for name in logged.select_dtypes("number")
-        if str(name).count("/") == 1 and not str(name).endswith("_std")
+        name: scalar.replace("/", "_")
+        for name, scalar in scalars.items()
+        if scalar.count("/") == 1 and not scalar.endswith("_std")
     }
     frame = logged[list(names)].rename(columns=names).reset_index()
     return frame.assign(replicate=0).astype({"epoch": int}) if names else pd.DataFrame()

@@ -4,31 +4,32 @@ from typing import Any
 
 from tsl.report.l_shape import arrange
 from tsl.report.packing import packed, room, spread
-from tsl.report.runs import ReportRun
-from tsl.runs.records import ON_REQUEST, recorded_epochs
+from tsl.report.runs import evaluated
+from tsl.runs import ReplicateGroup
+from tsl.runs.records import ON_REQUEST
 
 PAIR_BYTES = 2
 
 
-def pair_data(run: ReportRun, budget: float) -> dict[str, Any]:
+def pair_data(group: ReplicateGroup, budget: float) -> dict[str, Any]:
     """What page/heat_map.js draws.
 
     Args:
-        run: The run.
+        group: Replicates of the same settings.
         budget: Bytes there are for it.
 
     Returns:
         As `tsl.report.l_shape.node_data`; each of `layers` has its `teachers` and `students` by number, and
         `correlation`, an array (epochs, seeds, teachers, students).
     """
-    recorded = recorded_epochs(run.path, "pairs")
-    first = run.table("pairs", recorded[-1:], ["correlation"])
+    recorded = group.run.recorded_epochs("pairs")
+    first = evaluated(group, "pairs", recorded[-1:], ["correlation"])
     if first.empty:
         return {"missing": f"it has no records of pairs of nodes: {ON_REQUEST['pairs']}"}
     replicates = sorted(first["replicate"].unique().tolist())
     size = PAIR_BYTES * first.groupby("replicate").size().max()
     kept, seeds = room(len(recorded), len(replicates), int(size), budget)
-    frame = run.table("pairs", spread(recorded, kept), ["correlation"])
+    frame = evaluated(group, "pairs", spread(recorded, kept), ["correlation"])
     epochs = sorted(frame["epoch"].unique().tolist())
     layers = []
     for layer, rows in frame.groupby("layer"):
@@ -40,7 +41,7 @@ def pair_data(run: ReportRun, budget: float) -> dict[str, Any]:
     return {
         "epochs": epochs,
         "recorded": len(recorded),
-        "seeds": [run.seed + replicate for replicate in replicates[:seeds]],
+        "seeds": [group.seeds[replicate] for replicate in replicates[:seeds]],
         "replicates": len(replicates),
         "layers": layers,
     }

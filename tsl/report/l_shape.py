@@ -6,36 +6,37 @@ import numpy as np
 import pandas as pd
 
 from tsl.report.packing import packed, room, spread
-from tsl.report.runs import ReportRun
-from tsl.runs.records import ALWAYS, recorded_epochs
+from tsl.report.runs import evaluated
+from tsl.runs import ReplicateGroup
+from tsl.runs.records import ALWAYS
 
 STUDENT_BYTES = 8  # float32 strength, 16 bits of correlation, 16 of the best teacher
 TEACHER_COLUMNS = ("best_correlation", "recovered_0.95", "strength")
 
 
-def node_data(run: ReportRun, budget: float) -> dict[str, Any]:
+def node_data(group: ReplicateGroup, budget: float) -> dict[str, Any]:
     """What page/l_shape.js draws.
 
     Args:
-        run: The run.
+        group: Replicates of the same settings.
         budget: Bytes there are for it.
 
     Returns:
         `epochs`, `recorded` (how many there are in the records), `seeds`, `replicates` (as `recorded`), and for each of
         `layers` its number, its `students` as arrays (epochs, seeds, nodes) and its `teachers` as (epochs, nodes),
-        means over all replicates; or `missing`: why there is nothing.
+        means over all these replicates; or `missing`: why there is nothing.
     """
-    recorded = recorded_epochs(run.path, "student_nodes")
+    recorded = group.run.recorded_epochs("student_nodes")
     needed = ["best_correlation", "best_teacher", "strength"]
-    first = run.table("student_nodes", recorded[-1:], needed)
+    first = evaluated(group, "student_nodes", recorded[-1:], needed)
     if first.empty:
         return {"missing": f"it has no records of its nodes: {ALWAYS}"}
     replicates = sorted(first["replicate"].unique().tolist())
     size = STUDENT_BYTES * first.groupby("replicate").size().max()
     kept, seeds = room(len(recorded), len(replicates), int(size), budget)
     epochs = spread(recorded, kept)
-    students = run.table("student_nodes", epochs, needed)
-    teachers = run.table("teacher_nodes", epochs, TEACHER_COLUMNS)
+    students = evaluated(group, "student_nodes", epochs, needed)
+    teachers = evaluated(group, "teacher_nodes", epochs, TEACHER_COLUMNS)
     epochs = sorted(students["epoch"].unique().tolist())
     layers = [
         {
@@ -48,7 +49,7 @@ def node_data(run: ReportRun, budget: float) -> dict[str, Any]:
     return {
         "epochs": epochs,
         "recorded": len(recorded),
-        "seeds": [run.seed + replicate for replicate in replicates[:seeds]],
+        "seeds": [group.seeds[replicate] for replicate in replicates[:seeds]],
         "replicates": len(replicates),
         "layers": layers,
     }

@@ -1,4 +1,4 @@
-"""The table of outcomes: a row for each run, with its last recorded epoch as mean ± standard deviation."""
+"""The table of outcomes: for each group of replicates its last recorded epoch, as mean ± standard deviation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsl.figures.runs import MULTIPLIER, POLARITY, setting_differences
 from tsl.report.curves import SIZES, measures
-from tsl.report.runs import ReportRun
-from tsl.runs.listing import short_name
+from tsl.runs import ReplicateGroup
+from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, differences, names_in_words
 
 MOST_SETTINGS = 4
-"""More settings that differ are left to the section on settings."""
+"""Of more, only those that differ inside a run are all shown; others are left to the section on settings."""
 
 
 @dataclass(frozen=True)
@@ -27,33 +26,37 @@ class Cell:
 
 @dataclass
 class Row:
-    """A run's cells by their headings."""
+    """The cells of a group of replicates by their headings."""
 
-    run: ReportRun
+    group: ReplicateGroup
     cells: dict[str, Cell] = field(default_factory=dict)
 
 
 def outcome_rows(
-    runs: Sequence[ReportRun], losses: Sequence[pd.DataFrame], layers: Sequence[pd.DataFrame]
+    groups: Sequence[ReplicateGroup], losses: Sequence[pd.DataFrame], layers: Sequence[pd.DataFrame]
 ) -> list[Row]:
     """The rows of the table.
 
     Args:
-        runs: The runs.
+        groups: The groups of replicates of all runs.
         losses: Of each its table `losses`, empty if there is none.
         layers: Of each its table `layers`, empty if there is none.
     """
-    settings = setting_differences([run.config for run in runs])
-    shown = sorted(settings, key=lambda key: (key not in (MULTIPLIER, POLARITY), not key.startswith("model.")))
-    shown = shown[:MOST_SETTINGS]
+    settings = differences([_settings_of(group) for group in groups], (*RECORDING, "replicates"))
+    varying = dict.fromkeys(key for group in groups for key in group.varying)
+    others = [key for key in settings if key not in varying]
+    others.sort(key=lambda key: (key not in (MULTIPLIER, POLARITY), not key.startswith("model.")))
+    headings = names_in_words([*varying, *others[: max(0, MOST_SETTINGS - len(varying))]])
     rows = []
-    for index, run in enumerate(runs):
-        row = Row(run, {"state": Cell(run.state, run.state)})
+    for index, group in enumerate(groups):
+        run = group.run
+        row = Row(group, {"state": Cell(run.state, run.state)})
         epochs = [int(frame["epoch"].max()) for frame in (losses[index], layers[index]) if len(frame)]
         if epochs:
             planned = f" of {run.planned_epochs}" if run.planned_epochs is not None else ""
             row.cells["epoch"] = Cell(f"{max(epochs)}{planned}", max(epochs))
-        row.cells |= {short_name(key): _setting(settings[key][index]) for key in shown}
+        row.cells |= {heading: _setting(_settings_of(group).get(key)) for key, heading in headings.items()}
+        row.cells["replicates"] = Cell(str(len(group.replicates)), len(group.replicates))
         of_losses = _last(losses[index].drop(columns=list(SIZES), errors="ignore"))
         heading = in_words("val_mse")
         row.cells |= {heading: of_losses[heading]} if heading in of_losses else {}
@@ -63,12 +66,12 @@ def outcome_rows(
 
 
 def outcome_table(rows: Sequence[Row]) -> str:
-    """The rows as HTML; page/outcome.js sorts it, and chooses the run whose name is clicked."""
+    """The rows as HTML; page/outcome.js sorts it, and chooses the row whose name is clicked."""
     headings = list(dict.fromkeys(heading for row in rows for heading in row.cells))
     head = "".join(_heading(heading) for heading in ["run", *headings])
     body = []
     for index, row in enumerate(rows):
-        name = escape(row.run.name)
+        name = escape(row.group.name)
         cells = "".join(_cell(row.cells.get(heading)) for heading in headings)
         button = f'<button type="button" data-run="{index}">{name}</button>'
         body.append(f'<tr><th scope="row" data-value="{name}">{button}</th>{cells}</tr>')
@@ -83,6 +86,10 @@ def in_words(name: str) -> str:
     """
     known = {"rho_mean": "ρ_mean", "recovered_fraction_0.95": "recovered", "cka": "CKA"}
     return known.get(name, name.replace("_", " "))
+
+
+def _settings_of(group: ReplicateGroup) -> dict[str, Any]:
+    return group.settings if group.run.config else group.varying
 
 
 def _last(frame: pd.DataFrame, where: str = "") -> dict[str, Cell]:

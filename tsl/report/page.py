@@ -19,8 +19,9 @@ from tsl.report.curves import layer_curves, logged_losses, loss_curves
 from tsl.report.heat_map import pair_data
 from tsl.report.l_shape import node_data
 from tsl.report.outcome import in_words, outcome_rows, outcome_table
-from tsl.report.runs import ReportRun, differing_kinds
+from tsl.report.runs import differing_kinds, evaluated
 from tsl.report.settings import differences_table, environments, run_details
+from tsl.runs import ReplicateGroup, Run
 
 SCRIPTS = (
     "decode.js",
@@ -33,10 +34,13 @@ SCRIPTS = (
     "start.js",
 )
 NODE_BYTES, PAIR_BYTES, CERTIFICATE_BYTES = 4.5e6, 3.5e6, 1e6
-"""For all runs together, before base64 makes 4 bytes of 3."""
+"""For all rows of the table of outcomes together, before base64 makes 4 bytes of 3."""
+SETTINGS_DIFFER = (
+    "Settings differ along the replicates of a run, so it has a row, curves and nodes for each of its settings."
+)
 
 
-def make_page(runs: Sequence[ReportRun], notes: Sequence[str]) -> str:
+def make_page(runs: Sequence[Run], notes: Sequence[str]) -> str:
     """The report as HTML.
 
     Args:
@@ -46,33 +50,40 @@ def make_page(runs: Sequence[ReportRun], notes: Sequence[str]) -> str:
     Raises:
         InputError: If there is nothing to draw.
     """
-    losses = [_losses(run) for run in runs]
-    layers = [run.table("layers", needed=["rho_mean"]) for run in runs]
+    groups = [group for run in runs for group in run.groups]
+    losses = [_losses(group) for group in groups]
+    layers = [evaluated(group, "layers", needed=["rho_mean"]) for group in groups]
     data = {
         "palette": PALETTE,
         "sequence": [to_hex(SEQUENCE(step / 10)) for step in range(11)],
         "words": {str(name): in_words(str(name)) for frame in (*losses, *layers) for name in frame},
-        "runs": [
+        "groups": [
             {
-                "name": run.name,
+                "name": group.name,
                 "losses": loss_curves(losses[index]),
                 "layers": layer_curves(layers[index]),
-                "nodes": node_data(run, NODE_BYTES / len(runs)),
-                "pairs": pair_data(run, PAIR_BYTES / len(runs)),
-                "certificate": certificate_data(run, CERTIFICATE_BYTES / len(runs)),
+                "nodes": node_data(group, NODE_BYTES / len(groups)),
+                "pairs": pair_data(group, PAIR_BYTES / len(groups)),
+                "certificate": certificate_data(group, CERTIFICATE_BYTES / len(groups)),
             }
-            for index, run in enumerate(runs)
+            for index, group in enumerate(groups)
         ],
     }
-    said = [*notes, *differing_kinds(runs), *(note for run in runs for note in _notes_of(run, losses, runs))]
+    last_epochs = {
+        id(group.run): int(frame["epoch"].max()) if len(frame) else None
+        for group, frame in zip(groups, losses, strict=True)
+    }
+    said = [*notes, *differing_kinds(runs)]
+    said += [note for run in runs for note in _notes_of(run, last_epochs[id(run)])]
     if not any(len(frame) for frame in (*losses, *layers)):
         raise InputError(f"none of the runs has records: {'; '.join(said)}")
-    table = outcome_table(outcome_rows(runs, losses, layers))
+    table = outcome_table(outcome_rows(groups, losses, layers))
     experiments = list(dict.fromkeys(str(run.config.get("experiment", run.name)) for run in runs))
     title = f"{', '.join(experiments[:3])}{' …' if len(experiments) > 3 else ''}"
     return _template("page.html").substitute(
         title=escape(title),
         count=f"{len(runs)} run{'s' if len(runs) > 1 else ''}",
+        settings="" if len(groups) == len(runs) else SETTINGS_DIFFER,
         made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         style=_text("style.css"),
         notes="".join(f"<li>{escape(note)}</li>" for note in dict.fromkeys(said)),
@@ -86,16 +97,14 @@ def make_page(runs: Sequence[ReportRun], notes: Sequence[str]) -> str:
     )
 
 
-def _losses(run: ReportRun) -> pd.DataFrame:
-    losses = run.table("losses")
-    return logged_losses(run) if losses.empty else losses
+def _losses(group: ReplicateGroup) -> pd.DataFrame:
+    losses = evaluated(group, "losses")
+    return logged_losses(group) if losses.empty else losses
 
 
-def _notes_of(run: ReportRun, losses: Sequence[pd.DataFrame], runs: Sequence[ReportRun]) -> list[str]:
-    """What is to be said of a run."""
+def _notes_of(run: Run, last: int | None) -> list[str]:
+    """What is to be said of a run whose losses end at an epoch."""
     notes = [f"{run.name}: {note}" for note in run.notes]
-    frame = losses[list(runs).index(run)]
-    last = int(frame["epoch"].max()) if len(frame) else None
     if last is None:
         notes.append(f"{run.name}: it has no losses yet; it stopped before its first evaluation, or still waits for it")
     elif run.planned_epochs is not None and last < run.planned_epochs:

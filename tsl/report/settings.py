@@ -6,23 +6,24 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from tsl.figures.runs import setting_differences
-from tsl.report.runs import ReportRun
+from tsl.runs import Run
 from tsl.runs.environment import environment
+from tsl.runs.settings import RECORDING, differences
 from tsl.runs.status import machine
 
 
-def differences_table(runs: Sequence[ReportRun]) -> str:
-    """Every setting in which runs differ, with the runs that have each of its values, as HTML."""
+def differences_table(runs: Sequence[Run]) -> str:
+    """Every setting that differs between or inside runs, with what has each of its values, as HTML."""
     rows = []
-    with_settings = [run for run in runs if run.config]
-    differences = setting_differences([run.config for run in with_settings]) if with_settings else {}
-    for key, values in differences.items():
+    groups = [group for run in runs if run.config for group in run.groups]
+    found = differences([group.settings for group in groups], RECORDING) if groups else {}
+    noun = "runs" if all(len(run.groups) == 1 for run in runs) else "rows of the table of outcomes"
+    for key, values in found.items():
         by_value: dict[str, list[str]] = {}
-        for run, value in zip(with_settings, values, strict=True):
-            by_value.setdefault("not set" if value is None else str(value), []).append(run.name)
+        for group, value in zip(groups, values, strict=True):
+            by_value.setdefault("not set" if value is None else str(value), []).append(group.name)
         named = [
-            (value, f"{len(names)} runs" if len(names) > 4 else ", ".join(names)) for value, names in by_value.items()
+            (value, f"{len(names)} {noun}" if len(names) > 4 else ", ".join(names)) for value, names in by_value.items()
         ]
         words = "".join(f"<li><b>{escape(value)}</b> {escape(names)}</li>" for value, names in named)
         rows.append(f'<tr><th scope="row"><code>{escape(key)}</code></th><td><ul>{words}</ul></td></tr>')
@@ -33,7 +34,7 @@ def differences_table(runs: Sequence[ReportRun]) -> str:
     return f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def run_details(runs: Sequence[ReportRun]) -> str:
+def run_details(runs: Sequence[Run]) -> str:
     """Of each run the commands that repeat it and its config.yaml, to look at and to save, as HTML."""
     details = []
     for run in runs:
@@ -50,7 +51,7 @@ def run_details(runs: Sequence[ReportRun]) -> str:
     return "\n".join(details)
 
 
-def commands(run: ReportRun) -> list[str]:
+def commands(run: Run) -> list[str]:
     """The shell commands that run it again, beside the first one; comments say what they cannot bring back."""
     if not run.config:
         return ["# without its config.yaml it cannot be repeated"]
@@ -69,7 +70,7 @@ def commands(run: ReportRun) -> list[str]:
     return lines
 
 
-def environments(runs: Sequence[ReportRun]) -> str:
+def environments(runs: Sequence[Run]) -> str:
     """What each run was computed with, told once for runs that agree, as HTML."""
     by_environment: dict[tuple[str, ...], list[str]] = {}
     for run in runs:

@@ -1,16 +1,15 @@
 """Where a run is written, `<root>/<experiment>/<version>/`, and how a stopped run goes on in the same place."""
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import yaml
-
 from tsl.errors import InputError
+from tsl.runs.run import Run
+from tsl.runs.settings import RECORDING, WITHOUT_EFFECT, flatten, is_among
 
-# What may differ when a run goes on: how long, where and how watched, but not what it computes.
-MAY_CHANGE = ("trainer", "total_samples", "checkpoint", "records", "ckpt_path", "weights_only", "version")
-MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches")
+MAY_CHANGE = ("trainer.", "total_samples", *RECORDING, *WITHOUT_EFFECT)
+MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches", "trainer.overfit_batches", "chunk_size")
+"""Of the settings that may change when a run goes on, those that may not: its position in an epoch counts chunks."""
 
 
 def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path: str) -> Path:
@@ -38,21 +37,15 @@ def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path:
     return max(candidates, key=lambda path: path.stat().st_mtime)
 
 
-def checkpoint_step(checkpoint: Path) -> int:
-    """The optimizer step at which a checkpoint was written.
+def epochs_of_checkpoint(checkpoint: Path) -> int:
+    """The epochs that a checkpoint has seen, the last of them perhaps in part.
 
     Raises:
         InputError: If the file is no checkpoint of Lightning's, or damaged.
     """
-    import torch  # takes seconds that reading a run need not wait for
+    from tsl.tensor_files import read_tensors  # imports torch, which takes seconds that reading a run need not wait for
 
-    try:
-        return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise InputError(
-            f"--ckpt_path {checkpoint} is damaged, or no checkpoint written by tsl.fit: choose another, or leave "
-            "--ckpt_path out to start a new run"
-        ) from error
+    return int(read_tensors(checkpoint, f"--ckpt_path {checkpoint}", keys=["epoch"])["epoch"]) + 1
 
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:
@@ -71,26 +64,14 @@ def check_same_run(run: Path, config: dict[str, Any]) -> None:
     Raises:
         InputError: Naming every setting that differs.
     """
-    before = flatten(yaml.safe_load((run / "config.yaml").read_text()))
-    now = flatten(config)
+    before, now = Run(run).settings, flatten(config)
     changed = [
         f"  {key}: {before.get(key)} in the run, {now.get(key)} now"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and (key in MAY_NOT_CHANGE or key.split(".")[0] not in MAY_CHANGE)
+        if before.get(key) != now.get(key) and (is_among(key, MAY_NOT_CHANGE) or not is_among(key, MAY_CHANGE))
     ]
     if changed:
         raise InputError(
             f"{run} was run with other settings:\n" + "\n".join(changed) + "\nResume it with the same ones "
             f"(--config {run}/config.yaml --ckpt_path last), or leave --ckpt_path out to start a new run"
         )
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as one level, its keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value  # keys may be numbers, such as milestones
-    return flat

@@ -7,27 +7,36 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tsl import __version__
+
+DISTRIBUTION = "teacher-student-lightning"
+"""What tsl is called where it is installed."""
+
 
 def environment() -> dict[str, Any]:
     """The environment of this process, as plain values.
 
     Returns:
-        `python`; `packages`, the installed version of tsl and of every package that it requires; and, where tsl lies in
-        a git repository, `git_commit` and `git_changes`: whether tracked files differ from that commit.
+        `python`; `packages`, the installed version of tsl and of every package that it requires; and, where tsl is a
+        part of a git repository, `git_commit` and `git_changes`: whether tracked files differ from that commit.
     """
     found: dict[str, Any] = {"python": platform.python_version(), "packages": package_versions()}
     commit = _git("rev-parse", "HEAD")
-    if commit is not None:
+    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)  # not so in an environment inside a repository
+    if commit is not None and tracked is not None:
         found |= {"git_commit": commit, "git_changes": bool(_git("status", "--porcelain", "--untracked-files=no"))}
     return found
 
 
 def package_versions() -> dict[str, str]:
-    """The installed version of tsl and of every package that it cannot do without."""
-    required = [line for line in metadata.requires("tsl") or [] if "extra ==" not in line]
-    names = ["tsl", *(re.match(r"[\w.-]+", line)[0] for line in required)]  # type: ignore[index]
-    versions = {}
-    for name in names:
+    """The version of tsl, and the installed one of every package that it cannot do without."""
+    versions = {DISTRIBUTION: __version__}
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:  # a checkout that is on the path and was not installed
+        return versions
+    required = [line for line in requirements if "extra ==" not in line]
+    for name in (re.match(r"[\w.-]+", line)[0] for line in required):  # type: ignore[index]
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:  # training goes on without some of them

@@ -1,4 +1,7 @@
-"""List runs, their states and outcomes: `python -m tsl.runs [DIR]`; tab-separated lines where it is no terminal."""
+"""List runs, their states and outcomes: `python -m tsl.runs [DIR]`; tab-separated lines where it is no terminal.
+
+A run whose replicates differ in settings has a row for each group of replicates that have the same ones.
+"""
 
 import argparse
 import os
@@ -6,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -14,16 +17,20 @@ from rich.table import Table
 from rich.text import Text
 
 from tsl.errors import InputError
-from tsl.figures.runs import setting_differences
-from tsl.runs.records import read_config, read_last
-from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, RUNNING, STATES, read_status, run_state
+from tsl.runs.records import read_last
+from tsl.runs.run import ReplicateGroup, Run, readable_run
+from tsl.runs.settings import RECORDING, differences, in_words, names_in_words
+from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, RUNNING, STATES
 
 COLUMNS = ("run", "state", "epoch", "val_mse", "rho_mean", "recovered", "settings", "when", "note")
+OF_RUN = ("run", "state", "epoch", "when", "note")
+"""The columns that rows of the same run have in common."""
+
 COLOURS = dict(zip(STATES, ("cyan", "green", "red", "yellow"), strict=True))
 
 
 class Outcome(NamedTuple):
-    """What the last records of a run say, as far as it has them.
+    """What the last records of a group of replicates say, as far as there are any.
 
     Attributes:
         epoch: The last epoch recorded.
@@ -67,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def list_runs(directory: Path) -> list[dict[str, str]]:
-    """A row for each run at or below a directory, with the `COLUMNS` in words.
+    """A row for each run at or below a directory, or for each setting in it, with the `COLUMNS` in words.
 
     Raises:
         InputError: If there are none.
@@ -77,12 +84,10 @@ def list_runs(directory: Path) -> list[dict[str, str]]:
     paths = sorted(find_runs(directory))
     if not paths:
         raise InputError(f"{directory} holds no runs: nothing in it has a config.yaml of tsl.fit, or records/")
-    rows, configs = [], []
-    for path in paths:
-        config, row = _describe(path)
-        configs.append(config)
-        rows.append(row | {"run": "." if path == directory else str(path.relative_to(directory))})
-    for row, settings in zip(rows, _settings(paths, configs), strict=True):
+    runs = [readable_run(path, "." if path == directory else str(path.relative_to(directory))) for path in paths]
+    rows = [row for run in runs for row in _rows(run)]
+    groups = [group for run in runs for group in run.groups]
+    for row, settings in zip(rows, _settings(groups), strict=True):
         row["settings"] = settings
     return rows
 
@@ -97,55 +102,63 @@ def find_runs(directory: Path) -> Iterator[Path]:
         inner[:] = sorted(name for name in inner if name != "wandb" and not name.startswith("."))
 
 
-def read_outcome(run: Path) -> Outcome:
-    """What the last records of a run say.
+def read_outcomes(run: Run) -> list[Outcome]:
+    """What the last records of each of a run's groups of replicates say.
 
     Raises:
         DamagedRecordsError: If they cannot be read.
     """
-    losses = read_last(run, "losses", ("epoch", "val_mse"))
+    losses = read_last(run.path, "losses", ("epoch", "replicate", "val_mse"))
     if not losses:
-        return Outcome()
-    layers = read_last(run, "layers", ("split", "layer", "rho_mean", "recovered_fraction_0.95"))
-    by_layer: dict[int, list[tuple[float, float]]] = {}
-    for split, layer, *values in zip(*layers.values(), strict=True):
+        return [Outcome()] * len(run.groups)
+    layers = read_last(run.path, "layers", ("split", "layer", "replicate", "rho_mean", "recovered_fraction_0.95"))
+    group_of = {replicate: number for number, group in enumerate(run.groups) for replicate in group.replicates}
+    errors: list[list[float]] = [[] for _ in run.groups]
+    for replicate, error in zip(losses["replicate"], losses["val_mse"], strict=True):
+        errors[group_of.get(replicate, 0)].append(error)
+    by_layer: list[dict[int, list[tuple[float, float]]]] = [{} for _ in run.groups]
+    for split, layer, replicate, *values in zip(*layers.values(), strict=True):
         if split == "val":
-            by_layer.setdefault(layer, []).append((values[0], values[1]))
-    means = [np.mean(by_layer[layer], axis=0) for layer in sorted(by_layer)]
-    rho_mean, recovered = (tuple(float(mean[column]) for mean in means) for column in (0, 1))
-    return Outcome(losses["epoch"][0], float(np.mean(losses["val_mse"])), rho_mean, recovered)
+            by_layer[group_of.get(replicate, 0)].setdefault(layer, []).append((values[0], values[1]))
+    outcomes = []
+    for of_group, of_layers in zip(errors, by_layer, strict=True):
+        means = [np.mean(of_layers[layer], axis=0) for layer in sorted(of_layers)]
+        rho_mean, recovered = (tuple(float(mean[column]) for mean in means) for column in (0, 1))
+        error = float(np.mean(of_group)) if of_group else None
+        outcomes.append(Outcome(losses["epoch"][0], error, rho_mean, recovered))
+    return outcomes
 
 
-def _describe(run: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The settings of a run, and its row but for its name and what sets it apart."""
-    config: dict[str, Any] = {}
-    outcome, status, notes = Outcome(), read_status(run), []
+def _rows(run: Run) -> list[dict[str, str]]:
+    """The rows of a run but for what sets each apart."""
+    notes = list(run.notes)
     try:
-        config = read_config(run)
+        outcomes = read_outcomes(run)
     except InputError as error:
+        outcomes = [Outcome()] * len(run.groups)
         notes.append(str(error))
-    try:
-        outcome = read_outcome(run)
-    except InputError as error:
-        notes.append(str(error))
-    trainer = config.get("trainer")
-    planned = trainer.get("max_epochs") if isinstance(trainer, dict) else None
-    state = run_state(run, planned)
+    state, status = run.state, run.status
     if state == FAILED:
         notes.append(status.get("error") or "it stopped and left no checkpoint")
     if not status and state != COMPLETE:
         notes.append("it has no status.json (an older run), so it may still be running")
-    of_epochs = f"{outcome.epoch}/{planned}" if outcome.epoch is not None else f"-/{planned}"
-    since = status.get("started") if state == RUNNING else status.get("ended")
-    return config, {
+    epoch = "-" if outcomes[0].epoch is None else str(outcomes[0].epoch)
+    of_run = {
+        "run": run.name,
         "state": state,
-        "epoch": of_epochs,
-        "val_mse": "" if outcome.val_mse is None else f"{outcome.val_mse:.3g}",
-        "rho_mean": " ".join(f"{value:.3f}" for value in outcome.rho_mean),
-        "recovered": " ".join(f"{value:.0%}" for value in outcome.recovered),
-        "when": _local_time(run, since),
-        "note": "; ".join(" ".join(note.split()) for note in notes),
+        "epoch": epoch if run.planned_epochs is None else f"{epoch}/{run.planned_epochs}",
+        "when": _local_time(run.path, status.get("started") if state == RUNNING else status.get("ended")),
+        "note": "; ".join(" ".join(str(note).split()) for note in dict.fromkeys(notes)),
     }
+    return [
+        of_run
+        | {
+            "val_mse": "" if outcome.val_mse is None else f"{outcome.val_mse:.3g}",
+            "rho_mean": " ".join(f"{value:.3f}" for value in outcome.rho_mean),
+            "recovered": " ".join(f"{value:.0%}" for value in outcome.recovered),
+        }
+        for outcome in outcomes
+    ]
 
 
 def _local_time(run: Path, since: str | None) -> str:
@@ -154,33 +167,24 @@ def _local_time(run: Path, since: str | None) -> str:
         moment = datetime.fromisoformat(str(since)).astimezone()
     except ValueError:
         files = [run, *run.glob("*"), *run.glob("checkpoints/*"), *run.glob("records/*")]
-        moment = datetime.fromtimestamp(max(path.stat().st_mtime for path in files))
+        moment = datetime.fromtimestamp(max(path.lstat().st_mtime for path in files))
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def _settings(paths: Sequence[Path], configs: Sequence[dict[str, Any]]) -> list[str]:
-    """What sets each run apart from the others in its directory."""
-    words = [""] * len(paths)
+def _settings(groups: Sequence[ReplicateGroup]) -> list[str]:
+    """What sets each group apart from the others of the runs in the same directory."""
+    words = [group.label for group in groups]
     by_parent: dict[Path, list[int]] = {}
-    for index, path in enumerate(paths):
-        if configs[index]:
-            by_parent.setdefault(path.parent, []).append(index)
+    for index, group in enumerate(groups):
+        if group.run.config:
+            by_parent.setdefault(group.run.path.parent, []).append(index)
     for indices in by_parent.values():
-        for key, values in setting_differences([configs[index] for index in indices]).items():
-            for index, value in zip(indices, values, strict=True):
-                if value is not None:
-                    words[index] += f" {short_name(key)}={str(value).replace(' ', '')}"
-    return [word.strip() for word in words]
-
-
-def short_name(key: str) -> str:
-    """The last words of a setting's dotted name that say what it is.
-
-    >>> short_name("model.init_args.teacher_initialization.init_args.polarity")
-    'teacher_initialization.polarity'
-    """
-    words = [word for word in key.split(".") if word not in ("init_args", "class_path")]
-    return ".".join(words[-2:]) if len(words) > 2 else words[-1]
+        found = differences([groups[index].settings for index in indices], RECORDING)
+        names = names_in_words(list(found))
+        for place, index in enumerate(indices):
+            values = {names[key]: values[place] for key, values in found.items() if values[place] is not None}
+            words[index] = " ".join(f"{name}={in_words(value)}" for name, value in values.items())
+    return words
 
 
 def _rich_table(rows: Sequence[dict[str, str]]) -> Table:
@@ -188,6 +192,10 @@ def _rich_table(rows: Sequence[dict[str, str]]) -> Table:
     for name in COLUMNS:
         numbers = name in ("epoch", "val_mse", "rho_mean", "recovered")
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    before = ""
     for row in rows:
-        table.add_row(*(Text(row[name], COLOURS[row["state"]] if name == "state" else "") for name in COLUMNS))
+        said = OF_RUN if row["run"] == before else ()  # by the row above
+        cells = {name: "" if name in said else row[name] for name in COLUMNS}
+        table.add_row(*(Text(cells[name], COLOURS[row["state"]] if name == "state" else "") for name in COLUMNS))
+        before = row["run"]
     return table

@@ -8,7 +8,7 @@ no rows.
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,20 @@ import pyarrow.parquet
 import yaml
 
 from tsl.errors import InputError
-
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+from tsl.names import ACCURACY_COLUMNS, RECOVERED, THRESHOLDS, recovered_column
+from tsl.runs.translation import translated
 
 COLUMNS: dict[str, tuple[str, ...]] = {
+    "replicates": ("replicate", "seed"),
     "teacher_nodes": (
         *("epoch", "split", "replicate", "layer", "node", "best_correlation", "best_student"),
-        *(f"recovered_{threshold:.2f}" for threshold in THRESHOLDS),
-        *("matches_0.95", "observed", "strength"),
+        *map(recovered_column, THRESHOLDS),
+        *(f"matches_{RECOVERED:.2f}", "observed", "strength"),
     ),
     "student_nodes": (
         *("epoch", "split", "replicate", "layer", "node", "best_correlation", "best_teacher", "strength"),
     ),
-    "layers": ("epoch", "split", "replicate", "layer", "rho_mean", "recovered_fraction_0.95"),
+    "layers": ("epoch", "split", "replicate", "layer", "rho_mean", f"recovered_fraction_{RECOVERED:.2f}"),
     "losses": ("epoch", "replicate", "train_loss", "val_loss", "val_mse", "gradient_sup_norm"),
     "pairs": ("epoch", "split", "replicate", "layer", "teacher_node", "student_node", "correlation"),
     "gradients": ("epoch", "replicate", "layer", "rms", "max"),
@@ -45,12 +46,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """The columns that every file of a table has, in this order."""
 
 MORE_COLUMNS = {
-    "teacher_nodes": r"(recovered|matches)_0\.\d+",
+    "replicates": r".+",
+    "teacher_nodes": r".+",
     "layers": r".+",
-    "losses": r"train_size|augmented_size|accuracy|teacher_accuracy|teacher_agreement",
+    "losses": "|".join(("train_size", "augmented_size", *ACCURACY_COLUMNS)),
 }
-"""Names a table's further columns may have: other thresholds, measures of a whole layer (cka, rho_mean_null), and the
-training inputs of a replicate before and after augmentation, and accuracies where the data has labels."""
+"""Names a table's further columns may have: settings that differ along the replicates, other thresholds, measures of
+nodes and of whole layers (redundancy, cka, rho_mean_null), the training inputs of a replicate before and after
+augmentation, and accuracies where the data has labels."""
 
 KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node", "matrix", "row", "column")
 """The columns that say which row it is; a table is sorted by those it has."""
@@ -147,17 +150,38 @@ def read_table(
         NoRecordsError: If the run has no such table.
         DamagedRecordsError: If a file cannot be read or lacks columns.
     """
-    directory = _table_dir(run_dir, table)
+    files = _files(run_dir, table)
     _check_run(run_dir)
-    paths = sorted(directory.glob("epoch_*.parquet"))
-    if epochs is not None:
-        paths = [path for path in paths if int(path.stem.removeprefix("epoch_")) in epochs]
+    paths = [files[epoch] for epoch in sorted(files) if epochs is None or epoch in epochs]
     if not paths:
         raise NoRecordsError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
     frame = pd.concat(
         [_read_file(path, COLUMNS[table] if needed is None else needed) for path in paths], ignore_index=True
     )
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
+
+
+def check_table(run_dir: Path | str, table: str) -> None:
+    """Refuse a table that `read_table` would refuse, by the ends of its files, without reading their rows.
+
+    Args:
+        run_dir: The run's directory.
+        table: A key of `COLUMNS`.
+
+    Raises:
+        InputError: If the directory is no run.
+        NoRecordsError: If the run has no such table.
+        DamagedRecordsError: If a file cannot be read or lacks columns.
+    """
+    *epochs, last = recorded_epochs(run_dir, table) or [0]
+    read_table(run_dir, table, [last])
+    for epoch in epochs:
+        path = _table_dir(run_dir, table) / f"epoch_{epoch:05d}.parquet"
+        try:
+            columns = pyarrow.parquet.read_schema(path).names
+        except (OSError, pyarrow.ArrowException) as error:
+            raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
+        _check_columns(path, COLUMNS[table], columns)
 
 
 def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[str, list[Any]]:
@@ -188,7 +212,7 @@ def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[s
 
 def recorded_epochs(run_dir: Path | str, table: str) -> list[int]:
     """The epochs of which a run has records of a table, in order; none if it is no run."""
-    return sorted(int(path.stem.removeprefix("epoch_")) for path in _table_dir(run_dir, table).glob("epoch_*.parquet"))
+    return sorted(_files(run_dir, table))
 
 
 def read_config(run_dir: Path | str) -> dict[str, Any]:
@@ -198,7 +222,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         run_dir: The run's directory.
 
     Returns:
-        The nested configuration.
+        The nested configuration, as it is said today (`tsl.runs.translation`).
 
     Raises:
         InputError: If the directory is no run, or has no configuration.
@@ -214,13 +238,19 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
     if not isinstance(config, dict):
         raise DamagedRecordsError(f"{path} is damaged: expected a mapping of settings, got {type(config).__name__}")
-    return config
+    return translated(config)
 
 
 def _table_dir(run_dir: Path | str, table: str) -> Path:
     if table not in COLUMNS:
         raise ValueError(f"unknown table {table!r}; the tables are {', '.join(COLUMNS)}")
     return Path(run_dir) / "records" / table
+
+
+def _files(run_dir: Path | str, table: str) -> dict[int, Path]:
+    """The files of a table by their epochs; any other file there, such as somebody's copy, is none of them."""
+    named = ((re.fullmatch(r"epoch_(\d+)", path.stem), path) for path in _table_dir(run_dir, table).glob("*.parquet"))
+    return {int(match[1]): path for match, path in named if match}
 
 
 def _check_run(run_dir: Path | str) -> None:
@@ -240,7 +270,7 @@ def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:
         raise ValueError(f"columns of {table!r}: missing {missing}, unknown {unknown}; required are {list(required)}")
     if frame.empty:
         raise ValueError(f"no rows for {table!r} at epoch {epoch}")
-    if not (frame["epoch"] == epoch).all():
+    if "epoch" in required and not (frame["epoch"] == epoch).all():
         raise ValueError(f"{table!r} of epoch {epoch} has rows of epochs {sorted(set(frame['epoch']))}")
     if "split" in frame and not frame["split"].isin(["val", "train"]).all():
         raise ValueError(f"split is 'val' or 'train', got {sorted(set(frame['split']))}")
@@ -258,7 +288,7 @@ def _read_file(path: Path, needed: Collection[str]) -> pd.DataFrame:
     return frame
 
 
-def _check_columns(path: Path, needed: Collection[str], read: pd.DataFrame | dict[str, list[Any]]) -> None:
+def _check_columns(path: Path, needed: Collection[str], read: Container[str]) -> None:
     missing = [column for column in needed if column not in read]
     if missing:
         raise DamagedRecordsError(

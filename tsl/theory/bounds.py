@@ -2,10 +2,10 @@
 
 The paper states orders; a `constant` stands for what they leave out, 1 unless told otherwise, so only how a bound
 grows means something. Letters: m teacher and n student nodes of the hidden layer, K = m + n, d the input dimension, ε
-the sine up to which a student node is to be aligned. (Tian, ICML 2020, abstract; REFERENCE, section 3.)
+the sine up to which a student node is to be aligned. (Tian, ICML 2020, abstract.)
 
-The theorem as remembered has one more condition constant, κ, that the abstract does not name and REFERENCE does not
-define. As its power is not known to us it is no argument of its own: it is part of `constant`.
+The theorem has one more condition constant, κ, which the abstract does not name. As we do not know its power, it is no
+argument of its own but a part of `constant`.
 """
 
 from tsl.theory.certificate import gradient_factor

@@ -6,8 +6,8 @@ node k and, at every training input,
     ‖g_1(x)‖∞ ≤ α_kj ε / (c K^{3/2} √d),
 
 then some student node is ε-aligned with j. Read backwards, a measured ‖g_1‖∞ *grants* the ε at which this is an
-equality. An ε of 1 or more says nothing, since a sine never exceeds 1. (Tian, ICML 2020; REFERENCE, sections 2 and 3.
-The theorem also asks for augmented training inputs, which is not checked here.)
+equality. An ε of 1 or more says nothing, since a sine never exceeds 1. (Tian, ICML 2020, theorem for two-layer
+networks; it also asks for augmented training inputs, which is not checked here.)
 
 A student node that is aligned with j to the last digit sees one side of its hyperplane only, so does not observe it:
 the node that grants is usually another one, such as the one aligned with the next teacher node.

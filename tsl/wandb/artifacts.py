@@ -11,7 +11,8 @@ CHECKPOINT = "checkpoints/last.ckpt"
 def run_artifacts(run: Path, name: str, metadata: dict[str, Any]) -> list[Any]:
     """The artifacts of a run: `<name>-checkpoint` and `<name>-records`, as far as there is something to put in.
 
-    Downloaded, the first is what `tsl.modules.load_run` and `tsl.TeacherOfRun` read, the second what `tsl.figures` reads.
+    Downloaded, the first is what `tsl.modules.load_run` and `tsl.modules.TeacherOfRun` read, the second what
+    `tsl.figures` reads.
 
     Args:
         run: The run's directory.

@@ -8,21 +8,23 @@ from jsonargparse.typing import PositiveInt
 from pytorch_lightning.loggers import WandbLogger
 
 from tsl.callbacks.specialization_records import SpecializationRecords
-from tsl.wandb.artifacts import run_artifacts
-from tsl.wandb.charts import CHARTS, L_SHAPE, SUCCESS_RATE, l_shape_table, success_rate_table, table
-from tsl.wandb.pictures import is_recorded as table_is_recorded
-from tsl.wandb.pictures import pictures, recorded
-from tsl.wandb.scalars import EPOCH, STEP, summaries
-from tsl.runs.environment import environment
 from tsl.errors import DivergenceError
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
+from tsl.runs import Run
+from tsl.runs.environment import environment
+from tsl.wandb.artifacts import run_artifacts
+from tsl.wandb.charts import CHARTS, L_SHAPE, SUCCESS_RATE, l_shape_table, success_rate_table, table, with_settings
+from tsl.wandb.pictures import is_recorded as table_is_recorded
+from tsl.wandb.pictures import pictures, recorded
+from tsl.wandb.scalars import EPOCH, STEP, summaries
 
 
 class WandbBoard(pl.Callback):
     """Adds to a W&B logger what makes a run readable there; without such a logger it does nothing.
 
-    Every scalar gets a summary and stands against optimizer step and epoch. Tables, pictures and charts are made of
+    Every scalar gets a summary and stands against optimizer step and epoch; where settings differ along the replicates,
+    scalars, charts and tables of nodes say which setting they are of. Tables, pictures and charts are made of
     records, so at epochs at which nodes are recorded (`records.every_n_epochs`): before training, at the end, and in
     between as `every_n_epochs` says. Heat map and trajectories need `records.pairs`. Tables keep the first replicates,
     as many as W&B shows; the records hold all. At the end the last checkpoint and the records are logged as artifacts.
@@ -39,16 +41,18 @@ class WandbBoard(pl.Callback):
         self.shown: int | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Define the summaries, and say what the run is computed with."""
-        layers = len(pl_module.student.widths) if isinstance(pl_module, TeacherStudent) else 0
+        """Say what the run is computed with."""
         for logger in wandb_loggers(trainer):
-            run = logger.experiment
-            run.define_metric(EPOCH)
-            for name, summary in summaries(layers, alignments_of(trainer)).items():
-                # To wandb an unescaped dot, as in recovered_0.95, parts a name from one inside of it.
-                run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
             logger.log_hyperparams({"environment": environment()})
             self.run_id = logger.version
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Define the summaries before anything is logged: by now `RunFiles` has said which settings differ."""
+        self._define_summaries(trainer, pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Define the summaries, for a Trainer without a sanity check."""
+        self._define_summaries(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show this epoch, if it is due."""
@@ -81,6 +85,17 @@ class WandbBoard(pl.Callback):
         """Take in what `state_dict` gave."""
         self.shown = state_dict["shown"]
 
+    @staticmethod
+    def _define_summaries(trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        layers = len(pl_module.student.widths) if isinstance(pl_module, TeacherStudent) else 0
+        settings = getattr(pl_module, "replicate_groups", ())
+        for logger in wandb_loggers(trainer):
+            run = logger.experiment
+            run.define_metric(EPOCH)
+            for name, summary in summaries(layers, alignments_of(trainer), settings).items():
+                # To wandb an unescaped dot, as in recovered_0.95, parts a name from one inside of it.
+                run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
+
     def _is_due(self, epoch: int) -> bool:
         if self.shown is None:
             return True
@@ -102,26 +117,31 @@ class WandbBoard(pl.Callback):
                 logger.log_metrics(media | {EPOCH: epoch}, step=trainer.global_step)
 
 
-def shown_media(run: Path, epoch: int, entity: str | None) -> dict[str, Any]:
+def shown_media(directory: Path, epoch: int, entity: str | None) -> dict[str, Any]:
     """What is logged of one recorded epoch of a run, by its name in W&B.
 
     Args:
-        run: The run's directory.
+        directory: The run's directory.
         epoch: Epochs trained.
         entity: The user or team whose custom charts draw the charts' tables; unknown offline unless it was given.
     """
     import wandb
 
-    nodes = {name: recorded(run, name, epoch=epoch) for name in ("teacher_nodes", "student_nodes")}
-    media: dict[str, Any] = {f"nodes/{name.removesuffix('_nodes')}": table(nodes[name]) for name in nodes}
+    run = Run(directory)
+    nodes = {
+        name: with_settings(recorded(directory, name, epoch=epoch), run) for name in ("teacher_nodes", "student_nodes")
+    }
     tables = {
         L_SHAPE.key: l_shape_table(nodes["student_nodes"]),
         SUCCESS_RATE.key: success_rate_table(nodes["teacher_nodes"]),
     }
+    if len(run.groups) == 1:
+        nodes = {name: frame.drop(columns="setting") for name, frame in nodes.items()}
+    media: dict[str, Any] = {f"nodes/{name.removesuffix('_nodes')}": table(nodes[name]) for name in nodes}
     for chart in CHARTS:
         name = f"{entity}/{chart.name}" if entity else chart.name
         media[chart.key] = wandb.plot_table(name, table(tables[chart.key]), chart.fields, {"title": chart.title})
-    for name, picture in pictures(run, epoch).items():
+    for name, picture in pictures(directory, epoch).items():
         media[f"pictures/{name}"] = wandb.Image(picture.image, caption=picture.caption)
     return media
 
@@ -134,5 +154,8 @@ def wandb_loggers(trainer: pl.Trainer) -> list[Any]:
 def alignments_of(trainer: pl.Trainer) -> dict[str, bool | None]:
     """The layer-wise alignments that a run logs, and whether more is closer."""
     records = [callback for callback in trainer.callbacks if isinstance(callback, SpecializationRecords)]
-    named = {name: make for callback in records for name, make in callback.alignments.items()}
-    return {name: make(1, 1, 1).higher_is_better for name, make in named.items()}
+    closer: dict[str, bool | None] = {}
+    for callback in records:
+        closer |= dict.fromkeys(callback.of_correlation)
+        closer |= {name: make(1, 1, 1).higher_is_better for name, make in callback.metrics.items()}
+    return closer

@@ -9,6 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from tsl.names import RECOVERED, THRESHOLDS
+from tsl.runs import Run
+
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 MOST_LAYERS = 16
 MOST_ROWS = 10_000
@@ -60,12 +63,15 @@ def _datum(column: str) -> str:
     return f"datum['${{field:{column}}}']"
 
 
+_CURVE = {"calculate": f"trim(datum['name'] + ' ' + {_datum('setting')})", "as": "curve"}
+"""A run, or each setting in it, by which marks are coloured and joined."""
+
 _LAYER = _slider("layer", "layer", 1, 1, MOST_LAYERS, 1)
 
 L_SHAPE = Chart(
     name="tsl-l-shape",
     title="L-shape: strength of student nodes against their best correlation",
-    columns=("layer", "replicate", "node", "best_teacher", "best_correlation", "strength"),
+    columns=("setting", "layer", "replicate", "node", "best_teacher", "best_correlation", "strength"),
     spec={
         "$schema": SCHEMA,
         "data": {"name": "wandb"},
@@ -80,20 +86,21 @@ L_SHAPE = Chart(
             {"filter": f"replicate < 0 || {_datum('replicate')} == replicate"},
             {"filter": f"teacher_node < 1 || {_datum('best_teacher')} == teacher_node"},
             {"filter": f"{_datum('strength')} >= least_strength"},
+            _CURVE,
         ],
         "mark": {"type": "circle", "opacity": 0.7, "tooltip": {"content": "data"}},
         "encoding": {
             "x": _field("best_correlation", "best correlation of student node"),
             "y": _field("strength", "strength of student node"),
-            "color": {"field": "name", "type": "nominal", "title": "run"},
+            "color": {"field": "curve", "type": "nominal", "title": "run"},
         },
     },
 )
 
 SUCCESS_RATE = Chart(
     name="tsl-success-rate",
-    title="Success rate: share of replicates that recover each teacher node",
-    columns=("layer", "node", "threshold", "success_rate"),
+    title="Success rate: share of the replicates of a setting that recover each teacher node",
+    columns=("setting", "layer", "node", "threshold", "success_rate"),
     spec={
         "$schema": SCHEMA,
         "data": {"name": "wandb"},
@@ -101,19 +108,20 @@ SUCCESS_RATE = Chart(
             _LAYER,
             {
                 "name": "threshold",
-                "value": 0.95,
-                "bind": {"input": "select", "name": "recovered above ", "options": [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]},
+                "value": RECOVERED,
+                "bind": {"input": "select", "name": "recovered above ", "options": [*THRESHOLDS]},
             },
         ],
         "transform": [
             {"filter": f"{_datum('layer')} == layer"},
             {"filter": f"abs({_datum('threshold')} - threshold) < 0.001"},
+            _CURVE,
         ],
         "mark": {"type": "line", "point": True, "tooltip": {"content": "data"}},
         "encoding": {
             "x": _field("node", "teacher node"),
             "y": _field("success_rate", "success rate", scale={"domain": [0, 1]}),
-            "color": {"field": "name", "type": "nominal", "title": "run"},
+            "color": {"field": "curve", "type": "nominal", "title": "run"},
         },
     },
 )
@@ -124,26 +132,37 @@ CHARTS = (L_SHAPE, SUCCESS_RATE)
 def table(frame: pd.DataFrame) -> Any:
     """A frame as a `wandb.Table`, in a quarter of the time that wandb's own conversion takes.
 
-    Of more than `MOST_ROWS` rows, with a column `replicate`, it keeps those of the first replicates.
+    Of more than `MOST_ROWS` rows, with a column `replicate`, it keeps those of the first replicates, or of the first of
+    each setting.
     """
     import wandb
 
     if "replicate" in frame and len(frame) > MOST_ROWS:
-        shown = max(1, MOST_ROWS * frame["replicate"].nunique() // len(frame))
-        frame = frame[frame["replicate"] < shown]
+        replicates = frame[[name for name in ("setting", "replicate") if name in frame]].drop_duplicates()
+        turn = replicates.groupby("setting").cumcount() if "setting" in frame else replicates["replicate"]
+        in_turn = replicates["replicate"].iloc[turn.argsort(kind="stable")]
+        shown = max(1, MOST_ROWS * len(replicates) // len(frame))
+        frame = frame[frame["replicate"].isin(in_turn[:shown])]
     return wandb.Table(columns=[*map(str, frame)], data=[list(row) for row in frame.itertuples(index=False, name=None)])
 
 
+def with_settings(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """A table of a run's records with a column `setting`: what sets a row's replicate apart from others of the run."""
+    labels = {replicate: group.label for group in run.groups for replicate in group.replicates}
+    return frame.assign(setting=frame["replicate"].map(labels).fillna(""))
+
+
 def l_shape_table(student_nodes: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `L_SHAPE`, from the table `student_nodes` of one epoch; on validation data."""
+    """The rows of `L_SHAPE`, from the table `student_nodes` of one epoch `with_settings`; on validation data."""
     return student_nodes[student_nodes["split"] == "val"][list(L_SHAPE.columns)]
 
 
 def success_rate_table(teacher_nodes: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `SUCCESS_RATE`, from the table `teacher_nodes` of one epoch; on validation data."""
+    """The rows of `SUCCESS_RATE`, from the table `teacher_nodes` of one epoch `with_settings`; on validation data."""
     thresholds = {
         name: float(name.removeprefix("recovered_")) for name in map(str, teacher_nodes) if "recovered_" in name
     }
-    rates = teacher_nodes[teacher_nodes["split"] == "val"].groupby(["layer", "node"])[list(thresholds)].mean()
+    by_node = teacher_nodes[teacher_nodes["split"] == "val"].groupby(["setting", "layer", "node"], sort=False)
+    rates = by_node[list(thresholds)].mean()
     rows = rates.rename(columns=thresholds).rename_axis(columns="threshold").stack().rename("success_rate")
     return rows.reset_index()[list(SUCCESS_RATE.columns)]

@@ -1,26 +1,28 @@
-"""Make the W&B workspace that shows tsl's runs: `python -m tsl.wandb.dashboard --entity ME --project tsl`.
+"""Make the W&B workspace that shows tsl's runs: `python -m tsl.create_dashboard --entity ME --project tsl`.
 
 It registers the custom charts of `tsl.wandb.charts` with the entity, and saves a view of the project: losses
 and specialization of each layer against epoch and against optimizer step, L-shape and success rate with filters,
-pictures, tables of nodes, and how the settings of a sweep relate to its outcome. Needs `pip install 'tsl[dashboard]'`
-and a login (`wandb login`).
+pictures, tables of nodes, and how the settings of a sweep relate to its outcome. Needs
+`pip install 'teacher-student-lightning[dashboard]'` and a login (`wandb login`).
 """
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
-from tsl.wandb.charts import CHARTS
-from tsl.wandb.scalars import ACCURACIES, EPOCH, LAYER, LOSSES, NULL_LEVEL, STEP
 from tsl.errors import InputError
+from tsl.names import LAYER_SCALARS, NULL, VAL_LOSS, alignment_scalar, specialization_scalar
+from tsl.wandb.charts import CHARTS
+from tsl.wandb.scalars import ACCURACIES, EPOCH, LOSSES, STEP
 
 X_AXES = {"epoch": EPOCH, "step": STEP}
 PICTURES = ("l_shape", "heat_map", "trajectories")
 TABLES = ("teacher", "student")
-SETTINGS = ("multiplier", "teacher_initialization.init_args.polarity", "optimizer.init_args.lr")
+SETTINGS = ("student.init_args.multiplier", "teacher_initialization.init_args.polarity", "optimizer.init_args.lr")
 
 
 def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[str] = ()) -> Any:
@@ -42,16 +44,16 @@ def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[s
         "Accuracy of runs on images": [
             panel for name in ACCURACIES for panel in against_both(name, [name, f"{name}_std"])
         ],
-        "Specialization": layer_panels("specialization", [*LAYER, NULL_LEVEL], layers),
+        "Specialization": layer_panels("specialization", specialization_scalar, [*LAYER_SCALARS.values()], layers),
         "Alignment": layer_panels(
-            "alignment", [f"{name}{null}" for name in alignments for null in ("", "_null")], layers
+            "alignment", alignment_scalar, [f"{name}{null}" for name in alignments for null in ("", NULL)], layers
         ),
         "L-shape and success rate": custom_charts(entity),
         "Pictures": pictures(),
         "Nodes": tables(),
         "Sweep": [outcome_of_settings(layers)],
     }
-    pinned = ["run:displayName", "summary:val/loss.min", "summary:specialization/layer1/rho_mean.max"]
+    pinned = ["run:displayName", f"summary:{VAL_LOSS}.min", f"summary:{specialization_scalar(1, 'rho_mean')}.max"]
     return workspaces.Workspace(
         entity=entity,
         project=project,
@@ -64,21 +66,22 @@ def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[s
     )
 
 
-def layer_panels(group: str, names: Sequence[str], layers: int) -> list[Any]:
+def layer_panels(group: str, scalar: Callable[[int, str], str], names: Sequence[str], layers: int) -> list[Any]:
     """For each quantity its curve in every layer, against epoch and against step."""
     panels = []
     for name in names:
-        keys = [f"{group}/layer{layer}/{name}" for layer in range(1, layers + 1)]
+        keys = [scalar(layer, name) for layer in range(1, layers + 1)]
         panels += against_both(f"{group}: {name}", keys + [f"{key}_std" for key in keys])
     return panels
 
 
 def against_both(title: str, scalars: list[str], log: bool = False) -> list[Any]:
-    """Two panels of some scalars: against epoch and against optimizer step."""
+    """Two panels of some scalars, and of their series for each setting: against epoch and against optimizer step."""
     from wandb_workspaces.reports import v2 as reports
 
+    regex = f"^({'|'.join(map(re.escape, scalars))})(/.*)?$"
     return [
-        reports.LinePlot(title=f"{title} by {words}", x=axis, y=[*scalars], log_y=log or None)
+        reports.LinePlot(title=f"{title} by {words}", x=axis, y=[*scalars], metric_regex=regex, log_y=log or None)
         for words, axis in X_AXES.items()
     ]
 
@@ -116,13 +119,14 @@ def tables() -> list[Any]:
 
 
 def outcome_of_settings(layers: int) -> Any:
-    """A line for each run through its settings and its outcome."""
+    """A line through the settings and the outcome of each run in which settings do not differ along the replicates."""
     from wandb_workspaces.reports import v2 as reports
 
     column = reports.ParallelCoordinatesPlotColumn
     settings = [column(metric=reports.Config(f"model.init_args.{name}")) for name in SETTINGS]
-    rho = [column(metric=reports.SummaryMetric(f"specialization/layer{n + 1}/rho_mean.last")) for n in range(layers)]
-    loss = column(metric=reports.SummaryMetric("val/loss.min"), log=True)
+    of_layers = [specialization_scalar(layer, "rho_mean") for layer in range(1, layers + 1)]
+    rho = [column(metric=reports.SummaryMetric(f"{name}.last")) for name in of_layers]
+    loss = column(metric=reports.SummaryMetric(f"{VAL_LOSS}.min"), log=True)
     return reports.ParallelCoordinatesPlot(title="settings and outcome", columns=[*settings, *rho, loss])
 
 
@@ -167,7 +171,9 @@ def logged_in() -> Any:
         import wandb
         import wandb_workspaces  # noqa: F401
     except ImportError as error:
-        raise InputError(f"{error.name} is not installed: pip install 'tsl[dashboard]'") from error
+        raise InputError(
+            f"{error.name} is not installed: pip install 'teacher-student-lightning[dashboard]'"
+        ) from error
     try:
         return wandb.Api()
     except wandb.errors.Error as error:
@@ -176,7 +182,9 @@ def logged_in() -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m tsl.wandb.dashboard", description="Make the W&B workspace for tsl's runs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.create_dashboard", description="Make the W&B workspace for tsl's runs."
+    )
     parser.add_argument("--entity", help="user or team that owns the project (default: yours)")
     parser.add_argument("--project", default="tsl", help="project of the runs (default: tsl)")
     parser.add_argument("--layers", type=PositiveInt, default=1, metavar="L", help="hidden layers to show (default: 1)")

@@ -5,16 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from tsl.runs.directory import flatten
+from tsl.runs.settings import MULTIPLIER, POLARITY, flatten
+from tsl.tensor_files import read_tensors
 
 TAGGED = {
-    "multiplier": "model.init_args.multiplier",
-    "polarity": "model.init_args.teacher_initialization.init_args.polarity",
+    "multiplier": MULTIPLIER,
+    "polarity": POLARITY,
     "loss": "model.init_args.loss",
 }
 """Settings that become tags, such as "multiplier=2", by the name they get there."""
@@ -140,7 +140,7 @@ def sweep_run_id() -> str | None:
 
 def saved_run_id(checkpoint: Path) -> str | None:
     """The id of the wandb run that `WandbBoard` left in a checkpoint, or None."""
-    callbacks = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).get("callbacks", {})
+    callbacks = read_tensors(checkpoint).get("callbacks", {})
     return callbacks.get("WandbBoard", {}).get("run_id")
 
 

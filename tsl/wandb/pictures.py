@@ -1,8 +1,8 @@
 """Pictures of a run while it trains: figures of `tsl.figures`, from what has been recorded so far."""
 
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tsl.figures import heat_map, l_shape, trajectories
-from tsl.figures.runs import Run
 from tsl.figures.style import PRINT
+from tsl.runs import Run
 from tsl.runs.records import read_config
 
 MOST_PANELS = 5
@@ -38,22 +38,25 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
         The L-shape and, where the run records `pairs`, the correlation heat map and the trajectories of the first
         replicate.
     """
+    groups = Run(run).groups
+    of_first = "replicate 0" + (f" ({groups[0].label})" if groups[0].label else "")
     config = read_config(run)
     config["trainer"] = config["trainer"] | {"max_epochs": epoch}  # or figures say that records end before the last one
 
-    def picture(draw: Callable[..., Figure], rows: pd.DataFrame, caption: str, **settings: Any) -> Picture:
-        return Picture(rasterized(draw([Run(run, config, rows)], **settings)), f"epoch {epoch}: {caption}")
+    def picture(figure: ModuleType, rows: pd.DataFrame, caption: str, **settings: Any) -> Picture:
+        drawn = figure.draw([Run(run, tables={figure.TABLES[0]: rows}, config=config)], **settings)
+        return Picture(rasterized(drawn), f"epoch {epoch}: {caption}")
 
     nodes = recorded(run, "student_nodes", epoch=epoch)
-    drawn = {"l_shape": picture(l_shape.draw, nodes, "student nodes", epochs=[epoch])}
+    of_settings = f"student nodes{f' of {len(groups)} settings' if len(groups) > 1 else ''}"
+    drawn = {"l_shape": picture(l_shape, nodes, of_settings, epochs=[epoch])}
     if is_recorded(run, "pairs", epoch):
         pairs = recorded(run, "pairs", epoch=epoch, replicate=0)
-        drawn["heat_map"] = picture(
-            heat_map.draw, pairs, "replicate 0, students beside their best teacher", epoch=epoch
-        )
+        words = f"{of_first}, students beside their best teacher"
+        drawn["heat_map"] = picture(heat_map, pairs, words, epoch=epoch)
         chosen, curves = chosen_trajectories(run, epoch)
-        words = f"replicate 0, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
-        drawn["trajectories"] = picture(trajectories.draw, curves, words, replicates=[0])
+        words = f"{of_first}, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
+        drawn["trajectories"] = picture(trajectories, curves, words, replicates=[0])
     return drawn
 
 

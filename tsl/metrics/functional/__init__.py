@@ -19,12 +19,13 @@ from tsl.metrics.functional.procrustes import procrustes_distance, procrustes_si
 from tsl.metrics.functional.pwcca import pwcca
 from tsl.metrics.functional.rank_correlation import rank_correlation
 from tsl.metrics.functional.rbf_cka import rbf_cka
-from tsl.metrics.functional.recovered import THRESHOLDS, recovered
+from tsl.metrics.functional.recovered import recovered
 from tsl.metrics.functional.redundancy import redundancy
 from tsl.metrics.functional.rho_mean import rho_mean
 from tsl.metrics.functional.rv_coefficient import rv_coefficient
 from tsl.metrics.functional.soft_matching import soft_matching
 from tsl.metrics.functional.weight_alignment import WeightAlignment, weight_alignment
+from tsl.names import THRESHOLDS
 
 __all__ = [
     "THRESHOLDS",

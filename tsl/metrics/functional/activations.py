@@ -15,7 +15,7 @@ def positions_as_samples(activations: Tensor) -> Tensor:
     Raises:
         ValueError: If there are not 4 or 5 axes.
 
-    Source: the paper's convolutional experiments, where a node is a channel (REFERENCE, section 2).
+    Source: the paper's experiments on CIFAR-10 (Tian, ICML 2020), where a node is a channel.
 
     Example:
         >>> import torch

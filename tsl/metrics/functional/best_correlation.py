@@ -32,7 +32,7 @@ def best_correlation(correlation: Tensor) -> BestCorrelation:
     Returns:
         Values and indices both ways. Range and direction are those of the correlation. Cost: two passes over it.
 
-    Source: REFERENCE, section 2.
+    Source: the paper's experiments (Tian, ICML 2020).
 
     Example:
         >>> import torch

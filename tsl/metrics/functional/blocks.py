@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 17
+BLOCK = 1 << 18
 """Elements in a block on a CPU, teacher and student together."""
 
 ACCELERATOR_BLOCK = 1 << 24

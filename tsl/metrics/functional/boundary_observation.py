@@ -25,7 +25,7 @@ def boundary_observation(teacher: Tensor, student: Tensor) -> Tensor:
     Raises:
         ValueError: If the activations cannot be compared.
 
-    Source: the paper's definition of observation, as its released experiments count it (REFERENCE, section 2).
+    Source: the paper's definition of observation (Tian, ICML 2020), as its released experiments count it.
 
     Example:
         >>> teacher = torch.tensor([[1.0], [2.0], [0.0], [0.0]])
@@ -45,7 +45,7 @@ def observed(observation: Tensor) -> Tensor:
     Returns:
         `[..., m]` bool.
 
-    Source: REFERENCE, section 2.
+    Source: the paper's definition of observation (Tian, ICML 2020).
 
     Example:
         >>> observed(torch.tensor([[0, 3], [0, 0]]))

@@ -22,7 +22,7 @@ def competition(correlation: Tensor, threshold: float = 0.9) -> Tensor:
     Raises:
         ValueError: If there are fewer than 2 teacher nodes, or the threshold is not strictly between 0 and 1.
 
-    Source: REFERENCE, sections 2 and 6: about 1.4, 2.0, 2.6, 3.2 for polarities .5, 1, 1.5, 2.
+    Source: the paper's figures (Tian, ICML 2020): about 1.4, 2.0, 2.6, 3.2 for polarities .5, 1, 1.5, 2.
 
     Example:
         >>> import torch

@@ -12,7 +12,8 @@ def fan_out_strength(output_weight: Tensor) -> Tensor:
     Returns:
         `[..., n]`, from 0; higher is stronger. Cost: one pass over the weights.
 
-    Source: REFERENCE, section 2; for deeper layers the strength is √E_x β_kk(x), see `tsl.theory`.
+    Source: the paper's two-layer experiments (Tian, ICML 2020). For deeper layers the strength is √E_x β_kk(x), see
+    `tsl.theory`.
 
     Example:
         >>> import torch

@@ -3,16 +3,17 @@
 from torch import Tensor
 
 from tsl.metrics.functional.recovered import check_threshold
+from tsl.names import RECOVERED
 
 
-def match_count(correlation: Tensor, threshold: float) -> Tensor:
+def match_count(correlation: Tensor, threshold: float = RECOVERED) -> Tensor:
     """How many student nodes correlate with each teacher node above a threshold: #{k: ρ_jk > θ}.
 
     A student node above the threshold with two teacher nodes counts for both; `redundancy` counts it once.
 
     Args:
         correlation: `[..., m, n]`, as `node_correlation` gives it.
-        threshold: θ, strictly between 0 and 1; the paper's are `THRESHOLDS`.
+        threshold: θ, strictly between 0 and 1; the paper's are `tsl.names.THRESHOLDS`.
 
     Returns:
         `[..., m]` int64, from 0 to n. Cost: one pass over the correlation.
@@ -20,7 +21,7 @@ def match_count(correlation: Tensor, threshold: float) -> Tensor:
     Raises:
         ValueError: If the threshold is not strictly between 0 and 1.
 
-    Source: REFERENCE, section 2.
+    Source: the paper's released experiments (Tian, ICML 2020).
 
     Example:
         >>> import torch

@@ -27,7 +27,7 @@ def node_correlation(teacher: Tensor, student: Tensor) -> Tensor:
     Raises:
         ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
 
-    Source: the paper's node correlation (REFERENCE, section 2).
+    Source: the node correlation of the paper's experiments (Tian, ICML 2020).
 
     Example:
         >>> import torch

@@ -34,7 +34,7 @@ def null_level(
     Returns:
         What `measure` returns. Cost: a copy of `teacher`, the narrower layer, and the measure.
 
-    Source: REFERENCE, section 2, "null level".
+    Source: our own; no paper.
 
     Example:
         >>> from tsl.metrics.functional import node_correlation, rho_mean

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from tsl.metrics.functional.recovered import check_threshold
+from tsl.names import RECOVERED
 
 
-def redundancy(correlation: Tensor, threshold: float) -> Tensor:
+def redundancy(correlation: Tensor, threshold: float = RECOVERED) -> Tensor:
     """How many student nodes have each teacher node as their best one, and above a threshold.
 
     #{k: j = argmax_j' ρ_j'k and ρ_jk > θ}. Every student node counts at most once, for one of equals;
@@ -14,7 +15,7 @@ def redundancy(correlation: Tensor, threshold: float) -> Tensor:
 
     Args:
         correlation: `[..., m, n]`, as `node_correlation` gives it.
-        threshold: θ, strictly between 0 and 1; the paper's are `THRESHOLDS`.
+        threshold: θ, strictly between 0 and 1; the paper's are `tsl.names.THRESHOLDS`.
 
     Returns:
         `[..., m]` int64, from 0 to n, at most n in sum. 1 is a student without redundancy. Cost: two passes over the

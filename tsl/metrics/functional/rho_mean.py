@@ -20,7 +20,7 @@ def rho_mean(correlation: Tensor, active: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: If `active` leaves a layer without teacher nodes.
 
-    Source: REFERENCE, section 2.
+    Source: the paper's experiments (Tian, ICML 2020); over active teacher nodes alone where the teacher was pruned.
 
     Example:
         >>> correlation = torch.tensor([[0.9, 0.2], [0.3, 0.8]])

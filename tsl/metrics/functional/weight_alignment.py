@@ -45,7 +45,7 @@ def weight_alignment(
     Raises:
         ValueError: If M is not positive, or teacher and student have another number of inputs.
 
-    Source: the paper's ε-alignment in the lowest layer (REFERENCE, section 2).
+    Source: the ε-alignment of the paper's theorems for the lowest layer (Tian, ICML 2020).
 
     Example:
         >>> teacher, student = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])

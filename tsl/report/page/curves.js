@@ -1,15 +1,15 @@
-// Losses, and measures of whole layers, of all runs over their epochs.
+// Losses, and measures of whole layers, over epochs: a curve for each run, or for each setting where they differ inside a run.
 
-const FEW_RUNS = 8; // with a legend and bands; more would hide each other
+const FEW_CURVES = 8; // with a legend and bands; more would hide each other
 
 function setUpCurves() {
-  const losses = columnNames(DATA.runs.map((run) => run.losses));
+  const losses = columnNames(DATA.groups.map((run) => run.losses));
   losses.sort((a, b) => (b === "val_mse") - (a === "val_mse"));
   fillSelect(document.getElementById("loss-measure"), losses, inWords);
-  const layers = columnNames(DATA.runs.flatMap((run) => run.layers)).filter((name) => !name.endsWith("_null"));
+  const layers = columnNames(DATA.groups.flatMap((run) => run.layers)).filter((name) => !name.endsWith("_null"));
   fillSelect(document.getElementById("layer-measure"), layers, inWords);
-  document.getElementById("curve-hint").textContent = DATA.runs.length > FEW_RUNS
-    ? "Mean over replicates. Point at a curve to see which run it is; the run chosen in the table is drawn thick."
+  document.getElementById("curve-hint").textContent = DATA.groups.length > FEW_CURVES
+    ? "Mean over replicates. Point at a curve to see its name; the one chosen in the table is drawn thick."
     : "Mean over replicates; the band reaches from the least to the greatest of them.";
 }
 
@@ -23,15 +23,15 @@ function columnNames(curves) {
 
 function drawCurves(chosen) {
   const loss = document.getElementById("loss-measure").value;
-  const curves = DATA.runs.map((run) => [run.losses]);
+  const curves = DATA.groups.map((run) => [run.losses]);
   if (loss) {
     const layout = panels([""], "epoch", inWords(loss), { height: 320, y: lossAxis(loss) });
     draw("losses", curveTraces(curves, loss, chosen), withLegend(layout));
   }
   const measure = document.getElementById("layer-measure").value;
   if (measure) {
-    const numbers = [...new Set(DATA.runs.flatMap((run) => run.layers.map((curve) => curve.layer)))].sort((a, b) => a - b);
-    const byLayer = DATA.runs.map((run) => numbers.map((layer) => run.layers.find((curve) => curve.layer === layer)));
+    const numbers = [...new Set(DATA.groups.flatMap((run) => run.layers.map((curve) => curve.layer)))].sort((a, b) => a - b);
+    const byLayer = DATA.groups.map((run) => numbers.map((layer) => run.layers.find((curve) => curve.layer === layer)));
     const titles = numbers.map((layer) => (numbers.length > 1 ? `layer ${layer}` : ""));
     const layout = panels(titles, "epoch", inWords(measure), { height: numbers.length > 4 ? 220 : 320, sameY: true });
     draw("layers", curveTraces(byLayer, measure, chosen), withLegend(layout));
@@ -43,17 +43,17 @@ function drawCurves(chosen) {
 // Losses on a logarithmic scale, with fewer labels the more powers of ten there are; shares on a linear one.
 function lossAxis(loss) {
   if (/accuracy|agreement/.test(loss)) return {};
-  const curves = DATA.runs.flatMap((run) => run.losses.columns[loss] || []);
+  const curves = DATA.groups.flatMap((run) => run.losses.columns[loss] || []);
   const positive = curves.flatMap((curve) => [...unpack(curve.low), ...unpack(curve.high)]).filter((value) => value > 0);
   const powers = Math.log10(greatest(positive) / least(positive));
   return { type: "log", exponentformat: "power", ...(powers > 1.5 ? { dtick: Math.ceil(powers / 8) } : { dtick: "D2" }) };
 }
 
 function withLegend(layout) {
-  if (DATA.runs.length > 1 && DATA.runs.length <= FEW_RUNS) {
+  if (DATA.groups.length > 1 && DATA.groups.length <= FEW_CURVES) {
     layout.showlegend = true;
-    layout.margin.t = 60;
-    layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "top", yref: "container" };
+    layout.margin.t = 80;
+    layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 0.94, yanchor: "top", yref: "container" };
   }
   return layout;
 }
@@ -68,10 +68,10 @@ function curveTraces(curves, column, chosen) {
       if (!values) return;
       const x = Array.from(unpack(curve.epochs));
       const axes = { xaxis: `x${axisName(panel)}`, yaxis: `y${axisName(panel)}`, legendgroup: String(run) };
-      if (curves.length <= FEW_RUNS) traces.push({ ...bandTrace(x, values, run), ...axes });
+      if (curves.length <= FEW_CURVES) traces.push({ ...bandTrace(x, values, run), ...axes });
       traces.push({ ...curveTrace(x, values, run, run === chosen, curves.length), ...axes, showlegend: first });
       const shuffled = curve.columns[`${column}_null`];
-      if (shuffled && (curves.length <= FEW_RUNS || run === chosen)) traces.push({ ...nullTrace(x, shuffled, run), ...axes });
+      if (shuffled && (curves.length <= FEW_CURVES || run === chosen)) traces.push({ ...nullTrace(x, shuffled, run), ...axes });
       first = false;
     });
   });
@@ -82,11 +82,11 @@ function curveTrace(x, values, run, isChosen, runs) {
   const style = runStyle(run);
   const [low, high] = [unpack(values.low), unpack(values.high)];
   const customdata = x.map((_, index) => [low[index], high[index]]);
-  return { x, y: Array.from(unpack(values.mean)), customdata, name: DATA.runs[run].name, mode: runs <= FEW_RUNS ? "lines+markers" : "lines",
-    opacity: isChosen || runs <= FEW_RUNS ? 1 : 0.5,
+  return { x, y: Array.from(unpack(values.mean)), customdata, name: DATA.groups[run].name, mode: runs <= FEW_CURVES ? "lines+markers" : "lines",
+    opacity: isChosen || runs <= FEW_CURVES ? 1 : 0.5,
     line: { color: style.color, dash: style.dash, width: isChosen && runs > 1 ? 3 : 1.5 },
     marker: { symbol: style.symbol, size: 6, maxdisplayed: 8 },
-    hovertemplate: `${escapeHtml(DATA.runs[run].name)}<br>epoch %{x}: %{y:.4g}`
+    hovertemplate: `${escapeHtml(DATA.groups[run].name)}<br>epoch %{x}: %{y:.4g}`
       + "<br>replicates %{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>" };
 }
 
@@ -99,7 +99,7 @@ function bandTrace(x, values, run) {
 function nullTrace(x, values, run) {
   return { x, y: Array.from(unpack(values.mean)), mode: "lines", showlegend: false,
     line: { color: runStyle(run).color, dash: "dot", width: 1 },
-    hovertemplate: `${escapeHtml(DATA.runs[run].name)}<br>null level at epoch %{x}: %{y:.4g}<extra></extra>` };
+    hovertemplate: `${escapeHtml(DATA.groups[run].name)}<br>null level at epoch %{x}: %{y:.4g}<extra></extra>` };
 }
 
 function escapeHtml(text) {

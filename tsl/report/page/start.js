@@ -6,7 +6,7 @@ let timer = null;
 
 function chooseRun(run) {
   chosen.run = run;
-  const { nodes, pairs } = DATA.runs[run];
+  const { nodes, pairs } = DATA.groups[run];
   byId("run").value = String(run);
   markChosen(byId("outcome"), run);
   const epochs = nodes.epochs || [0];
@@ -22,7 +22,7 @@ function chooseRun(run) {
 }
 
 function drawRun() {
-  const { nodes, pairs, certificate } = DATA.runs[chosen.run];
+  const { nodes, pairs, certificate } = DATA.groups[chosen.run];
   const index = Number(byId("epoch").value);
   const seed = byId("seed").value;
   const seedIndex = nodes.seeds && seed !== "all" ? nodes.seeds.indexOf(Number(seed)) : null;
@@ -64,7 +64,7 @@ function drawRunSoon() {
 
 setUpCurves();
 makeSortable(byId("outcome"), chooseRun);
-byId("run").replaceChildren(...DATA.runs.map((run, index) => new Option(run.name, index)));
+byId("run").replaceChildren(...DATA.groups.map((run, index) => new Option(run.name, index)));
 byId("run").addEventListener("change", () => chooseRun(Number(byId("run").value)));
 byId("epoch").addEventListener("input", drawRunSoon);
 ["seed", "pair-layer"].forEach((id) => byId(id).addEventListener("change", drawRun));

@@ -1,0 +1,80 @@
+"""The closing table's rows, for runs whose replicates differ in settings."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from rich.console import Console
+
+from tests.figures.conftest import fake_run
+from tsl.experiments import outcomes
+from tsl.experiments.reproduce import EXPERIMENTS, closing_table
+from tsl.experiments.sweep import PlannedRun
+from tsl.runs import ReplicateGroup, Run
+from tsl.runs.records import read_table, write_table
+from tsl.runs.settings import POLARITY, TRAIN_SIZE
+
+SIZES = [40, 40, 90, 90]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run of eight replicates: two of each polarity and number of training samples."""
+    path = fake_run(tmp_path / "runs/all", polarity=[0.5, 2.0], replicates=8, max_epochs=6)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    (path / "config.yaml").write_text(yaml.safe_dump(config | {"data": {"init_args": {"train_size": SIZES}}}))
+    for epoch in range(7):
+        losses = read_table(path, "losses", [epoch])
+        write_table(path, "losses", epoch, losses.assign(train_size=SIZES * 2, augmented_size=SIZES * 2))
+    rows = {"replicate": range(8), "seed": range(8), POLARITY: [0.5, 2.0] * 4, TRAIN_SIZE: SIZES * 2}
+    write_table(path, "replicates", 0, pd.DataFrame(rows))
+    return Run(path)
+
+
+OUTCOMES = [
+    *(outcomes.recovery, outcomes.final_loss, outcomes.mean_correlation, outcomes.layer_correlations),
+    *(outcomes.accuracy_and_correlations, outcomes.range_of_correlations),
+]
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_each_setting_has_the_outcome_of_a_run_of_its_own(
+    run: Run, outcome: Callable[[ReplicateGroup], dict[str, str]], tmp_path: Path
+) -> None:
+    found = list(outcomes.outcomes(run, outcome))
+    assert [group.varying for group, _ in found] == [
+        {POLARITY: polarity, TRAIN_SIZE: size} for size in (40, 90) for polarity in (0.5, 2.0)
+    ]
+    for group, words in found:
+        tables = {}
+        for table in ("teacher_nodes", "layers", "losses"):
+            frame = run.table(table)
+            tables[table] = frame[frame["replicate"].isin(group.replicates)]
+        rows = pd.DataFrame({"replicate": group.replicates, "seed": group.replicates})
+        [alone] = Run(run.path, tables=tables | {"replicates": rows}).groups
+        assert words == outcome(alone)
+
+
+def test_the_number_of_samples_is_told_over_and_polarities_apart(run: Run) -> None:
+    found = list(outcomes.outcomes(run, outcomes.few_and_many_samples, [TRAIN_SIZE]))
+    assert [group.varying for group, _ in found] == [{POLARITY: 0.5}, {POLARITY: 2.0}]
+    layers = read_table(run.path, "layers").query("epoch == 6")
+    for polarity, (group, words) in enumerate(found):
+        few = layers[layers["replicate"].isin([polarity, polarity + 4])]["rho_mean"]
+        many = layers[layers["replicate"].isin([polarity + 2, polarity + 6])]["rho_mean"]
+        assert group.replicates == [polarity, polarity + 2, polarity + 4, polarity + 6]
+        assert words["rho_mean with the fewest samples"] == f"{np.mean(few):.3f} (N = 40)"
+        assert words["with the most"] == f"{np.mean(many):.3f} (N = 90)"
+
+
+def test_the_closing_table_has_a_row_for_each_setting(run: Run) -> None:
+    planned = PlannedRun({"multiplier": 2}, run.path, [], {})
+    console = Console(width=200)
+    with console.capture() as told:
+        console.print(closing_table(EXPERIMENTS["E5"], [planned], "title"))
+    settings = re.findall(r"polarity=[\d.]+", told.get())
+    assert settings == ["polarity=0.5", "polarity=2"]

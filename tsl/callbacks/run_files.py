@@ -1,0 +1,129 @@
+"""What a run says of itself in its directory, and that a start which fails leaves no trace."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import yaml
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from tsl.callbacks.described import described_run
+from tsl.callbacks.run_logger import drop_rows_after
+from tsl.errors import InputError
+from tsl.modules.steps import StepModule
+from tsl.replicates import differing_settings
+from tsl.runs import Run
+from tsl.runs.records import write_table, written_whole
+from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, StatusFile
+
+FILES = ("config.yaml", "status.json", "metrics.csv", "records", "checkpoints")
+"""What a run writes into its directory."""
+
+
+class RunFiles(pl.Callback):
+    """Writes config.yaml, the table `replicates` and status.json (`tsl.runs.status`), and keeps the last up to date.
+
+    The module then logs a series of scalars for each group of replicates that have the same settings.
+
+    Nothing is written before the Trainer has made the networks, checked the data and read the checkpoint of a run that
+    goes on. If a start fails after that, before the first training step, what it wrote is removed. A fast_dev_run
+    leaves nothing.
+
+    Args:
+        config: The nested settings of the run; those of the live objects where None.
+    """
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        self.config = config
+        self._status: StatusFile | None = None
+        self._run: Path | None = None
+        self._before: set[Path] = set()
+        self._wrote = False
+        self._is_training = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """See what is there already."""
+        directory = Path(str(trainer.log_dir))  # log_dir broadcasts, so every process has to read it
+        if stage != "fit" or trainer.fast_dev_run:
+            return
+        self._run, self._wrote, self._is_training = directory, False, False
+        places = [directory, *directory.parents, *(directory / name for name in FILES)]
+        self._before = {path for path in places if path.exists()}
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: StepModule) -> None:
+        """Write the files, before the records of epoch 0.
+
+        Raises:
+            InputError: If there is a run already, and this one does not go on with it.
+        """
+        self._write(trainer, pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: StepModule) -> None:
+        """Write the files of a run that has no evaluation before training."""
+        self._write(trainer, pl_module)
+        self._is_training = True
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say that it ended by itself."""
+        self._end(COMPLETE)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Say that it was told to stop, or what went wrong; remove what a failed start wrote."""
+        if not self._is_training:
+            self._remove()
+        elif isinstance(exception, KeyboardInterrupt | SIGTERMException):
+            self._end(RESUMABLE)
+        else:
+            self._end(FAILED, " ".join(f"{type(exception).__name__}: {exception}".split()))
+
+    def _write(self, trainer: pl.Trainer, module: StepModule) -> None:
+        if self._run is None or self._wrote:
+            return
+        goes_on = trainer.global_step > 0
+        if self._run / "config.yaml" in self._before and not goes_on and trainer.loggers:
+            raise InputError(
+                f"{self._run} already holds a run: choose another version, or go on with that run by "
+                'trainer.fit(…, ckpt_path=".../checkpoints/last.ckpt")'
+            )
+        self._wrote = True
+        config = self.config or described_run(trainer, module, module.data)
+        replicates = replicate_settings(config)
+        groups = Run(self._run, tables={"replicates": replicates}, config=config).groups
+        module.replicate_groups = {group.label: group.replicates for group in groups}
+        for logger in trainer.loggers:
+            if not isinstance(logger, CSVLogger):
+                logger.log_hyperparams(config)
+        if trainer.is_global_zero:
+            self._run.mkdir(parents=True, exist_ok=True)
+            if goes_on:
+                drop_rows_after(self._run, trainer.global_step)
+            with written_whole(self._run / "config.yaml") as temporary:
+                temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            write_table(self._run, "replicates", 0, replicates)
+            self._status = StatusFile(self._run, str(module.device))
+
+    def _end(self, state: str, error: str | None = None) -> None:
+        if self._status is not None:
+            self._status.end(state, error)
+            self._status = None
+
+    def _remove(self) -> None:
+        if not self._wrote or self._run is None:
+            return
+        self._end(FAILED)
+        for path in {self._run / name for name in FILES} - self._before:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for directory in (self._run, *self._run.parents):
+            if directory in self._before or any(directory.iterdir()):
+                return
+            directory.rmdir()
+
+
+def replicate_settings(config: dict[str, Any]) -> pd.DataFrame:
+    """The rows of the table `replicates`, from the nested settings of a run."""
+    replicates = range(config.get("replicates", 1))
+    seeds = [config.get("seed_everything", 0) + replicate for replicate in replicates]
+    return pd.DataFrame({"replicate": replicates, "seed": seeds} | differing_settings(config, len(replicates)))

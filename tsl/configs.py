@@ -1,0 +1,153 @@
+"""The configs that tsl ships: `python -m tsl.configs` lists them, `… copy two_layer.yaml` copies one to edit it.
+
+They are the files of `configs/` in a checkout, and lie beside this file where tsl was installed.
+"""
+
+import argparse
+import difflib
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from tsl.errors import InputError
+
+ORDER = {
+    "Complete, to be run as they are:": "complete",
+    "Laid over a complete one; the file says over which:": "overlay",
+    "For `wandb sweep`:": "sweep",
+}
+"""The headings of the list, and the kind of config under each."""
+
+
+def config_directory() -> Path:
+    """The directory of the shipped configs."""
+    installed = Path(__file__).with_name("shipped_configs")
+    return installed if installed.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def shipped_configs() -> list[str]:
+    """The names of the shipped configs, such as "E5/aware.yaml", with numbers in names in the order of their size."""
+
+    def parts(name: str) -> list[tuple[bool, int, str]]:
+        words = re.findall(r"\d+|[^\d/]+|/", name.removesuffix(".yaml"))
+        return [(not word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words]
+
+    directory = config_directory()
+    return sorted((path.relative_to(directory).as_posix() for path in directory.glob("**/*.yaml")), key=parts)
+
+
+def find_config(name: str | Path) -> Path:
+    """The file that a config's name stands for: the file of that path, else the shipped config of that name.
+
+    Raises:
+        InputError: If there is neither.
+    """
+    path = Path(name)
+    return path if path.exists() and not path.is_dir() else shipped_config(name)
+
+
+def shipped_config(name: str | Path) -> Path:
+    """The file of a shipped config.
+
+    Args:
+        name: Its name, with or without `configs/` in front of it.
+
+    Raises:
+        InputError: If there is none; the message says which shipped configs have the nearest names.
+    """
+    path, shipped = Path(name), shipped_configs()
+    asked = path.as_posix().removeprefix("configs/")
+    if asked in shipped:
+        return config_directory() / asked
+    by_file = [each for each in shipped if Path(each).stem == path.stem]  # in another folder, or without its suffix
+    nearest = by_file or difflib.get_close_matches(asked, shipped, n=3, cutoff=0.5)
+    hint = f"; the nearest are {', '.join(nearest)}" if nearest else ""
+    raise InputError(
+        f"config {name}: there is no such file, and tsl ships none of that name{hint} (python -m tsl.configs lists all)"
+    )
+
+
+def find_configs(arguments: Sequence[str]) -> list[str]:
+    """A command line of `tsl.fit` with the file of every `--config` found by `find_config`.
+
+    What is no name of a file stays as it is: settings written out in YAML, and addresses.
+    """
+    found: list[str] = []
+    for word in arguments:
+        option, equals, value = word.partition("=")
+        if found and found[-1] in ("-c", "--config") and not re.search(r"[:{\n]", word):
+            found.append(str(find_config(word)))
+        elif equals and option in ("-c", "--config") and not re.search(r"[:{\n]", value):
+            found.append(f"{option}={find_config(value)}")
+        else:
+            found.append(word)
+    return found
+
+
+def what_it_shows(name: str) -> str:
+    """The first line of a shipped config, a comment that says what it shows."""
+    return (config_directory() / name).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def kind(name: str) -> str:
+    """Whether a shipped config is "complete", an "overlay" for a complete one, or a "sweep" of W&B."""
+    settings = yaml.safe_load((config_directory() / name).read_text(encoding="utf-8"))
+    if "program" in settings:
+        return "sweep"
+    return "complete" if "class_path" in settings.get("model", {}) else "overlay"
+
+
+def list_configs() -> None:
+    """Print every shipped config, and what it shows."""
+    names = shipped_configs()
+    width = max(map(len, names))
+    for heading, wanted in ORDER.items():
+        print(heading)
+        for name in names:
+            if kind(name) == wanted:
+                print(f"  {name:{width}}  {what_it_shows(name)}")
+
+
+def copy_config(name: str, to: Path) -> Path:
+    """Copy a shipped config to a file, or into a directory under its own name.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        InputError: If none is shipped of that name, or there is a file already.
+    """
+    source = shipped_config(name)
+    target = to / source.name if to.is_dir() else to
+    try:
+        with source.open("rb") as original, target.open("xb") as copy:
+            shutil.copyfileobj(original, copy)
+    except FileExistsError:
+        raise InputError(f"{target} exists already: move it away, or name another file to copy to") from None
+    return target
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tsl.configs", description="List the configs that tsl ships.")
+    copy = parser.add_subparsers(dest="command").add_parser("copy", help="copy one, to edit it")
+    copy.add_argument("config", metavar="CONFIG", help="its name in the list, such as two_layer.yaml")
+    copy.add_argument("to", type=Path, nargs="?", default=Path(), metavar="TO", help="file or folder (default: here)")
+    asked = parser.parse_args(arguments)
+    try:
+        if asked.command == "copy":
+            print(copy_config(asked.config, asked.to))
+        else:
+            list_configs()
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

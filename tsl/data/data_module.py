@@ -1,0 +1,139 @@
+"""What a module of tsl asks of its data: the base class of every DataModule.
+
+Letters: R replicates, N inputs, K minibatches in a chunk, B inputs in a minibatch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
+from tsl.data.samples import Samples
+from tsl.data.sizes import announce, check_evaluated_together
+
+CONDITIONED_ON = 100_000
+"""Inputs that a teacher is conditioned on, at most: they tell a node's median to within 0.2 % of the inputs."""
+
+
+class DataModule(pl.LightningDataModule, ABC):
+    """Inputs of R replicates, as samples that minibatches take by index.
+
+    A DataModule of one's own draws its inputs in `draw`, gives them as `Samples` in `train_samples` and `val_samples`,
+    and says in `sampler` how training goes through them, before `train_samples` is asked for. Training batches are then
+    chunks `[K, R, B, ...]` and evaluation batches `[R, B, ...]`, both `tsl.data.Labelled` where the samples have
+    labels.
+
+    Args:
+        input_shape: The shape of one input: `[d]`, or `[C, H, W]` of an image.
+        replicates: Number R of independent experiments.
+        seed: Seed of replicate 0; replicate r has seed + r (`tsl.randomness.replicate_generators`).
+        evaluate_train: Evaluate on the training samples as well, as split "train".
+        eval_batch_size: Inputs in an evaluation batch; as many as suit the module where None.
+
+    Attributes:
+        labelled: Whether batches have labels.
+        sampler: Which training samples each minibatch takes; it knows their number in each replicate.
+        teacher: What answers the inputs, for augmentations that need it: the R teachers, or the networks that a
+            Classifier trains. The module sets it before it asks for batches.
+        suited_batch_size: Inputs in an evaluation batch that suit the module, which sets it too.
+    """
+
+    labelled: ClassVar[bool] = False
+    sampler: MinibatchSampler
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        *,
+        replicates: int = 1,
+        seed: int = 0,
+        evaluate_train: bool = False,
+        eval_batch_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_shape = list(input_shape)
+        self.replicates = replicates
+        self.seed = seed
+        self.evaluate_train = evaluate_train
+        self.eval_batch_size = eval_batch_size
+        self.teacher: nn.Module | None = None
+        self.suited_batch_size = 500
+
+    @abstractmethod
+    def draw(self, stage: str, dtype: torch.dtype, device: torch.device) -> None:
+        """Draw or read the inputs.
+
+        Args:
+            stage: What Lightning is about to do: "fit", "validate", "test" or "predict".
+            dtype: Their precision.
+            device: Where they are to lie.
+        """
+
+    @abstractmethod
+    def train_samples(self, epoch: int) -> Samples:
+        """The training samples of an epoch counted from 0; a replicate with fewer inputs than others ends in zeros."""
+
+    @abstractmethod
+    def val_samples(self) -> Samples:
+        """The samples that are evaluated as split "val"."""
+
+    def evaluated_train_samples(self) -> Samples:
+        """The samples that are evaluated as split "train": those of the epoch that is trained."""
+        return self.train_samples(self.sampler.epoch)
+
+    def conditioning_inputs(self) -> list[Tensor]:
+        """The inputs `[N, d]` that each replicate's teacher is conditioned on: those of epoch 0, without augmentation.
+
+        They are asked for before there is a teacher.
+        """
+        inputs = self.train_samples(0).inputs
+        return [
+            of_one[: min(size, CONDITIONED_ON)].flatten(1)
+            for of_one, size in zip(inputs, self.train_sizes, strict=True)
+        ]
+
+    @property
+    def train_sizes(self) -> list[int]:
+        """Training inputs of every replicate, before augmentation."""
+        return self.sampler.sizes
+
+    @property
+    def augmented_sizes(self) -> list[int]:
+        """Training samples of every replicate, augmentation counted."""
+        return [size * self.sampler.variants for size in self.train_sizes]
+
+    def setup(self, stage: str) -> None:
+        """Draw the inputs in the Trainer's precision and on its device."""
+        assert self.trainer is not None
+        with self.trainer.precision_plugin.tensor_init_context():
+            dtype = torch.get_default_dtype()
+        self.draw(stage, dtype, self.trainer.strategy.root_device)
+
+    def train_dataloader(self) -> ChunkLoader:
+        """Chunks of minibatches of the training samples."""
+        if self.sampler.variants > 1:
+            announce(self.train_sizes, self.augmented_sizes)
+        return ChunkLoader(self.train_samples, self.sampler, *self._share())
+
+    def val_dataloader(self) -> list[EvaluationLoader]:
+        """The samples of split "val" and, where asked for, those of split "train".
+
+        Raises:
+            InputError: If replicates differ in the number of their training samples, which are evaluated together.
+        """
+        loaders = [self._evaluation("val", self.val_samples)]
+        if self.evaluate_train:
+            check_evaluated_together(self.train_sizes)
+            loaders.append(self._evaluation("train", self.evaluated_train_samples))
+        return loaders
+
+    def _evaluation(self, split: str, samples: Callable[[], Samples]) -> EvaluationLoader:
+        return EvaluationLoader(split, samples, self.eval_batch_size or self.suited_batch_size, *self._share())
+
+    def _share(self) -> tuple[int, int]:
+        """This process among those that share the samples, and their number."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

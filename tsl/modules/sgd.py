@@ -1,0 +1,114 @@
+"""Stochastic gradient descent with a learning rate for each replicate."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from jsonargparse.typing import NonNegativeFloat, PositiveFloat
+from torch import Tensor
+from torch.optim import Optimizer, lr_scheduler
+
+from tsl.errors import InputError
+from tsl.replicates import PerReplicate, per_replicate
+
+MULTIPLYING = (
+    *(lr_scheduler.StepLR, lr_scheduler.MultiStepLR, lr_scheduler.ExponentialLR, lr_scheduler.LambdaLR),
+    *(lr_scheduler.MultiplicativeLR, lr_scheduler.ConstantLR, lr_scheduler.LinearLR, lr_scheduler.PolynomialLR),
+)
+"""Schedules that multiply whatever rate there is."""
+
+
+class SGD(torch.optim.SGD):
+    """`torch.optim.SGD`, in which `lr` may be a list that repeats along the replicates.
+
+    Replicate r then takes the steps of a single run with its rate. The group's own "lr" is the factor that a schedule
+    has brought all rates to, 1 at first, and "rates" are the rates at factor 1, one for each replicate.
+
+    Args:
+        params: Parameters `[R, ...]`.
+        lr: Learning rate, or a list of them.
+        momentum: Momentum μ.
+        dampening: Dampening τ of the momentum.
+        weight_decay: Weight decay λ.
+        nesterov: Whether momentum is Nesterov's.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: PerReplicate[PositiveFloat] = 0.01,
+        momentum: NonNegativeFloat = 0.0,
+        dampening: float = 0.0,
+        weight_decay: NonNegativeFloat = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        one_rate = 1.0 if isinstance(lr, list) else float(lr)
+        super().__init__(params, one_rate, float(momentum), dampening, float(weight_decay), nesterov)
+        for group in self.param_groups:
+            rates = per_replicate(lr, len(group["params"][0]), "model.init_args.optimizer.init_args.lr")
+            group["rates"] = [float(rate) for rate in rates] if isinstance(lr, list) else None
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step."""
+        if all(group["rates"] is None for group in self.param_groups):
+            return super().step(closure)
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._step_of(parameter, parameter.grad, group)
+        return loss
+
+    def _step_of(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        change = gradient.add(parameter, alpha=group["weight_decay"])
+        if momentum := group["momentum"]:
+            state = self.state[parameter]
+            if "momentum_buffer" in state:
+                state["momentum_buffer"].mul_(momentum).add_(change, alpha=1 - group["dampening"])
+            else:
+                state["momentum_buffer"] = change.clone()
+            velocity = state["momentum_buffer"]
+            change = change.add(velocity, alpha=momentum) if group["nesterov"] else velocity
+        rates = torch.tensor([group["lr"] * rate for rate in group["rates"]]).to(parameter)
+        parameter.sub_(rates.reshape(-1, *[1] * (parameter.ndim - 1)) * change)
+
+
+def rates_of(group: dict[str, Any], replicates: int) -> list[float]:
+    """The learning rate of each replicate, of an optimizer's parameter group."""
+    rates: list[float] = group.get("rates") or [1.0] * replicates
+    return [group["lr"] * rate for rate in rates]
+
+
+def check_schedule(optimizer: Optimizer, schedule: Any) -> None:
+    """Refuse a schedule that would give all replicates one rate where theirs differ.
+
+    Raises:
+        InputError: If that is so.
+    """
+    if isinstance(optimizer, SGD) and optimizer.param_groups[0]["rates"] and not isinstance(schedule, MULTIPLYING):
+        names = ", ".join(kind.__name__ for kind in MULTIPLYING)
+        raise InputError(
+            f"model.init_args.lr_scheduler = {type(schedule).__name__} sets learning rates itself, and "
+            "model.init_args.optimizer.init_args.lr lists one for each replicate: choose a schedule of "
+            f"torch.optim.lr_scheduler that multiplies them ({names}), or give one rate"
+        )
+
+
+def check_list_of_rates(parsing_error: str) -> None:
+    """Say of a parser's error whether it is a list of learning rates for an optimizer that takes one.
+
+    Raises:
+        InputError: If that is so.
+    """
+    refused = re.search(r"class_path='([\w.]+)', init_args=Namespace\([^)]*\blr=(\[[^\]]*\])", parsing_error)
+    if refused:
+        raise InputError(
+            f"model.init_args.optimizer.init_args.lr = {refused[2]}: {refused[1]} has one learning rate for all "
+            "replicates, since its steps multiply the gradients of all by one number. Set model.init_args.optimizer "
+            "to tsl.modules.SGD for a learning rate for each replicate, or give one"
+        )

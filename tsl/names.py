@@ -1,0 +1,48 @@
+"""Names and thresholds that records, logs and dashboards share. It imports nothing, so all may."""
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""The correlations above which the paper calls a teacher node recovered."""
+
+RECOVERED = 0.95
+"""The threshold of what is told of a whole layer, and of match counts."""
+
+NULL = "_null"
+"""What a measure's null level has after the measure's name: the same measure of the teacher on shuffled inputs."""
+
+TRAIN_LOSS, VAL_LOSS = "train/loss", "val/loss"
+ACCURACY_COLUMNS = ("accuracy", "teacher_accuracy", "teacher_agreement")
+"""Columns of the table `losses` where the data has labels; each is logged too, as `val/<column>`."""
+
+LAYER_SCALARS = {
+    "rho_mean": "rho_mean",
+    f"recovered_fraction_{RECOVERED:.2f}": f"recovered_{RECOVERED:.2f}",
+    f"rho_mean{NULL}": f"rho_mean{NULL}",
+}
+"""What is logged of every hidden layer, `specialization/layer<l>/<name>`, by its column in the table `layers`."""
+
+
+def recovered_column(threshold: float) -> str:
+    """The column of the table `teacher_nodes` that says whether a node is recovered.
+
+    >>> recovered_column(0.5)
+    'recovered_0.50'
+    """
+    return f"recovered_{threshold:.2f}"
+
+
+def specialization_scalar(layer: int, name: str) -> str:
+    """The logged name of one of `LAYER_SCALARS` of a hidden layer counted from 1.
+
+    >>> specialization_scalar(1, "rho_mean")
+    'specialization/layer1/rho_mean'
+    """
+    return f"specialization/layer{layer}/{name}"
+
+
+def alignment_scalar(layer: int, name: str) -> str:
+    """The logged name of a measure of `records.alignments`, or its null level, of a hidden layer counted from 1.
+
+    >>> alignment_scalar(2, "cka_null")
+    'alignment/layer2/cka_null'
+    """
+    return f"alignment/layer{layer}/{name}"

@@ -1,0 +1,92 @@
+"""Students that follow from their teachers: which network a student is, where it is not said outright."""
+
+from typing import Any, Literal
+
+from jsonargparse.typing import ClosedUnitInterval, PositiveFloat, PositiveInt
+
+from tsl.errors import InputError
+from tsl.networks.feed_forward import FeedForward, multiplied
+from tsl.networks.network import Network
+
+
+class LikeTeacher:
+    """A student of its teacher's kind, with a multiple of the teacher's nodes in every hidden layer.
+
+    Args:
+        multiplier: Student nodes for each teacher node.
+        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU. This and what
+            follows is as in the teacher where None.
+        batch_norm: Where each hidden layer normalizes its nodes: before or after the activation, or nowhere ("none").
+        batch_norm_affine: Whether that is followed by a trained scale and shift.
+        dropout: Probability with which an output of a hidden node is dropped in training.
+    """
+
+    def __init__(
+        self,
+        multiplier: PositiveFloat = 1.0,
+        negative_slope: ClosedUnitInterval | None = None,
+        batch_norm: Literal["before", "after", "none"] | None = None,
+        batch_norm_affine: bool | None = None,
+        dropout: ClosedUnitInterval | None = None,
+    ) -> None:
+        self.multiplier = multiplier
+        self.negative_slope = negative_slope
+        self.batch_norm = batch_norm
+        self.batch_norm_affine = batch_norm_affine
+        self.dropout = dropout
+
+    def make(self, teacher: Network, active_only: bool = False) -> FeedForward:
+        """The student's network, uninitialized.
+
+        Args:
+            teacher: The teacher's.
+            active_only: Count only the teacher nodes that were not pruned; of replicates, those of the one with most.
+
+        Raises:
+            InputError: If the widths do not fit the teacher's, or no student can be made like it.
+        """
+        if not isinstance(teacher, FeedForward):
+            raise InputError(
+                f"no student can be made like a teacher of {type(teacher).__name__}: set model.init_args.student to a "
+                "class that makes a network, such as tsl.networks.ConvNet"
+            )
+        names = ("negative_slope", "batch_norm", "batch_norm_affine", "dropout")
+        changes: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if changes.get("batch_norm") == "none":
+            changes["batch_norm"] = None
+        return teacher.with_widths(self._widths(teacher, active_only), **changes)
+
+    def _widths(self, teacher: FeedForward, active_only: bool) -> list[int]:
+        active = [int(nodes.sum(dim=1).max()) for nodes in teacher.active_nodes()] if active_only else teacher.widths
+        return multiplied(active, self.multiplier)
+
+
+class WithWidths(LikeTeacher):
+    """A student of its teacher's kind, with these nodes in its hidden layers.
+
+    Args:
+        widths: The student's nodes in each hidden layer.
+        negative_slope: This and what follows: see `LikeTeacher`.
+        batch_norm: Where each hidden layer normalizes its nodes.
+        batch_norm_affine: Whether that is followed by a trained scale and shift.
+        dropout: Probability with which an output of a hidden node is dropped in training.
+    """
+
+    def __init__(
+        self,
+        widths: list[PositiveInt],
+        negative_slope: ClosedUnitInterval | None = None,
+        batch_norm: Literal["before", "after", "none"] | None = None,
+        batch_norm_affine: bool | None = None,
+        dropout: ClosedUnitInterval | None = None,
+    ) -> None:
+        super().__init__(1.0, negative_slope, batch_norm, batch_norm_affine, dropout)
+        self.widths = widths
+
+    def _widths(self, teacher: FeedForward, active_only: bool) -> list[int]:
+        if len(self.widths) != len(teacher.widths):
+            raise InputError(
+                f"model.init_args.student.init_args.widths = {self.widths} has {len(self.widths)} hidden layers, the "
+                f"teacher {len(teacher.widths)}: give the student as many"
+            )
+        return list(self.widths)

@@ -1,0 +1,30 @@
+"""Files that torch.save wrote. Networks and runs both read them here, for neither may import the other."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tsl.errors import InputError
+
+
+def read_tensors(path: Path | str, named: str | None = None, keys: Collection[str] = ()) -> Any:
+    """What a file holds, on the CPU: tensors and plain values, never code.
+
+    Args:
+        path: The file; it exists.
+        named: What the message calls it, such as the setting that names it; its path if None.
+        keys: What a checkpoint that tsl.fit wrote has to hold.
+
+    Raises:
+        InputError: If it is damaged, or holds more than tensors and plain values, or lacks one of the keys.
+    """
+    named = str(path) if named is None else named
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch names no classes of its own for a file it cannot read
+        raise InputError(f"{named} is damaged, or holds more than tensors: {' '.join(str(error).split())}") from error
+    if keys and (not isinstance(content, dict) or not content.keys() >= set(keys)):
+        raise InputError(f"{named} holds no {', '.join(keys)}: expected a checkpoint that tsl.fit wrote")
+    return content
