@@ -1,8 +1,4 @@
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +13,6 @@ from tests.fitting import TINY
 from tsl.compare.__main__ import main
 from tsl.compare.sources import tensor_of_file
 from tsl.fit import main as fit
-
-Run = Callable[..., int]
 
 
 def small_images() -> torch.nn.Module:
@@ -151,10 +145,3 @@ def test_tensor_files_that_hold_no_inputs(content: Any, message: str, tmp_path: 
         tensor_of_file(tmp_path / "x.pt")
     np.save(tmp_path / "x.npy", np.ones((9, 2)))
     assert tensor_of_file(tmp_path / "x.npy").shape == (9, 2)
-
-
-def test_it_says_what_it_takes() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tsl.compare", "--help"], capture_output=True, text=True, check=True, env=os.environ
-    )
-    assert "minibatch_cka" in done.stdout
