@@ -15,6 +15,7 @@ from tests.fitting import TINY
 from tsl.callbacks import RunProgress, SpecializationRecords, run_progress
 from tsl.callbacks.run_progress import Clock, fraction_done
 from tsl.fit import main
+from tsl.modules import TeacherStudent
 
 Fit = Callable[..., pl.Trainer]
 
@@ -68,9 +69,8 @@ def test_plain_lines_where_there_is_no_terminal(fit: Fit, monkeypatch: pytest.Mo
 def test_a_mean_over_settings_says_so(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_progress, "BETWEEN_EPOCHS", 0.0)
     groups = {"polarity=0": [0], "polarity=1": [1]}
-    monkeypatch.setattr(
-        "tsl.modules.TeacherStudent.replicate_groups", property(lambda _: groups, lambda *_: None), False
-    )
+    fixed = property(lambda _: groups, lambda *_: None)
+    monkeypatch.setattr(TeacherStudent, "replicate_groups", fixed, raising=False)
     out, _ = told({"max_epochs": 1}, fit, Console(file=io.StringIO(), soft_wrap=True))
     assert all("(mean over 2 settings)" in line for line in out.splitlines())
 

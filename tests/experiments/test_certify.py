@@ -12,7 +12,7 @@ from tsl.experiments import certify
 from tsl.fit import main as fit
 from tsl.modules.load_run import load_run
 from tsl.runs import Run
-from tsl.runs.records import read_table
+from tsl.runs.records import read_table, write_table
 
 CONFIG = ROOT / "configs/certificate.yaml"
 
@@ -83,6 +83,18 @@ def test_a_run_far_from_the_condition_is_vacuous(tiny: Path, capsys: pytest.Capt
     told = " ".join(capsys.readouterr().out.split())
     assert "8 of 8 teacher nodes: At K = 12, d = 6, c = 4 the theorem grants ε = " in told
     assert f"≥ 1: vacuous, for no sine exceeds 1. Its condition would need ‖g_1‖∞ < {needed.min():.2g} to " in told
+
+
+def test_settings_that_differ_along_the_replicates_have_a_table_each(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = Run(tiny).replicates.assign(**{"model.init_args.student_initialization.init_args.std": [0.1, 0.2]})
+    write_table(tiny, "replicates", 0, rows)
+    assert certify.main([str(tiny)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    titles = [f"The theorem at epoch 2, on the training inputs, std={std}" for std in (0.1, 0.2)]
+    assert told.index(titles[0]) < told.index("teacher nodes: ") < told.index(titles[1])
+    assert "median of" not in told
 
 
 def test_each_outcome_has_its_sentence(run: Path) -> None:

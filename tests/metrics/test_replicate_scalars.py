@@ -14,7 +14,7 @@ def test_where_nothing_differs_it_is_the_mean_over_all_and_their_spread() -> Non
     for groups in (None, {}, {"": [0, 1, 2, 3]}):
         scalars = replicate_scalars("loss", VALUES, groups)
         assert {name: value.item() for name, value in scalars.items()} == expected
-    assert list(replicate_scalars("loss", torch.tensor(2.0))) == ["loss"]
+    assert list(replicate_scalars("loss", torch.tensor([2.0]))) == ["loss"]
 
 
 def test_each_setting_has_a_series_and_no_name_is_of_all() -> None:

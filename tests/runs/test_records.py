@@ -185,8 +185,8 @@ def test_a_table_is_checked_as_it_would_be_read(tmp_path: Path):
 
 
 def test_config_is_read_as_plain_values(tmp_path: Path):
-    (tmp_path / "config.yaml").write_text("seed_everything: 3\nmodel:\n  init_args: {multiplier: 2.0}\n")
-    assert read_config(tmp_path) == {"seed_everything": 3, "model": {"init_args": {"multiplier": 2.0}}}
+    (tmp_path / "config.yaml").write_text("seed_everything: 3\ndata:\n  init_args: {train_size: [20, 30]}\n")
+    assert read_config(tmp_path) == {"seed_everything": 3, "data": {"init_args": {"train_size": [20, 30]}}}
 
 
 @pytest.mark.parametrize("text", ["model: [1", "just words", "", "a: !!python/object:os.system {}"])

@@ -166,8 +166,7 @@ class SpecializationRecords(pl.Callback):
                 layer = frame["layer"][0]
                 columns = {column: specialization_scalar(layer, name) for column, name in LAYER_SCALARS.items()}
                 columns |= {column: alignment_scalar(layer, column) for column in alignments}
-                for column, scalar in columns.items():
-                    scalars[scalar] = torch.tensor(frame[column].to_numpy())
+                scalars |= {scalar: torch.tensor(frame[column].to_numpy()) for column, scalar in columns.items()}
         return scalars
 
     def _is_measured(self, trainer: pl.Trainer) -> bool:

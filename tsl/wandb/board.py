@@ -39,19 +39,21 @@ class WandbBoard(pl.Callback):
         self.every_n_epochs = every_n_epochs
         self.run_id: str | None = None
         self.shown: int | None = None
+        self._defined = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what the run is computed with."""
+        self._defined = False
         for logger in wandb_loggers(trainer):
             logger.log_hyperparams({"environment": environment()})
             self.run_id = logger.version
 
-    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Define the summaries before anything is logged: by now `RunFiles` has said which settings differ."""
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Define the summaries before anything is logged, but after `RunFiles` has said which settings differ."""
         self._define_summaries(trainer, pl_module)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Define the summaries, for a Trainer without a sanity check."""
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Define the summaries, for a Trainer that evaluates nothing before training."""
         self._define_summaries(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -85,8 +87,10 @@ class WandbBoard(pl.Callback):
         """Take in what `state_dict` gave."""
         self.shown = state_dict["shown"]
 
-    @staticmethod
-    def _define_summaries(trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _define_summaries(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._defined:
+            return
+        self._defined = True
         layers = len(pl_module.student.widths) if isinstance(pl_module, TeacherStudent) else 0
         settings = getattr(pl_module, "replicate_groups", ())
         for logger in wandb_loggers(trainer):
