@@ -193,7 +193,10 @@ def test_a_failed_run_ends_its_search(
             ["{model: {init_args: {teacher: {init_args: {widths: [4, 4]}}}}}", "--vary", "m=2"],
             "= [4, 4]: expected one hidden",
         ),
-        (["{model: {init_args: {student_widths: [9]}}}", "--vary", "m=2"], "student_widths fixes the student's nodes"),
+        (
+            ["{model: {init_args: {student_widths: [9]}}}", "--vary", "m=2"],
+            "student.init_args.widths fixes the student's nodes",
+        ),
     ],
 )
 def test_mistakes_are_named(
