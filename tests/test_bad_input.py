@@ -97,7 +97,7 @@ def test_a_run_goes_on_in_its_own_place(refused: Callable[..., str], tmp_path: P
     run = tmp_path / "tiny/version_0"
     before = (run / "metrics.csv").read_text()
     checkpoint = str(run / "checkpoints/last.ckpt")
-    assert "goes on in its own place" in refused("--ckpt_path", checkpoint, "--version", "other")
+    assert "a resumed run goes on in its own directory" in refused("--ckpt_path", checkpoint, "--version", "other")
     assert "trainer.precision: 64-true in the run" in refused(
         "--ckpt_path", checkpoint, "--trainer.precision", "32-true"
     )

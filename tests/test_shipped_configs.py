@@ -60,7 +60,7 @@ def test_a_file_of_ones_own_wins(empty: Path) -> None:
     ],
 )
 def test_a_name_of_neither(name: str, nearest: str) -> None:
-    with pytest.raises(InputError, match="there is no such file, and tsl ships none of that name") as refused:
+    with pytest.raises(InputError, match="no such file, and tsl ships no config of that name") as refused:
         find_config(name)
     assert nearest in str(refused.value)
     assert "python -m tsl.configs lists all" in str(refused.value)

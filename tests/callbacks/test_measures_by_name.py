@@ -105,5 +105,7 @@ def test_a_measure_of_another_shape_names_itself() -> None:
 
 
 def test_a_measure_cannot_take_the_name_of_a_column() -> None:
-    with pytest.raises(InputError, match=r"a measure 'rho_mean_null', which is a column of its own: rename it"):
+    with pytest.raises(
+        InputError, match=r"a measure 'rho_mean_null', which is the name of another column: rename the measure"
+    ):
         SpecializationRecords(alignments={"rho_mean_null": LinearCKA})

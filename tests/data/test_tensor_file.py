@@ -145,7 +145,7 @@ def test_a_file_cannot_run_code(tmp_path: Path, name: str) -> None:
 
 def test_more_rows_or_other_dimensions_than_there_are(tmp_path: Path) -> None:
     file = TensorFile(save(tmp_path / "a.npy", TABLE), start=4)
-    with pytest.raises(InputError, match=r"7 inputs are asked for, and .*a.npy has 6 rows to draw from: .* val_size"):
+    with pytest.raises(InputError, match=r"7 inputs are needed, but .*a.npy has 6 rows to draw from: .* val_size"):
         draw(file, 7)
     with pytest.raises(InputError, match=r"data.init_args.dim = 2, but .*a.npy has 3 columns: set .*input_dim to 3"):
         file.sample(1, 2, generator("train_inputs", 0))

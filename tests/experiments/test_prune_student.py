@@ -117,7 +117,7 @@ def test_mistakes_are_one_line_and_status_2(run: Path, capsys: pytest.CaptureFix
         return captured.err
 
     assert "there is no such directory" in told(str(run / "gone"))
-    assert "a correlation lies between -1 and 1" in told(str(run), "--threshold", "90")
+    assert "expected a correlation, from -1 to 1" in told(str(run), "--threshold", "90")
     assert not (run / "pruned").exists()
     (run / "file").touch()
     assert "file" in told(str(run), "--out", str(run / "file"))

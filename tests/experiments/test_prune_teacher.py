@@ -79,8 +79,8 @@ def test_mistakes_are_one_line_and_status_2(run: Path, capsys: pytest.CaptureFix
 
     assert "there is no such directory" in told(str(run / "gone"), "--ratios", "0.5", "0.5")
     assert "--ratios gives 3 numbers for 2 hidden layers" in told(str(run), "--ratios", "0.5", "0.5", "0.5")
-    assert "--ratios 1: of a layer's 8 nodes at least one has to stay" in told(str(run), "--ratios", "1", "0.5")
-    assert "--ratios -0.1: of a layer's 6 nodes" in told(str(run), "--ratios", "0.5", "-0.1")
+    assert "--ratios 1: at least one of a layer's 8 nodes has to stay" in told(str(run), "--ratios", "1", "0.5")
+    assert "--ratios -0.1: at least one of a layer's 6 nodes" in told(str(run), "--ratios", "0.5", "-0.1")
     assert not (run / "pruned").exists()
     for name in ("best", "last"):
         (run / f"checkpoints/{name}.ckpt").unlink()

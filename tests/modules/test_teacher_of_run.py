@@ -82,7 +82,7 @@ def test_offline_an_artifact_cannot_be_had_and_a_remedy_is_said(
 
     monkeypatch.setenv("WANDB_SILENT", "true")
     run = wandb.init(mode="offline", dir=tmp_path)
-    remedy = r"a:v0 cannot be had: .*offline.*`wandb artifact get a:v0`.*give its directory"
+    remedy = r"a:v0 cannot be downloaded: .*offline.*`wandb artifact get a:v0`.*give its directory"
     try:
         with pytest.raises(ValueError, match=remedy):
             download("a:v0")
@@ -91,7 +91,7 @@ def test_offline_an_artifact_cannot_be_had_and_a_remedy_is_said(
 
 
 def test_without_a_login_an_artifact_cannot_be_had(logged_out: None) -> None:
-    with pytest.raises(ValueError, match=r"a:v0 cannot be had: .*wandb login"):
+    with pytest.raises(ValueError, match=r"a:v0 cannot be downloaded: .*wandb login"):
         download("a:v0")
 
 

@@ -84,5 +84,5 @@ def test_what_is_wrong_with_a_file_is_named(
 
 def test_another_number_of_replicates_is_refused(make_network: Callable[..., MLP], tmp_path: Path) -> None:
     save_network(make_network(replicates=2), tmp_path / "file.pt")
-    with pytest.raises(InputError, match="holds 2 networks, and replicates = 3: set --replicates 2"):
+    with pytest.raises(InputError, match="holds 2 networks, but replicates = 3: set --replicates 2"):
         load_network(tmp_path / "file.pt", replicates=3)

@@ -73,8 +73,8 @@ class CertificateRecords(pl.Callback):
         """
         if stage == "fit" and not pl_module.data.evaluate_train:
             raise InputError(
-                "tsl.callbacks.CertificateRecords is about the training inputs: "
-                "set --data.init_args.evaluate_train to true"
+                "tsl.callbacks.CertificateRecords measures on the training inputs: "
+                "set data.init_args.evaluate_train to true"
             )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
@@ -137,8 +137,8 @@ def check_two_layers(teacher: Network) -> None:
     checked_mlp(teacher)
     if len(teacher.widths) != 1:
         raise InputError(
-            f"the certificate is the two-layer theorem's, whose α_kj = |v_kᵀ v°_j| deeper networks do not have: the "
-            f"teacher has hidden layers {teacher.widths}; expected one (--model.init_args.teacher.init_args.widths)"
+            f"the certificate follows from the two-layer theorem: expected one hidden layer, but the teacher has "
+            f"{teacher.widths}; set model.init_args.teacher.init_args.widths"
         )
 
 

@@ -104,7 +104,7 @@ def measured(name: str, measure: CorrelationMeasure, correlation: Tensor, active
     for value, nodes in zip(values, active, strict=True):
         if value.shape not in ((), (int(nodes.sum()),)):
             raise InputError(
-                f"records.alignments.{name} gives a tensor of shape {list(value.shape)} for a correlation of "
+                f"records.alignments.{name} returned a tensor of shape {list(value.shape)} for a correlation of "
                 f"{int(nodes.sum())} teacher nodes by {correlation.shape[-1]} student nodes: return one number, or one "
                 "for each teacher node"
             )

@@ -29,9 +29,9 @@ class LayerMeasures(nn.Module):
 
     `correlation` and `alignments` stand beside their null levels: the same measures of the teacher on shuffled inputs.
 
-    Of maps every position is a sample. For their null level whole images are shuffled, and positions stay: what is left
-    is chance, and what the position alone tells of a node, such as the border of an image. (Shuffling
-    positions would give a null level near 0, because there are millions of them; the number of images is what counts.)
+    Every position of a map is a sample. For the null level of maps, whole images are shuffled and positions stay, so
+    it shows chance and what follows from the position alone, such as the border of an image. (Shuffling positions
+    would give a null level near 0, because there are millions of them; the number of images is what counts.)
     It is taken on `some_images` of each batch, to save time.
 
     Args:

@@ -23,7 +23,7 @@ BETWEEN_EPOCHS, WITHIN_EPOCH = 5.0, 60.0
 
 
 class RunProgress(ProgressBar):
-    """Tells epoch, losses, ρ_mean of the lowest layer, student-steps per second and the time left for the whole run.
+    """Shows epoch, losses, ρ_mean of the lowest layer, student-steps per second and the time left for the whole run.
 
     Student-steps are optimizer steps × replicates, and their rate is that of training alone; the time left counts
     evaluation too. Where stdout is no terminal, a line is written after an epoch, at most every 5 seconds, and
@@ -56,21 +56,21 @@ class RunProgress(ProgressBar):
         self.clock.start(fraction_done(trainer), trainer.global_step)
         self.console = self.console or Console(soft_wrap=True)
         if self.enabled and self.console.is_terminal:
-            columns = TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[told]}")
+            columns = TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[shown]}")
             self._progress = Progress(*columns, console=self.console, expand=True, refresh_per_second=4)
-            self._progress.add_task("", total=1.0, told="")
+            self._progress.add_task("", total=1.0, shown="")
             self._progress.start()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell what came out of the epoch before, when all of it has been logged."""
+        """Show the results of the epoch before, when all of them have been logged."""
         self._tell(trainer, BETWEEN_EPOCHS)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Tensor, batch_idx: int
     ) -> None:
-        """Tell how far it is, after each chunk."""
+        """Show the progress after each chunk."""
         within = (batch_idx + 1) / trainer.num_training_batches
-        if within < 1 or self._progress is not None:  # a line tells of an epoch when all of it has been logged
+        if within < 1 or self._progress is not None:  # an epoch gets its line when all of it has been logged
             self._tell(trainer, WITHIN_EPOCH, within)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -83,7 +83,7 @@ class RunProgress(ProgressBar):
         self._read(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell what came out of the last epoch."""
+        """Show the results of the last epoch."""
         self._tell(trainer, 0.0)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -113,23 +113,23 @@ class RunProgress(ProgressBar):
         done = fraction_done(trainer, within * self.clock.training_share())
         epochs = f"/{trainer.max_epochs}" if trainer.max_epochs not in (None, -1) else ""
         epoch = f"epoch {trainer.current_epoch + bool(within)}{epochs}"
-        told = [words.format(self._scalars[name]) for name, words in SHOWN.items() if name in self._scalars]
+        shown = [words.format(self._scalars[name]) for name, words in SHOWN.items() if name in self._scalars]
         settings = len(getattr(trainer.lightning_module, "replicate_groups", ()))
-        if told and settings > 1:
-            told[-1] += f" (mean over {settings} settings)"
+        if shown and settings > 1:
+            shown[-1] += f" (mean over {settings} settings)"
         rate = self.clock.steps_per_second(trainer.global_step)
         if rate is not None:
-            told.append(f"{rate * trainer.lightning_module.replicates:,.0f} student-steps/s")
+            shown.append(f"{rate * trainer.lightning_module.replicates:,.0f} student-steps/s")
         left = self.clock.seconds_left(done)
         if left is not None and done < 1:
-            told.append(f"{in_hours(left)} left")
+            shown.append(f"{in_hours(left)} left")
         if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], completed=done, description=epoch, told="  ".join(told))
+            self._progress.update(self._progress.task_ids[0], completed=done, description=epoch, shown="  ".join(shown))
         else:
             self._last_line = now
             share = f" ({done:.0%})" if within else ""
             assert self.console is not None
-            self.console.print(", ".join([f"{epoch}{share}", *told]), highlight=False, markup=False)
+            self.console.print(", ".join([f"{epoch}{share}", *shown]), highlight=False, markup=False)
 
 
 class Clock:

@@ -61,7 +61,9 @@ class SpecializationRecords(pl.Callback):
         self.mean_matrices = mean_matrices
         self.alignments = alignments or {}
         for name in sorted(self.alignments.keys() & {*COLUMNS["teacher_nodes"], *COLUMNS["layers"], *LAYER_SCALARS}):
-            raise InputError(f"records.alignments has a measure {name!r}, which is a column of its own: rename it")
+            raise InputError(
+                f"records.alignments has a measure {name!r}, which is the name of another column: rename the measure"
+            )
         self.of_correlation: dict[str, CorrelationMeasure] = {
             name: make for name, make in self.alignments.items() if inspect.isfunction(make)
         }
@@ -181,7 +183,7 @@ class SpecializationRecords(pl.Callback):
 def products(student: Network, maps: bool) -> torch.dtype:
     """The precision in which activations are multiplied for correlations: their own, and for maps float32.
 
-    Of float32 activations float64 products would tell nothing more, and take twice as long.
+    For float32 activations float64 products would add no precision, and take twice as long.
     """
     double = next(student.parameters()).dtype == torch.float64
     return torch.float64 if double and not maps else torch.float32

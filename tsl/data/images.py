@@ -167,7 +167,7 @@ class ImageDataModule(DataModule):
             InputError: If there are none.
         """
         if not self._rows["test"].shape[1]:
-            raise InputError("there are no test images: set data.init_args.test_size to hold some out")
+            raise InputError("there are no test images: set data.init_args.test_size to hold out some")
         return self._evaluation("test", lambda: self._plain(self._rows["test"]))
 
     def train_samples(self, epoch: int) -> Samples:
@@ -175,7 +175,7 @@ class ImageDataModule(DataModule):
         rows = self._rows["train"]
         if self.crop_padding or self.flip:
             self._placement = self._placed(epoch)
-        if self._train_samples is None:  # made once, for every epoch's crops: a rotation is long in the making
+        if self._train_samples is None:  # made once, for every epoch's crops: making a rotation takes long
 
             def cropped(index: Tensor, variant: Tensor) -> Tensor:
                 placement = None if self._placement is None else gather(self._placement, index)
@@ -187,7 +187,7 @@ class ImageDataModule(DataModule):
     def conditioning_inputs(self) -> list[Tensor]:
         """The inputs `[N, C · H · W]` that each replicate's teacher is conditioned on: training images, not augmented.
 
-        At most 5,000: these tell a node's median to within 1 % of the images.
+        At most 5,000: so many give a node's median to within 1 % of the images.
         """
         return [
             self._pixels.take(rows[: min(size, 5000)]).flatten(1)
@@ -208,14 +208,15 @@ class ImageDataModule(DataModule):
         left = pool - held_out
         if left < 1:
             raise InputError(
-                f"data.init_args.val_size = {self.val_size}, test_size = {self.test_size}: of {pool} images none are "
-                "left to train on; lower them"
+                f"data.init_args.val_size = {self.val_size}, test_size = {self.test_size}: no images are left to "
+                f"train on, of {pool}; lower them"
             )
         sizes = self._requested_sizes or [left] * self.replicates
         if max(sizes) > left:
             raise InputError(
                 f"data.init_args.train_size = {max(sizes)}, but {left} of {pool} images are left when "
-                f"{held_out} are held out: lower train_size or val_size, or leave train_size out for all that are left"
+                f"{held_out} are held out: lower train_size or val_size, or leave train_size out for all of "
+                "them"
             )
         generators = replicate_generators("split", self.seed, self.replicates)
         order = torch.stack([torch.randperm(pool, generator=generator) for generator in generators])

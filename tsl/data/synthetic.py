@@ -86,8 +86,8 @@ class SyntheticDataModule(DataModule):
         if distribution.finite and val_distribution is None:
             raise InputError(
                 f"data.init_args.distribution = {type(distribution).__name__} holds finitely many inputs, and training "
-                "and evaluation would share them: set data.init_args.val_distribution to others (start and stop divide "
-                "a file)"
+                "and evaluation would share them: set data.init_args.val_distribution to one with other inputs (start "
+                "and stop divide a file)"
             )
         self._val_samples: Samples
         self._train_inputs: Tensor

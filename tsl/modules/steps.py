@@ -72,7 +72,7 @@ class StepModule(pl.LightningModule):
         data = self.trainer.datamodule
         if not isinstance(data, DataModule):
             raise InputError(
-                f"data comes as {type(data).__name__}: expected a tsl.data.DataModule, whose batches have a replicate "
+                f"data is a {type(data).__name__}: expected a tsl.data.DataModule, whose batches have a replicate "
                 "axis. Derive your LightningDataModule from it (three methods: draw, train_samples, val_samples), "
                 "and give it as trainer.fit(module, datamodule=…) or data.class_path"
             )
@@ -129,8 +129,8 @@ class StepModule(pl.LightningModule):
         reason = why_eager(self, optimizer)
         if reason is not None and self.steps == "fused":
             raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
-        tell = rank_zero_only(print)
-        tell("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
+        print_once = rank_zero_only(print)
+        print_once("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
         return (
             FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights) if reason is None else None
         )
@@ -148,7 +148,7 @@ class StepModule(pl.LightningModule):
             return
         if self.trainer.world_size > 1:
             raise InputError(
-                f"BatchNorm sees only a process's share of each minibatch: set trainer.devices to 1 "
+                f"BatchNorm would see only a process's share of each minibatch: set trainer.devices to 1 "
                 f"(now {self.trainer.world_size} processes), or {remedy}"
             )
         if self.data.sampler.batch_size == 1:
@@ -213,7 +213,7 @@ class StepModule(pl.LightningModule):
             diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
             raise DivergenceError(
                 f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
-                "lower the learning rate (--model.init_args.optimizer.init_args.lr). "
+                "lower the learning rate (model.init_args.optimizer.init_args.lr). "
                 "Records, metrics and checkpoints of earlier epochs are kept"
             )
         self.train_loss.update(losses)
@@ -281,6 +281,6 @@ def check_shapes(saved: Mapping[str, Tensor], here: Mapping[str, Tensor], settin
     if differing:
         lines = "\n".join(differing)
         raise InputError(
-            f"the checkpoint of --ckpt_path is of other networks:\n{lines}\nset {settings} as they were, or leave "
+            f"the checkpoint of --ckpt_path holds other networks:\n{lines}\nset {settings} as they were, or leave "
             "--ckpt_path out"
         )

@@ -32,8 +32,8 @@ from tsl.networks import (
 from tsl.randomness import replicate_generators
 
 Loss = Callable[[Tensor, Tensor], Any]
-"""From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is said to be
-Any, because jsonargparse takes a class there for the base of those that may be named by class_path."""
+"""From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is declared
+as Any, because jsonargparse takes a class there for the base of those that may be named by class_path."""
 
 sgd = partial(torch.optim.SGD, lr=0.01)
 """The paper's optimizer for two-layer networks."""
@@ -66,7 +66,7 @@ class TeacherStudent(StepModule):
 
     A training batch is a chunk of K minibatches `[K, R, B, d]`, for which K optimizer steps are taken; an evaluation
     batch is `[R, B, d]`. Losses are summed over replicates, so that gradients never mix. For images d is C × H × W;
-    where the data has labels (`Labelled`), the accuracies of student and teacher and their agreement are told too.
+    where the data has labels (`Labelled`), the accuracies of student and teacher and their agreement are recorded too.
 
     Args:
         teacher: Makes a teacher for a number of replicates, such as `tsl.networks.MLP` with everything but that.
@@ -171,7 +171,7 @@ class TeacherStudent(StepModule):
         if self.teacher_initialization is not None:
             if not isinstance(self.teacher, FeedForward):
                 raise InputError(
-                    f"model.init_args.teacher = {type(self.teacher).__name__} brings its weights with it: set "
+                    f"model.init_args.teacher = {type(self.teacher).__name__} already has its weights: set "
                     "model.init_args.teacher_initialization to null"
                 )
             self.teacher_initialization(self.teacher, replicate_generators("teacher", self.seed, self.replicates))
@@ -223,7 +223,7 @@ class TeacherStudent(StepModule):
                 )
             raise InputError(
                 f"inputs of {type(data).__name__} have the shape {shape}, but model.init_args.{name} takes "
-                f"{network.input_shape}: set its init_args.input_shape, or input_dim, to the data's"
+                f"{network.input_shape}: set its init_args.input_shape (or input_dim) to the shape of the data"
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -260,8 +260,8 @@ class TeacherStudent(StepModule):
         """Take in the validation losses of inputs `[R, B, ...]`, from the first dataloader.
 
         What the teacher answers to inputs that stay the same is kept between evaluations (see `TeacherAnswers`).
-        gradient_sup_norm is over those inputs of which `FeedForward.lowest_error` tells: of convolutional networks, a
-        share of them.
+        gradient_sup_norm is over those inputs for which `FeedForward.lowest_error` gives the error: for convolutional
+        networks, a share of them.
 
         Returns:
             Both networks' activations, if a callback has set `activations_wanted` in its `on_validation_start`; they

@@ -45,7 +45,7 @@ def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tenso
         removed = int(ratio * nodes + 1e-9) if 0 <= ratio < 1 else nodes  # 0.29 × 100 is 28.999…
         if removed >= nodes:
             raise InputError(
-                f"--ratios {ratio:g}: of a layer's {nodes} nodes at least one has to stay; give a fraction from 0 to "
+                f"--ratios {ratio:g}: at least one of a layer's {nodes} nodes has to stay; give a fraction from 0 to "
                 "below 1"
             )
         order = magnitude.argsort(dim=1, stable=True)

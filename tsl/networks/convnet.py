@@ -164,7 +164,7 @@ class ConvNet(FeedForward):
     def output_gradients(self, activations: Activations, signals: Tensor) -> list[Tensor]:
         """V_l(x)ᵀ v: the gradient of v · f(x) with respect to every hidden layer's outputs, of their shape.
 
-        As everywhere, outputs are those of the activation, before any BatchNorm after it (`effective_layers` says
+        As everywhere, outputs are those of the activation, before any BatchNorm after it (`effective_layers` explains
         more).
 
         Args:
@@ -247,7 +247,9 @@ def per_layer(value: int | list[int], depth: int, name: str) -> list[int]:
     """
     values = [value] * depth if isinstance(value, int) else list(value)
     if len(values) != depth:
-        raise InputError(f"{name} = {values} for {depth} convolutions: give one number for all, or one for each")
+        raise InputError(
+            f"{name} = {values} for {depth} convolutions: give one number for all, or one for each of them"
+        )
     return values
 
 

@@ -26,7 +26,7 @@ class External(Network):
     It is frozen and always in evaluation mode. A watched layer is what one of its modules puts out, maps
     `[B, C, H, W]` or nodes `[B, nodes]`; of a module that is called several times, such as the ReLU of a ResNet's
     block, the last call counts. Pre- and post-activations are both that output, so watch activations, not what comes
-    before them: of a ReLU's output the sign tells what its input's does. Strengths are NaN, and no node counts as
+    before them: the sign of a ReLU's output shows that of its input. Strengths are NaN, and no node counts as
     pruned. Its student needs an architecture of its own, `model.init_args.student`.
 
     Args:
@@ -57,7 +57,7 @@ class External(Network):
         if module is None and torchvision_model is not None:
             module = from_torchvision(torchvision_model)
         elif module is None or torchvision_model is not None:
-            raise InputError(f"{KEY}: give either module or torchvision_model, the one or the other")
+            raise InputError(f"{KEY}: give module or torchvision_model, not both")
         self.module = module
         if weights is not None:
             load_weights(self.module, weights)
@@ -167,7 +167,9 @@ def load_weights(module: nn.Module, path: str) -> None:
             if saved[name].shape != here[name].shape
         ],
     }
-    told = [f"{fault} {', '.join(names[:5])}{' …' * (len(names) > 5)}" for fault, names in faults.items() if names]
-    if told:
-        raise InputError(f"{KEY}.weights = {path} is of another module than {type(module).__name__}: {'; '.join(told)}")
+    mismatches = [
+        f"{fault} {', '.join(names[:5])}{' …' * (len(names) > 5)}" for fault, names in faults.items() if names
+    ]
+    if mismatches:
+        raise InputError(f"{KEY}.weights = {path} does not fit {type(module).__name__}: {'; '.join(mismatches)}")
     module.load_state_dict(saved)

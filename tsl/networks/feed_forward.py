@@ -84,11 +84,11 @@ class FeedForward(Network):
     ) -> None:
         super().__init__()
         if not widths:
-            raise InputError("widths is empty: a teacher and its student need at least one hidden layer")
+            raise InputError("widths is empty: expected at least one hidden layer")
         if not 0 <= negative_slope <= 1:
             raise InputError(f"negative_slope = {negative_slope:g}: give a slope from 0 to 1")
         if not 0 <= dropout < 1:
-            raise InputError(f"dropout = {dropout:g}: give a probability from 0 to below 1, or no node is left")
+            raise InputError(f"dropout = {dropout:g}: give a probability from 0 to below 1")
         self.layers: Sequence[ReplicatedLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.replicates, self.output_dim = self.layers[-1].weight.shape[:2]
         self.widths = list(widths)

@@ -62,7 +62,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
-        """E_x β_kk of every hidden layer over a batch, each `[R, nodes]`, NaN where a network does not tell it.
+        """E_x β_kk of every hidden layer over a batch, each `[R, nodes]`, NaN where a network does not give it.
 
         Args:
             activations: The network's, in evaluation mode.

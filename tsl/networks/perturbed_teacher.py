@@ -23,7 +23,7 @@ class PerturbedTeacher(Initialization):
 
     In a hidden layer of m teacher nodes, student node k copies teacher node k mod m, and the outgoing weights of the c
     copies of a node are divided by c: a student of the teacher's kind computes the teacher's function, whatever its
-    widths. Of each row of these weights (a node's incoming weights and its bias) is kept, as `keep` says:
+    widths. `keep` says what is kept of each row of these weights (a node's incoming weights and its bias):
 
     - all: the row itself;
     - directions: the row's direction, at the norm of a row of `DefaultInitialization`;
@@ -50,12 +50,14 @@ class PerturbedTeacher(Initialization):
                 biases where it has.
         """
         if teacher is None:
-            raise InputError("PerturbedTeacher is for a student: it needs the teacher it starts from")
+            raise InputError(
+                "PerturbedTeacher is for a student and needs its teacher: set it as student_initialization"
+            )
         network, teacher = as_mlp(network, *MLP_ALONE), as_mlp(teacher, *MLP_ALONE)
         if any(n < m for n, m in zip(network.widths, teacher.widths, strict=True)):
             raise InputError(
                 f"PerturbedTeacher copies every teacher node: hidden layers of {network.widths} nodes cannot hold the "
-                f"teacher's {teacher.widths}, so give the student more nodes (--model.multiplier)"
+                f"teacher's {teacher.widths}; give the student more nodes (model.init_args.student)"
             )
         if teacher.bias and not network.bias:
             raise InputError("PerturbedTeacher copies the teacher's biases: give the student bias: true as well")
