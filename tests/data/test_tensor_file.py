@@ -90,7 +90,7 @@ def with_number(row: int, number: float) -> np.ndarray[Any, Any]:
         ("a.pt", {"x": "words"}, {}, "holds values of type object: expected real numbers"),
         ("a.pt", torch.eye(3).to_sparse(), {}, "holds values of type object"),
         ("a.pt", torch.ones(2, 3).bool(), {}, "holds values of type bool"),
-        ("a.csv", None, {}, "the suffix says the format; expected one of .npy, .npz, .pt, .pth"),
+        ("a.csv", None, {}, "expected a file that ends in .npy, .npz, .pt, .pth"),
         ("missing.npy", None, {}, "init_args.path = .*missing.npy: no such file"),
     ],
 )

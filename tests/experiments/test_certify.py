@@ -160,8 +160,8 @@ def test_what_cannot_be_certified_is_said_in_one_line(
         return one_line(capsys)
 
     assert certify.main([str(tmp_path / "absent")]) == 2
-    assert "absent is no run directory" in one_line(capsys)
-    assert "table.txt: the suffix says the format; expected one of .parquet, .csv" in message("--out", "table.txt")
+    assert "absent is not a run directory" in one_line(capsys)
+    assert "table.txt: expected a file that ends in .parquet, .csv" in message("--out", "table.txt")
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[:1000])
     assert f"{checkpoint} is damaged" in message()

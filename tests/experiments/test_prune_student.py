@@ -116,7 +116,7 @@ def test_mistakes_are_one_line_and_status_2(run: Path, capsys: pytest.CaptureFix
         assert captured.err.count("\n") == 1
         return captured.err
 
-    assert "there is no such directory" in told(str(run / "gone"))
+    assert "it does not exist" in told(str(run / "gone"))
     assert "expected a correlation, from -1 to 1" in told(str(run), "--threshold", "90")
     assert not (run / "pruned").exists()
     (run / "file").touch()

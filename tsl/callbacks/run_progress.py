@@ -63,7 +63,7 @@ class RunProgress(ProgressBar):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the results of the epoch before, when all of them have been logged."""
-        self._tell(trainer, BETWEEN_EPOCHS)
+        self._show(trainer, BETWEEN_EPOCHS)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Tensor, batch_idx: int
@@ -71,7 +71,7 @@ class RunProgress(ProgressBar):
         """Show the progress after each chunk."""
         within = (batch_idx + 1) / trainer.num_training_batches
         if within < 1 or self._progress is not None:  # an epoch gets its line when all of it has been logged
-            self._tell(trainer, WITHIN_EPOCH, within)
+            self._show(trainer, WITHIN_EPOCH, within)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock of training."""
@@ -84,7 +84,7 @@ class RunProgress(ProgressBar):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the results of the last epoch."""
-        self._tell(trainer, 0.0)
+        self._show(trainer, 0.0)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave the bar as it is."""
@@ -103,7 +103,7 @@ class RunProgress(ProgressBar):
         logged = trainer.callback_metrics
         self._scalars |= {name: float(logged[name]) for name in SHOWN if name in logged}
 
-    def _tell(self, trainer: pl.Trainer, seconds: float, within: float = 0.0) -> None:
+    def _show(self, trainer: pl.Trainer, seconds: float, within: float = 0.0) -> None:
         """Show where the run is; a line only if the last is so many seconds old."""
         now = time.monotonic()
         if not self.enabled or (self._progress is None and now - self._last_line < seconds):

@@ -1,4 +1,4 @@
-"""What the closing table of an experiment says of replicates with the same settings, by column."""
+"""The columns of an experiment's closing table, for replicates with the same settings."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -72,11 +72,11 @@ def accuracy_and_correlations(group: ReplicateGroup) -> dict[str, str]:
     end = losses[losses["epoch"] == losses["epoch"].max()]
     untrained = layers[(layers["epoch"] == 0) & (layers["split"] == "val")]
     named = {"accuracy of the teacher, %": TEACHER_ACCURACY, "of the student, %": ACCURACY}
-    told = {words: _mean_and_std(100 * end[column], 1) for words, column in named.items() if column in end}
+    columns = {words: _mean_and_std(100 * end[column], 1) for words, column in named.items() if column in end}
     for words, rows in (("before training", untrained), ("at the end", last_epoch(layers))):
         by_layer = rows.groupby("layer")["rho_mean"].mean()
-        told[f"rho_mean of layers 1, 2, … {words}"] = " ".join(f"{rho:.3f}" for rho in by_layer)
-    return told
+        columns[f"rho_mean of layers 1, 2, … {words}"] = " ".join(f"{rho:.3f}" for rho in by_layer)
+    return columns
 
 
 def few_and_many_samples(group: ReplicateGroup) -> dict[str, str]:

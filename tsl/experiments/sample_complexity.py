@@ -95,13 +95,13 @@ class Search:
 
     @property
     def runs_in_all(self) -> int:
-        """The runs it has had and is about to have, if the ends enclose the share."""
+        """The number of runs, done and expected, if the ends enclose the share."""
         left = 0 if self.failed else runs_left(self.bracket, self.shares, self.least, self.most, self.precision)
         return len(self.shares) + left
 
     @property
     def student_steps(self) -> int:
-        """Optimizer steps × replicates of the runs it has had; every size takes as many."""
+        """Optimizer steps × replicates of the runs done so far; every size takes the same number."""
         run = self.make_run(self.least)
         return len(self.shares) * run.epochs * run.student_steps
 
@@ -193,7 +193,7 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
     check(settings, axis)
     if differing := differing_settings(config, settings["replicates"]):
         raise InputError(
-            f"{', '.join(differing)}: the replicates differ in it, and a search finds one training size for all of "
+            f"{', '.join(differing)}: differs between replicates, but a search finds one training size for all of "
             "them: give one value, and search again for each other value"
         )
     only_at_the_end = {"records.epochs": [settings["trainer.max_epochs"]]}
@@ -219,7 +219,7 @@ def read_axis(vary: str) -> tuple[str, list[float]]:
     """The axis and its values from "multiplier=1,2,5"; raises InputError if it cannot be read."""
     axis, _, listed = vary.partition("=")
     if axis not in AXES:
-        raise InputError(f"--vary {vary}: there is no axis {axis!r}; the axes are {', '.join(AXES)}")
+        raise InputError(f"--vary {vary}: there is no axis {axis!r}; choose among {', '.join(AXES)}")
     try:
         values = [float(value) for value in listed.split(",")]
     except ValueError:
@@ -237,7 +237,9 @@ def check(settings: Mapping[str, Any], axis: str) -> None:
             "data.init_args.replacement to true"
         )
     if settings["replicates"] < 2:
-        raise InputError("replicates = 1: the interval is over replicates; give 2 or more, and 16 for one to rely on")
+        raise InputError(
+            "replicates = 1: the interval is over replicates; give at least 2, or 16 for a reliable interval"
+        )
     if axis == "m" and len(settings.get(WIDTHS, [])) != 1:
         raise InputError(f"--vary m: {WIDTHS} = {settings.get(WIDTHS)}: expected one hidden layer")
     if axis in ("m", "multiplier") and settings.get(STUDENT_WIDTHS) is not None:
@@ -257,7 +259,7 @@ def theorem(searches: Sequence[Search]) -> dict[str, list[float]]:
     return bounds
 
 
-def tell(axis: str, searches: Sequence[Search], out: Path, console: Console) -> None:
+def write_and_print(axis: str, searches: Sequence[Search], out: Path, console: Console) -> None:
     """Write tables and figure, and print the outcome."""
     points = {search.cell.get(axis, math.nan): tipping_point(search.shares, search.share) for search in searches}
     shares = pd.DataFrame(
@@ -296,14 +298,16 @@ def tell(axis: str, searches: Sequence[Search], out: Path, console: Console) -> 
 
 
 def find(asked: argparse.Namespace, console: Console) -> int:
-    """Search and tell; gives the exit status, and raises an InputError for what a user can mend."""
+    """Search and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
     axis, searches = plan(asked)
     enough = search_all(searches, asked.budget, console)
     measured = [search for search in searches if search.shares]
     if measured:
-        tell(axis, measured, measured[0].make_run(1).path.with_name(axis or "tipping"), console)
+        write_and_print(axis, measured, measured[0].make_run(1).path.with_name(axis or "tipping"), console)
     if not enough:
-        console.print(f"the budget of {asked.budget:,.0f} student-steps ended the search; a larger one goes on with it")
+        console.print(
+            f"the budget of {asked.budget:,.0f} student-steps ended the search; give a larger --budget to continue"
+        )
     return 1 if any(search.failed for search in searches) else 0
 
 
@@ -336,5 +340,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         again = f"python -m tsl.sample_complexity {shlex.join(arguments)}"
-        print(f"stopped; what is done is kept. The same command goes on with it:\n  {again}", file=sys.stderr)
+        print(f"stopped; finished work is kept. The same command continues it:\n  {again}", file=sys.stderr)
         return 130

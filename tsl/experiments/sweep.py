@@ -115,7 +115,7 @@ def resolved_config(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def check_settings(runs: Sequence[PlannedRun], configs: Collection[Path]) -> None:
-    """Refuse to go on with runs that were made with other settings than the configs give now.
+    """Refuse runs that were made with other settings than the configs give now.
 
     Raises:
         InputError: Naming each such run and the settings that differ.
@@ -127,7 +127,7 @@ def check_settings(runs: Sequence[PlannedRun], configs: Collection[Path]) -> Non
         if (run.path / "config.yaml").exists() and (differences := run.differences(given))
     ]
     if mixed:
-        raise InputError("\n".join([*mixed, "Move what is there away, or keep the new runs elsewhere with --root"]))
+        raise InputError("\n".join([*mixed, "Move these runs away, or write the new ones elsewhere with --root"]))
 
 
 def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
@@ -146,7 +146,7 @@ def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the child too, even if it outlives this process
         except BlockingIOError:
-            return f"{run.path} is at work in another process; give the same command again when that has ended"
+            return f"{run.path} is being trained by another process; give the same command again when it has ended"
         if run.complete:
             return None
         _clear(run)
@@ -161,7 +161,7 @@ def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
             try:
                 child.wait(timeout=30)
             except subprocess.TimeoutExpired:
-                child.kill()  # loses nothing: checkpoints and records are written whole
+                child.kill()  # no file is lost: checkpoints and records are written whole
                 child.wait()
             _clear(run)
     report()
@@ -176,6 +176,6 @@ def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
 
 
 def _clear(run: PlannedRun) -> None:
-    """Remove an unfinished run that has no checkpoint to go on from: tsl.fit refuses to start where one is."""
+    """Remove an unfinished run without a checkpoint, because tsl.fit refuses to start in its directory."""
     if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
         shutil.rmtree(run.path)

@@ -62,7 +62,9 @@ def draw(
         f"replicates; N* where it crosses {level:.0%}, with 95 % bootstrap interval"
     ]
     if fit is not None and bounds:
-        notes.append("theorem: how the samples grow that suffice, augmented ones counted; its constant is not known")
+        notes.append(
+            "theorem: growth of the sufficient number of samples, augmented ones included; its constant is unknown"
+        )
     footnotes(figure, notes)
     return figure
 

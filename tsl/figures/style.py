@@ -1,4 +1,4 @@
-"""One look for all figures: print sizes, and curves told apart by colour, marker and line style alike."""
+"""One look for all figures: print sizes, and curves that differ in colour, marker and line style."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
