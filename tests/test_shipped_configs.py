@@ -99,7 +99,7 @@ def test_every_program_says_it_in_one_message(
         status = end.code
     told = capsys.readouterr().err
     assert (status, told.count("\n")) == (2, 1)
-    assert told.startswith("error: config two_lyer.yaml: there is no such file")
+    assert told.startswith("error: config two_lyer.yaml: no such file")
     assert "two_layer.yaml" in told
 
 
@@ -151,6 +151,6 @@ def test_a_copy_to_edit(empty: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_only_what_is_shipped_is_copied(empty: Path) -> None:
     (empty / "mine.yaml").write_text("replicates: 1")
-    with pytest.raises(InputError, match=r"config mine\.yaml: there is no such file"):
+    with pytest.raises(InputError, match=r"config mine\.yaml: no such file"):
         copy_config("mine.yaml", empty / "copy.yaml")
     assert not (empty / "copy.yaml").exists()

@@ -67,7 +67,7 @@ def shipped_config(name: str | Path) -> Path:
     nearest = by_file or difflib.get_close_matches(asked, shipped, n=3, cutoff=0.5)
     hint = f"; the nearest are {', '.join(nearest)}" if nearest else ""
     raise InputError(
-        f"--config {name}: no such file, and tsl ships no config of that name{hint} (python -m tsl.configs lists all)"
+        f"config {name}: no such file, and tsl ships no config of that name{hint} (python -m tsl.configs lists all)"
     )
 
 

@@ -99,14 +99,14 @@ def test_missing_files(tmp_path: Path, verify: bool) -> None:
     assert not list(tmp_path.iterdir())
     write_cifar10(tmp_path)
     (tmp_path / BATCHES / "data_batch_4").unlink()
-    with pytest.raises(InputError, match=r"lacks data_batch_4; remove what is there and set data.init_args.download"):
+    with pytest.raises(InputError, match=r"lacks data_batch_4; remove that folder and set data.init_args.download"):
         ready(cifar10(tmp_path, verify=verify, download=True))
 
 
 def test_a_folder_of_which_files_are_missing_is_not_written_over(tmp_path: Path, archive: Path) -> None:
     shutil.copytree(tmp_path / "source", tmp_path / "data")
     (tmp_path / "data" / BATCHES / "data_batch_4").unlink()
-    with pytest.raises(InputError, match="lacks data_batch_4; remove what is there"):
+    with pytest.raises(InputError, match="lacks data_batch_4; remove that folder"):
         ready(cifar10(tmp_path / "data", verify=True, download=True))
 
 

@@ -140,7 +140,7 @@ def test_a_config_that_does_not_fit_its_student_is_one_message(
             ["--model.init_args.student_widths", "[3, 3]"],
             "student.init_args.widths = [3, 3] has 2 hidden layers, the teacher 1",
         ),
-        (["--replicates", "1"], "student.pt holds another network; set replicates and widths to its own"),
+        (["--replicates", "1"], "student.pt holds another network; set replicates and widths to those of the file"),
     ):
         with pytest.raises(SystemExit) as stop:
             fit(["--config", str(run / "pruned/config.yaml"), "--trainer.default_root_dir", str(tmp_path), *arguments])

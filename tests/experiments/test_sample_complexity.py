@@ -184,7 +184,7 @@ def test_a_failed_run_ends_its_search(
                 "{model: {init_args: {teacher_initialization: {class_path: tsl.networks.SeparableTeacher, init_args: "
                 "{polarity: [1, 2]}}}}}"
             ],
-            "polarity: the replicates differ in it, and a search finds one training size for all of them",
+            "polarity: several values along the replicates, but a search finds one training size for all of them",
         ),
         (["{replicates: 1}"], "replicates = 1: the interval is over replicates"),
         (["{data: {init_args: {replacement: false}}}"], "set data.init_args.steps_per_epoch, and data"),

@@ -104,7 +104,7 @@ def test_a_replicate_that_comes_twice_is_named_and_the_rest_drawn(
 
 def test_a_moving_figure_has_formats_of_its_own(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["l-shape-animation", str(run), "--out", str(tmp_path / "figure.pdf")]) == 2
-    assert "expected one of .gif, .mp4" in one_line(capsys)
+    assert "expected a file that ends in .gif, .mp4" in one_line(capsys)
 
 
 def test_an_mp4_without_ffmpeg(

@@ -103,7 +103,7 @@ def test_a_loss_that_is_not_finite_stops_training(fit: Any) -> None:
 
 
 def test_data_without_labels_is_refused(fit: Any) -> None:
-    with pytest.raises(InputError, match=r"Classifier learns labels, and SyntheticDataModule gives inputs alone"):
+    with pytest.raises(InputError, match=r"Classifier learns labels, but SyntheticDataModule has no labels"):
         fit(make_classifier(), make_data())
 
 

@@ -97,7 +97,9 @@ def test_without_a_login_an_artifact_cannot_be_had(logged_out: None) -> None:
 
 def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     for run in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(ValueError, match=f"there is no {run}/checkpoints/last.ckpt: give the directory of a run"):
+        with pytest.raises(
+            ValueError, match=f"{run}/checkpoints/last.ckpt does not exist: give the directory of a run"
+        ):
             TeacherOfRun(str(run))(network(), replicate_generators("teacher", 0, 2))
 
 

@@ -193,7 +193,7 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
     check(settings, axis)
     if differing := differing_settings(config, settings["replicates"]):
         raise InputError(
-            f"{', '.join(differing)}: differs between replicates, but a search finds one training size for all of "
+            f"{', '.join(differing)}: several values along the replicates, but a search finds one training size for all of "
             "them: give one value, and search again for each other value"
         )
     only_at_the_end = {"records.epochs": [settings["trainer.max_epochs"]]}
