@@ -19,7 +19,7 @@ OF_TRAINER = (
     *("max_epochs", "max_steps", "precision", "default_root_dir", "fast_dev_run"),
     *("check_val_every_n_epoch", "accumulate_grad_batches", "gradient_clip_val", "overfit_batches"),
 )
-"""Settings of the Trainer's that it keeps as they were given."""
+"""Settings that the Trainer keeps as they were given."""
 
 
 def described_run(trainer: pl.Trainer, module: StepModule, data: DataModule) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def described(value: Any) -> Any:
 
 
 def arguments(maker: Any) -> dict[str, inspect.Parameter]:
-    """The named arguments of a function or of a class's constructor; those that go on to its base class too."""
+    """The named arguments of a function or of a class's constructor; with those that it passes to its base class."""
     if not inspect.isclass(maker):
         return _named(inspect.signature(maker).parameters)
     found: dict[str, inspect.Parameter] = {}

@@ -16,11 +16,11 @@ from tsl.metrics.functional import best_correlation, match_count, observed, reco
 from tsl.names import NULL, RECOVERED, recovered_column
 
 CorrelationMeasure = Callable[[Tensor], Tensor]
-"""From one network's ρ_jk `[m, n]`, pruned teacher nodes left out, to one number, or to one of each teacher node."""
+"""From one network's ρ_jk `[m, n]`, without pruned teacher nodes, to one number, or to one for each teacher node."""
 
 
 class LayerValues(NamedTuple):
-    """What was measured of one layer, over all of a split's inputs.
+    """The measures of one layer over all inputs of a split.
 
     Attributes:
         active: Which teacher nodes were not pruned, bool, `[R, m]`.

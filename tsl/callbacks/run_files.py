@@ -20,7 +20,7 @@ from tsl.runs.records import write_table, written_whole
 from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, StatusFile
 
 FILES = ("config.yaml", "status.json", "metrics.csv", "records", "checkpoints")
-"""What a run writes into its directory."""
+"""The files and folders that a run writes into its directory."""
 
 
 class RunFiles(pl.Callback):

@@ -1,4 +1,4 @@
-"""How far a run is: one bar for all of it on a terminal, plain lines elsewhere."""
+"""The progress of a run: one bar for the whole run on a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -78,7 +78,7 @@ class RunProgress(ProgressBar):
         self.clock.pause()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on with the clock of training; what was logged before training counts too."""
+        """Restart the clock of training; read what was logged before training."""
         self.clock.go_on()
         self._read(trainer)
 
@@ -87,11 +87,11 @@ class RunProgress(ProgressBar):
         self._show(trainer, 0.0)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave the bar as it is."""
+        """Stop the bar, and leave it on the screen."""
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the bar as it is, so that the message stands below it."""
+        """Stop the bar, so that the message is printed below it."""
         self._stop()
 
     def _stop(self) -> None:
@@ -104,7 +104,7 @@ class RunProgress(ProgressBar):
         self._scalars |= {name: float(logged[name]) for name in SHOWN if name in logged}
 
     def _show(self, trainer: pl.Trainer, seconds: float, within: float = 0.0) -> None:
-        """Show where the run is; a line only if the last is so many seconds old."""
+        """Show the progress; as a line only if the last one is at least `seconds` old."""
         now = time.monotonic()
         if not self.enabled or (self._progress is None and now - self._last_line < seconds):
             return
@@ -133,7 +133,7 @@ class RunProgress(ProgressBar):
 
 
 class Clock:
-    """Seconds of training and of evaluation, and what follows from them."""
+    """Measures the seconds of training and of evaluation, and estimates the time left."""
 
     def __init__(self) -> None:
         self.begun = time.monotonic()
@@ -143,7 +143,7 @@ class Clock:
         self.first_step = 0
 
     def start(self, fraction: float, step: int) -> None:
-        """Begin where the run is: at a fraction of the whole, and an optimizer step."""
+        """Begin at a fraction of the run, and at an optimizer step."""
         self.begun = self.since = time.monotonic()
         self.first_fraction, self.first_step = fraction, step
 
@@ -154,7 +154,7 @@ class Clock:
             self.since = None
 
     def go_on(self) -> None:
-        """Training goes on."""
+        """Training continues after an evaluation."""
         self.since = time.monotonic()
 
     def steps_per_second(self, step: int) -> float | None:
@@ -168,7 +168,7 @@ class Clock:
         return self._seconds_trained() / elapsed if elapsed > 0 else 1.0
 
     def seconds_left(self, fraction: float) -> float | None:
-        """Seconds that the rest takes, evaluation included; None where nothing is known yet."""
+        """Estimated seconds of the rest, evaluation included; None before there is an estimate."""
         elapsed = time.monotonic() - self.begun
         done = fraction - self.first_fraction
         return elapsed * (1 - fraction) / done if done > 0 else None
@@ -178,7 +178,7 @@ class Clock:
 
 
 def fraction_done(trainer: pl.Trainer, within: float = 0.0) -> float:
-    """The fraction of a run that is done; 0 where neither its epochs nor its steps have an end.
+    """The fraction of a run that is done; 0 if neither its epochs nor its steps are limited.
 
     Args:
         trainer: The run's.

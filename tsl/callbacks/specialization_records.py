@@ -72,7 +72,7 @@ class SpecializationRecords(pl.Callback):
         self._probes = generator("strength", 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Write what conditioning made of the teacher, unless the run goes on from a checkpoint."""
+        """Write the table `activity` of a conditioned teacher, unless the run is resumed from a checkpoint."""
         run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if not pl_module.teacher_activity or trainer.global_step > 0 or trainer.fast_dev_run:
             return
@@ -84,7 +84,7 @@ class SpecializationRecords(pl.Callback):
             write_table(run, "activity", 0, pd.concat(frames).assign(epoch=0))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Start all measures anew, if nodes and layers are measured at this epoch."""
+        """Reset all measures, if nodes and layers are measured at this epoch."""
         self._measures = {}
         if not self._is_measured(trainer):
             return
@@ -110,7 +110,7 @@ class SpecializationRecords(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take in one batch of activations."""
+        """Add one batch of activations."""
         if not self._measures:
             return
         split = trainer.val_dataloaders[dataloader_idx].split
@@ -128,7 +128,7 @@ class SpecializationRecords(pl.Callback):
                 measures.update_mean_matrices(terms, samples)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Write the tables of this epoch, and log what the validation data shows."""
+        """Write the tables of this epoch, and log those of the validation data."""
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)

@@ -39,7 +39,7 @@ class Augmentation(ABC):
 
 
 class TeacherAgnostic(Augmentation):
-    """D' = D ∪ {x ± η u_i : x ∈ D, i = 1..d}, where {u_i} are orthonormal: nothing of the teacher is needed.
+    """D' = D ∪ {x ± η u_i : x ∈ D, i = 1..d}, where {u_i} are orthonormal. It does not need the teacher.
 
     Variant 0 of an input is the input itself, variants 2i − 1 and 2i are x + η u_i and x − η u_i.
 

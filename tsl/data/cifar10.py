@@ -50,11 +50,11 @@ class CIFAR10DataModule(ImageDataModule):
 
     @property
     def folder(self) -> Path:
-        """Where torchvision has the files."""
+        """The folder in which torchvision keeps the files."""
         return self.data_dir / CIFAR10.base_folder
 
     def prepare_data(self) -> None:
-        """Download the images if asked for and not there; in one process alone.
+        """Download the images if `download` is set and they are missing; Lightning calls this in one process.
 
         Raises:
             InputError: If they cannot be downloaded; no file is left behind then.

@@ -24,7 +24,7 @@ BLOCK = 2**20
 
 
 class InputDistribution(ABC):
-    """Where synthetic inputs come from.
+    """A distribution of synthetic inputs.
 
     Attributes:
         finite: Whether there is only a given number of inputs, so that another draw may hold the same ones again.

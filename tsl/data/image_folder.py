@@ -1,4 +1,4 @@
-"""Images of one's own: a folder for each class."""
+"""Your own images, in a folder for each class."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What DataModules of images share: one uint8 tensor on the device, from which every replicate makes its own batches.
+"""The base class of DataModules of images: every replicate makes its batches from one uint8 tensor on the device.
 
 Letters: R replicates, M images, N images of one replicate's split, C channels, H rows and W columns.
 """

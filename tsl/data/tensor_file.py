@@ -1,4 +1,4 @@
-"""Inputs of one's own, from a file."""
+"""Your own inputs, from a file."""
 
 import contextlib
 from pathlib import Path
@@ -112,7 +112,7 @@ class TensorFile(InputDistribution):
 
 
 def _numbers(entry: Any) -> np.ndarray[Any, Any]:
-    """An array of numpy's, whatever was read; one of dtype object, which holds no numbers, for what is no array."""
+    """The content as a numpy array; of dtype object, which holds no numbers, if it is not an array."""
     if isinstance(entry, np.ndarray):
         return entry
     if isinstance(entry, Tensor) and entry.layout == torch.strided and not entry.is_quantized:

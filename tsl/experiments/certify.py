@@ -1,4 +1,4 @@
-"""Hold the theorem against a trained two-layer run: `python -m tsl.certify runs/certificate/version_0`.
+"""Compare a trained two-layer run with the theorem: `python -m tsl.certify runs/certificate/version_0`.
 
 For each teacher node: which ε the theorem grants on the training inputs, which ε the student's weights reached, and
 what follows, as a table on the screen, a table in a file (one row for each replicate and teacher node, the columns of

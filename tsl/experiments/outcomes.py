@@ -80,7 +80,7 @@ def accuracy_and_correlations(group: ReplicateGroup) -> dict[str, str]:
 
 
 def few_and_many_samples(group: ReplicateGroup) -> dict[str, str]:
-    """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
+    """E5: the correlation with the fewest and the most samples, and how many samples bring it to 0.98."""
     of_layers = sample_size.outcomes([group.run])
     of_layers = of_layers[of_layers["replicate"].isin(group.replicates)]
     rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
@@ -93,7 +93,7 @@ def few_and_many_samples(group: ReplicateGroup) -> dict[str, str]:
 
 
 def range_of_correlations(group: ReplicateGroup) -> dict[str, str]:
-    """E9: where the best correlations of teacher nodes end, each the mean over replicates."""
+    """E9: the range of teacher nodes' best correlations at the end, each the mean over replicates."""
     by_node = last_epoch(_rows(group, "teacher_nodes")).groupby("node")["best_correlation"].mean()
     return {"best correlations at the end": f"{by_node.min():.3f} to {by_node.max():.3f}"} | mean_correlation(group)
 

@@ -1,4 +1,4 @@
-"""Prune a trained teacher and train it on: `python -m tsl.prune_teacher RUN --ratios 0.3 0.5 0.5 0.7`.
+"""Prune a trained teacher and continue its training: `python -m tsl.prune_teacher RUN --ratios 0.3 0.5 0.5 0.7`.
 
 RUN is a run of tsl.modules.Classifier. In every hidden layer the nodes whose outgoing weights have the least mean
 magnitude are masked (their outgoing weights set to 0), and the rest is trained on with the masks kept. All lies in

@@ -1,4 +1,6 @@
-"""Where does it tip? `python -m tsl.sample_complexity configs/two_layer.yaml configs/quickstart.yaml --budget 5e7`.
+"""Find the training size at which recovery becomes likely.
+
+`python -m tsl.sample_complexity configs/two_layer.yaml configs/quickstart.yaml --budget 5e7`.
 
 Finds the training size N* at which a share of the lowest layer's teacher nodes is recovered (best correlation above
 0.95 on evaluation inputs, at the last epoch), by bisection on log N over runs of tsl.fit, with an interval over their
@@ -6,7 +8,7 @@ replicates. With `--vary d=10,20,40` (or m, or multiplier) it does so for each v
 exponent against the theorem's.
 
 Every size trains for the same number of steps, so the config needs `steps_per_epoch` and `replacement: true`. Runs that
-are complete are not repeated, and an interrupted one goes on where it was: the same command again is always right. Runs
+are complete are not repeated, and an interrupted one is resumed: the same command can always be given again. Runs
 lie in `<root>/sample_complexity/<experiment of the config>/<cell>`, tables and figure beside them.
 """
 
@@ -84,7 +86,7 @@ class Search:
 
     @property
     def bracket(self) -> Bracket:
-        """Where it stands."""
+        """The state of the search."""
         return bisect(self.shares, self.least, self.most, self.share, self.precision)
 
     @property
@@ -113,7 +115,7 @@ class Search:
 
     @property
     def outcome(self) -> str:
-        """What is known, in words."""
+        """The outcome so far, in words."""
         lower, upper, next_size = self.bracket
         if not self.shares:
             return "nothing measured"
@@ -126,7 +128,7 @@ class Search:
         return f"found within {lower} to {upper}"
 
     def take(self, run: PlannedRun) -> None:
-        """Take in what a complete run recorded."""
+        """Add the outcome of a complete run."""
         nodes = last_epoch(read_table(run.path, "teacher_nodes"))
         recovered = nodes[nodes["layer"] == 1].groupby("replicate")["recovered_0.95"].mean()
         self.shares[run.settings[TRAIN_SIZE]] = recovered.to_numpy(dtype=float)
@@ -193,8 +195,8 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
     check(settings, axis)
     if differing := differing_settings(config, settings["replicates"]):
         raise InputError(
-            f"{', '.join(differing)}: several values along the replicates, but a search finds one training size for all of "
-            "them: give one value, and search again for each other value"
+            f"{', '.join(differing)}: several values along the replicates, but a search finds one training size for "
+            "all of them: give one value, and search again for each other value"
         )
     only_at_the_end = {"records.epochs": [settings["trainer.max_epochs"]]}
 

@@ -14,7 +14,7 @@ from tsl.runs.summary import accuracies
 RATIOS = ("0.3", "0.5", "0.5", "0.7")
 """The fraction of channels that each convolution of the teacher loses, as in the paper's experiments on CIFAR-10."""
 EPOCHS_ON = {"quick": 10, "paper": 20}
-"""Epochs that the pruned teacher is trained on."""
+"""Epochs of training after pruning."""
 
 
 def last_epoch_with_accuracy(run: Run) -> int:
@@ -56,14 +56,14 @@ def plan_teachers(scale: str, root: Path, overlays: Sequence[Path]) -> tuple[lis
         tuning,
         last_epoch_with_accuracy,
         last_file="compact.pt",
-        resumes=False,  # it starts anew, which takes a small part of the teacher's time
+        resumes=False,  # it starts again, which takes a small part of the teacher's time
     )
     files: dict[float | str, Path] = {"unpruned": pruning.path / "unpruned.pt", "pruned": pruning.path / "compact.pt"}
     return [teacher, pruning], files
 
 
 def check_images(settings: dict[str, Any]) -> None:
-    """Say how to get the images, before anything is started, if they are not there.
+    """Refuse to start without the images; the message says how to get them.
 
     Raises:
         InputError: If that is so.

@@ -80,7 +80,7 @@ FIGURES = {
     ),
     "certificate": Entry(certificate, "ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
 }
-"""Every figure by its name; one more is one entry here, and a module beside the others."""
+"""Every figure by its name; a new figure is an entry here, and a module beside the others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +118,7 @@ def save(figure: Figure | Animation, path: Path) -> None:
 
 
 _H264 = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"]
-"""Frames of even width and height, as this format wants them."""
+"""Makes width and height of the frames even, as this format needs them."""
 
 
 def _check_format(out: Path, suffixes: Sequence[str]) -> None:

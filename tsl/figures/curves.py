@@ -76,7 +76,7 @@ def collect(
 
 
 def without_repeated(runs: Sequence[Run]) -> tuple[list[Run], list[InputError]]:
-    """The runs that go into one figure together: of those that hold the same replicate, the first.
+    """The runs that go into one figure together: of runs with the same replicate, only the first.
 
     Args:
         runs: Runs of any settings.

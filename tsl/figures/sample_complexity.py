@@ -1,4 +1,4 @@
-"""Where recovery tips: the share of teacher nodes recovered against the training size, and how that size grows."""
+"""The share of teacher nodes recovered against the training size, and how the size that recovery needs grows."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -77,7 +77,7 @@ def draw(runs: Sequence[Run]) -> Figure:
 
 
 def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row for each replicate of a run and layer, with what came out on evaluation inputs.
+    """One row for each replicate of a run and layer, with its outcome on evaluation inputs.
 
     Returns:
         Columns `multiplier`, `setting` (other settings that differ), `seed`, `layer`, `augmented_size`, `val_mse` and

@@ -132,7 +132,7 @@ class Classifier(StepModule):
             self.val_accuracy.update(accuracy(outputs, labels), labels.shape[1])
 
     def on_validation_epoch_start(self) -> None:
-        """Start loss and accuracy anew."""
+        """Reset loss and accuracy."""
         self.val_loss.reset()
         self.val_accuracy.reset()
 

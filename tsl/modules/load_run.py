@@ -1,4 +1,4 @@
-"""A run that `tsl.fit` wrote, as live objects again: its networks with their trained weights, and its data."""
+"""Loads a run: its networks with their trained weights, and its data."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -16,7 +16,7 @@ MULTIPLYING = (
     *(lr_scheduler.StepLR, lr_scheduler.MultiStepLR, lr_scheduler.ExponentialLR, lr_scheduler.LambdaLR),
     *(lr_scheduler.MultiplicativeLR, lr_scheduler.ConstantLR, lr_scheduler.LinearLR, lr_scheduler.PolynomialLR),
 )
-"""Schedules that multiply whatever rate there is."""
+"""Schedules that multiply the current rate."""
 
 
 class SGD(torch.optim.SGD):
@@ -100,7 +100,7 @@ def check_schedule(optimizer: Optimizer, schedule: Any) -> None:
 
 
 def check_list_of_rates(parsing_error: str) -> None:
-    """Say of a parser's error whether it is a list of learning rates for an optimizer that takes one.
+    """Explain a parser's error that is due to a list of learning rates for an optimizer that takes one.
 
     Raises:
         InputError: If that is so.

@@ -1,4 +1,4 @@
-"""What every LightningModule of tsl does alike: an optimizer step for each minibatch of a chunk, and what it logs."""
+"""The base class of tsl's LightningModules: takes an optimizer step for each minibatch of a chunk, and logs."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class StepModule(pl.LightningModule):
         self.seed = seed
         self.replicate_groups: dict[str, list[int]] = {}
         self.train_loss = ReplicateMean(replicates)
-        self.train_loss.persistent(True)  # for a run that goes on within an epoch
+        self.train_loss.persistent(True)  # for a run that is resumed within an epoch
         self.val_loss = ReplicateMean(replicates)
         self.is_made = False
 
@@ -103,14 +103,14 @@ class StepModule(pl.LightningModule):
     @property
     @abstractmethod
     def trained_network(self) -> FeedForward:
-        """The networks whose parameters are trained, but for those that are frozen."""
+        """The networks whose parameters are trained, except frozen ones."""
 
     @abstractmethod
     def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """From the trained networks' outputs for a minibatch and its targets to one loss for each replicate, `[R]`."""
 
     def after_step(self) -> None:
-        """What is done to the trained networks after every optimizer step; nothing by itself."""
+        """Called after every optimizer step; does nothing here."""
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained parameters and, where asked for, its schedule."""
@@ -123,7 +123,7 @@ class StepModule(pl.LightningModule):
         return [optimizer], [schedule]
 
     def _fuse(self, optimizer: Any) -> FusedSteps | None:
-        """What takes compiled steps, where these are asked for or compute the same."""
+        """The compiled steps, if the settings ask for them or they compute the same; else None."""
         if self.steps == "eager" or self._trainer is None or self.trainer.state.fn != "fit":
             return None
         reason = why_eager(self, optimizer)
@@ -204,7 +204,7 @@ class StepModule(pl.LightningModule):
             tracker.completed += steps
 
     def _seed_dropout(self) -> None:
-        """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""
+        """Draw new masks for each step and process, so that a run can be resumed exactly at any step."""
         step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
         self.trained_network.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
 
@@ -219,7 +219,7 @@ class StepModule(pl.LightningModule):
         self.train_loss.update(losses)
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean training loss anew; not called when a run goes on within an epoch."""
+        """Reset the epoch's mean training loss; not called when a run is resumed within an epoch."""
         self.train_loss.reset()
 
     def on_train_epoch_end(self) -> None:

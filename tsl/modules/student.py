@@ -1,4 +1,4 @@
-"""What is checked of a student's network beside its teacher's, and which of its layers are trained."""
+"""Checks that a student's network fits its teacher's, and freezes layers that are not trained."""
 
 from tsl.errors import InputError
 from tsl.networks import FeedForward, Network
@@ -35,7 +35,7 @@ def check_compared(teacher: Network, student: FeedForward) -> None:
 def freeze_all_but(student: FeedForward, trained_layers: list[int]) -> None:
     """Leave only some layers to be trained, counted from 1 at the input to L + 1 at the output.
 
-    A hidden layer's BatchNorm is frozen with it, but for its running statistics.
+    A hidden layer's BatchNorm is frozen with it, except its running statistics.
 
     Raises:
         InputError: If there is no such layer, or none is named.

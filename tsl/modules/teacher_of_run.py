@@ -19,7 +19,7 @@ class TeacherOfRun(Initialization):
     Args:
         run: The directory of a run, or the name of an artifact that `WandbBoard` logged,
             `[entity/]project/name:alias`; W&B then shows that this run uses it. A teacher of one replicate serves all.
-            `model.init_args.condition_teacher` would condition it anew, on the inputs of this run.
+            `model.init_args.condition_teacher` would condition it again, on the inputs of this run.
     """
 
     def __init__(self, run: str) -> None:

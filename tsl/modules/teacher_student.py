@@ -55,7 +55,7 @@ CACHED = 1 << 20
 
 
 class Observation(NamedTuple):
-    """What both networks computed for one batch of evaluation inputs."""
+    """The activations of both networks for one batch of evaluation inputs."""
 
     teacher: Activations
     student: Activations
@@ -314,7 +314,7 @@ class TeacherStudent(StepModule):
         super().on_validation_model_zero_grad()
 
     def on_validation_epoch_start(self) -> None:
-        """Start the validation losses anew."""
+        """Reset the validation losses."""
         if self.trainer.state.fn == "fit":
             self._teacher_answers.start(self.teacher, self.trainer.val_dataloaders)
         of_labels = self.accuracy, self.teacher_accuracy, self.teacher_agreement

@@ -212,7 +212,7 @@ class ConvNet(FeedForward):
 
     @property
     def init_args(self) -> dict[str, Any]:
-        """The arguments that make such a network, but for `replicates`."""
+        """The constructor's arguments, except `replicates`."""
         return {
             "input_shape": self.input_shape,
             "widths": self.widths,

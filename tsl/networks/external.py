@@ -108,7 +108,7 @@ class External(Network):
         like = next((parameter for parameter in self.parameters()), torch.empty(0))
         try:
             output = self.module(like.new_zeros(2, *self.input_shape))
-        except Exception as error:  # whatever a module from elsewhere raises
+        except Exception as error:  # another project's module may raise anything
             raise InputError(
                 f"{KEY}.input_shape = {self.input_shape} does not fit {type(self.module).__name__}: "
                 f"{' '.join(str(error).split())}"

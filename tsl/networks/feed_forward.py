@@ -106,7 +106,7 @@ class FeedForward(Network):
     @property
     @abstractmethod
     def init_args(self) -> dict[str, Any]:
-        """The arguments that make such a network, but for `replicates`."""
+        """The constructor's arguments, except `replicates`."""
 
     @abstractmethod
     def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class FeedForward(Network):
         return self.with_widths(multiplied(self.widths, multiplier), **changes)
 
     def seed_dropout(self, generators: Sequence[Generator]) -> None:
-        """Start the dropout masks anew, replicate r's from `generators[r]` alone.
+        """Restart the dropout masks, replicate r's from `generators[r]` alone.
 
         To be called at the start of every training epoch with generators of that epoch, so that a resumed run drops the
         same nodes. Masks are drawn on the network's own device, by a generator that starts from the seed given.

@@ -203,6 +203,6 @@ def separable_rows(rows: int, dim: int, generator: Generator) -> Tensor:
 
 
 def reset_norms(network: FeedForward) -> None:
-    """Bring every BatchNorm of a network back to its start."""
+    """Reset every BatchNorm of a network."""
     for norm in network.norms:
         norm.reset()

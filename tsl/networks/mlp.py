@@ -101,7 +101,7 @@ class MLP(FeedForward):
 
     @property
     def init_args(self) -> dict[str, Any]:
-        """The arguments that make such a network, but for `replicates`."""
+        """The constructor's arguments, except `replicates`."""
         return {
             "input_dim": self.input_dim,
             "widths": self.widths,

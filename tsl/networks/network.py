@@ -1,4 +1,4 @@
-"""What tsl asks of a network, be it a teacher or a student.
+"""The interface of networks, teacher or student.
 
 Letters: R replicates, B inputs.
 """
@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 
 class Activations(NamedTuple):
-    """Everything a network computes on its way, hidden layers in order from the input.
+    """The output and the hidden activations of a network, layers in order from the input.
 
     A layer's nodes are `[R, B, nodes]`, or maps `[R, B, channels, height, width]` of which every channel is a node.
 

@@ -30,7 +30,7 @@ class PerturbedTeacher(Initialization):
     - signs: the sign of each entry (so a zero stays zero), at the magnitude of an entry of `DefaultInitialization`.
 
     Independent N(0, noise²) is then added to every weight and bias, the output's too. BatchNorm is copied where teacher
-    and student have it in the same place, without noise, and starts anew where not.
+    and student have it in the same place, without noise, and is initialized as new otherwise.
 
     Args:
         noise: Standard deviation of what is added, in the units of the weights.
@@ -94,7 +94,7 @@ def copied_rows(layer: ReplicatedLayer, nodes: int, inputs: int) -> Tensor:
 
 
 def copy_norm(norm: ReplicatedBatchNorm, source: ReplicatedBatchNorm) -> None:
-    """Give node k of a BatchNorm what node k mod m of another has."""
+    """Copy a BatchNorm's values: node k gets those of node k mod m."""
     own = dict(norm.state_dict())
     for name, values in source.state_dict().items():
         if name in own:
