@@ -41,7 +41,7 @@ def shipped_configs() -> list[str]:
 
 
 def find_config(name: str | Path) -> Path:
-    """The file that a config's name stands for: the file of that path, else the shipped config of that name.
+    """The file of a config's name: the file of that path, else the shipped config of that name.
 
     Raises:
         InputError: If there is neither.

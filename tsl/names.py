@@ -1,4 +1,4 @@
-"""Names and thresholds that records, logs and dashboards share. It imports nothing, so all may."""
+"""Names and thresholds that records, logs and dashboards share. It imports nothing, so all rooms may import it."""
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The correlations above which the paper calls a teacher node recovered."""
@@ -18,7 +18,7 @@ LAYER_SCALARS = {
     f"recovered_fraction_{RECOVERED:.2f}": f"recovered_{RECOVERED:.2f}",
     f"rho_mean{NULL}": f"rho_mean{NULL}",
 }
-"""What is logged of every hidden layer, `specialization/layer<l>/<name>`, by its column in the table `layers`."""
+"""The scalars of every hidden layer, logged as `specialization/layer<l>/<name>`, by their columns in `layers`."""
 
 
 def recovered_column(threshold: float) -> str:

@@ -27,7 +27,7 @@ Alignment = Callable[[int, int, int], Metric]
 class LayerMeasures(nn.Module):
     """The measures of one hidden layer over one split of the evaluation data.
 
-    `correlation` and `alignments` stand beside their null levels: the same measures of the teacher on shuffled inputs.
+    `correlation` and `alignments` have null levels: the same measures with the teacher on shuffled inputs.
 
     Every position of a map is a sample. For the null level of maps, whole images are shuffled and positions stay, so
     it shows chance and what follows from the position alone, such as the border of an image. (Shuffling positions

@@ -20,7 +20,7 @@ KEY = "data.init_args.distribution.init_args"
 """The key of a distribution's arguments in config.yaml, for messages."""
 
 BLOCK = 2**20
-"""Numbers worked on at a time: temporaries stay small, and threads seldom have to wait for each other."""
+"""Numbers in a block: temporaries stay small, and threads rarely wait for each other."""
 
 
 class InputDistribution(ABC):
@@ -36,7 +36,7 @@ class InputDistribution(ABC):
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `count` independent inputs, `[count, dim]`, from a CPU generator.
 
-        In float64, whatever the Trainer's precision they are then rounded to: a seed means the same inputs in each.
+        In float64, then rounded to the Trainer's precision, so a seed gives the same inputs in every precision.
         All that is random must come from the generator, except for what training and evaluation inputs share. An
         argument of type `tsl.replicates.PerReplicate`, kept under its own name, is here the value of one replicate.
         """

@@ -34,7 +34,7 @@ class SyntheticDataModule(DataModule):
         fresh_inputs: Draw new training inputs in every epoch.
         evaluate_train: Evaluate on the training samples as well.
         chunk_size: Minibatches handed to the module at a time, a matter of speed alone.
-        eval_batch_size: Inputs in an evaluation batch, a matter of speed and memory alone but for the chance in null
+        eval_batch_size: Inputs in an evaluation batch, which affects only speed, memory and the chance in null
             levels; as many as suit the module's widths (`TeacherStudent.eval_batch_size`) where not given.
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.

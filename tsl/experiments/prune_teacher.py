@@ -1,12 +1,12 @@
 """Prune a trained teacher and continue its training: `python -m tsl.prune_teacher RUN --ratios 0.3 0.5 0.5 0.7`.
 
 RUN is a run of tsl.modules.Classifier. In every hidden layer the nodes whose outgoing weights have the least mean
-magnitude are masked (their outgoing weights set to 0), and the rest is trained on with the masks kept. All lies in
-RUN/pruned/<ratios>/, itself a run of tsl.fit. An interrupted one goes on when the same command is given again:
+magnitude are masked (their outgoing weights set to 0), and training continues with the masks kept. All files are in
+RUN/pruned/<ratios>/, itself a run of tsl.fit. The same command resumes an interrupted one:
 
     unpruned.pt    the teacher of RUN at its epoch of best validation accuracy
-    start.pt       the same with its masks, before training on
-    pruned.pt      after training on, masked: the pruned nodes are there and nothing depends on them
+    start.pt       the same with its masks, before it is trained further
+    pruned.pt      after further training, masked: it still has the pruned nodes, but nothing depends on them
     compact.pt     the same function without the pruned nodes
 
 Each file is a teacher for students: --model.teacher tsl.networks.Pretrained

@@ -56,7 +56,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
     "teacher": (trained_teacher.CHECKPOINT,),
 }
-"""The settings that each axis stands for; the values of any other name shipped configs, `<runs>/<value>.yaml`."""
+"""The settings of each axis; the values of other axes are shipped configs, `<runs>/<value>.yaml`."""
 
 Axes = Mapping[str, Sequence[float | str]]
 
@@ -72,7 +72,7 @@ class Experiment:
         axes: The values of each axis; the cells are all their combinations.
         quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
         base: The config that the experiment's is laid over.
-        options: What the figure is drawn with besides the runs.
+        options: Further arguments of the figure's `draw`.
         outcome_over: Settings that may differ along the replicates of one outcome.
     """
 

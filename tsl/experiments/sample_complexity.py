@@ -4,8 +4,8 @@
 
 Finds the training size N* at which a share of the lowest layer's teacher nodes is recovered (best correlation above
 0.95 on evaluation inputs, at the last epoch), by bisection on log N over runs of tsl.fit, with an interval over their
-replicates. With `--vary d=10,20,40` (or m, or multiplier) it does so for each value, fits how N* grows, and holds the
-exponent against the theorem's.
+replicates. With `--vary d=10,20,40` (or m, or multiplier) it does so for each value, fits how N* grows, and
+compares the exponent with the theorem's.
 
 Every size trains for the same number of steps, so the config needs `steps_per_epoch` and `replacement: true`. Runs that
 are complete are not repeated, and an interrupted one is resumed: the same command can always be given again. Runs
@@ -52,7 +52,7 @@ AXES: Mapping[str, Callable[[float], dict[str, Any]]] = {
     "m": lambda value: {WIDTHS: [int(value)]},
     "multiplier": lambda value: {MULTIPLIER: value},
 }
-"""The settings that a value of each axis stands for."""
+"""The settings that each axis changes."""
 
 ORDERS = {
     "theorem, teacher-agnostic, K^(5/2) d³": augmented_samples,

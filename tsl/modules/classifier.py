@@ -28,7 +28,7 @@ class Classifier(StepModule):
 
     Args:
         network: Makes the networks for a number of replicates: `tsl.networks.ConvNet` with everything but that, or
-            `tsl.networks.Pretrained` for networks that go on from a file.
+            `tsl.networks.Pretrained` for networks from a file.
         initialization: How their weights start; null for networks that bring their weights with them.
         optimizer: Makes the optimizer. It has to work elementwise (SGD, Adam, …), or replicates would influence each
             other.

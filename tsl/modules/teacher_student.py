@@ -197,7 +197,7 @@ class TeacherStudent(StepModule):
         return self.loss(outputs, targets)
 
     def after_step(self) -> None:
-        """Scale the students' nodes to unit norm, if they are to stay so."""
+        """Scale the students' nodes to unit norm, if `normalize_weights` is set."""
         if self.normalize_weights:
             normalize_weights_(self.student)
 
@@ -253,11 +253,11 @@ class TeacherStudent(StepModule):
             self.take_steps(inputs, targets, consecutive(taken))
 
     def _answers(self, inputs: Tensor, size: int) -> Tensor:
-        """The teacher's outputs `[R, N, outputs]` for `[R, N, ...]`, so many inputs at a time."""
+        """The teacher's outputs `[R, N, outputs]` for inputs `[R, N, ...]`, computed in blocks."""
         return torch.cat([self.teacher(part) for part in inputs.split(size, dim=1)], dim=1)
 
     def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation | None:
-        """Take in the validation losses of inputs `[R, B, ...]`, from the first dataloader.
+        """Add the validation losses of inputs `[R, B, ...]`, from the first dataloader.
 
         What the teacher answers to inputs that stay the same is kept between evaluations (see `TeacherAnswers`).
         gradient_sup_norm is over those inputs for which `FeedForward.lowest_error` gives the error: for convolutional
@@ -286,7 +286,7 @@ class TeacherStudent(StepModule):
     def _update_losses(
         self, batch: Tensor | Labelled, teacher: Tensor, student: Tensor, error: Tensor, lowest_error: Tensor
     ) -> None:
-        """Take in the outputs of a batch, their difference and g_1, which may be overwritten."""
+        """Add the outputs of a batch, their difference and g_1, which may be overwritten."""
         samples = student.shape[1]
         mean_square = torch.linalg.vector_norm(error, dim=(1, 2)).square() / error[0].numel()
         factor = of_mse(self.loss, student.shape[2])
@@ -327,10 +327,10 @@ class TeacherStudent(StepModule):
         self.log_scalars({VAL_LOSS: self.val_loss.compute(), **accuracies})
 
     def on_validation_end(self) -> None:
-        """Want no activations at the next evaluation, unless a callback asks again."""
+        """Compute no activations at the next evaluation, unless a callback asks for them again."""
         self.activations_wanted = False
 
     def on_fit_end(self) -> None:
-        """Free what was kept of the teacher."""
+        """Free the teacher's kept outputs."""
         self._answered = None
         self._teacher_answers.forget()

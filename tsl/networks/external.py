@@ -1,4 +1,4 @@
-"""A teacher from elsewhere: any torch module, of which named layers are watched.
+"""A teacher from another project: any torch module, with the names of the layers to watch.
 
 Letters: R replicates, B inputs.
 """
@@ -104,7 +104,7 @@ class External(Network):
 
     @torch.no_grad()
     def _try(self) -> None:
-        """Find out the layers' shapes, and whether inputs fit."""
+        """Find the layers' shapes, and check that inputs fit."""
         like = next((parameter for parameter in self.parameters()), torch.empty(0))
         try:
             output = self.module(like.new_zeros(2, *self.input_shape))

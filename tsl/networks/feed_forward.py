@@ -1,4 +1,4 @@
-"""What MLPs and convolutional networks have in common: hidden layers one after the other, then a linear output.
+"""The base class of MLPs and convolutional networks: hidden layers one after the other, then a linear output.
 
 Letters: R replicates, B inputs. Replicate r of every weight meets replicate r of the inputs only, so one forward pass
 trains or evaluates R independent networks.
@@ -121,7 +121,7 @@ class FeedForward(Network):
         """
 
     def errors(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the losses of an evaluation are made of, for inputs `[R, B, ...]`; keeps no layer's activations.
+        """The quantities for the losses of an evaluation, for inputs `[R, B, ...]`; keeps no layer's activations.
 
         Args:
             inputs: `[R, B, ...]`, for a network in evaluation mode.

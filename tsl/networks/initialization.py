@@ -1,4 +1,4 @@
-"""How the weights of teacher and student start: one class for each way, chosen by `class_path` in a config.
+"""Initial weights of teacher and student: classes that a config chooses by `class_path`.
 
 Every replicate is drawn from its own generator in float64 and then rounded to the network's precision, so that a
 replicate is the same network alone, among others, and in either precision.

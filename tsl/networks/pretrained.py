@@ -42,7 +42,7 @@ class Pretrained(FeedForward):
 def save_network(network: FeedForward, path: Path | str) -> None:
     """Write networks to a file that `load_network` reads.
 
-    It holds plain values and tensors: `class_path`, `init_args` (but for the replicates) and `state_dict`.
+    It holds plain values and tensors: `class_path`, `init_args` (except the replicates) and `state_dict`.
     """
     kind = type(network)
     state = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
