@@ -138,7 +138,7 @@ def check_two_layers(teacher: Network) -> None:
     if not activation.is_piecewise_linear:
         raise InputError(
             "the certificate is the theorem's, which is about (leaky) ReLU: the teacher has the activation "
-            f"{activation.name} (--model.init_args.teacher.init_args.activation); leave "
+            f"{activation.name} (model.init_args.teacher.init_args.activation); leave "
             "tsl.callbacks.CertificateRecords out of trainer.callbacks"
         )
     if len(teacher.widths) != 1:

@@ -77,7 +77,7 @@ class LayerMeasures(nn.Module):
 
     def update(self, teacher: Activations, student: Activations, layer: int) -> None:
         """Add one batch of the activations of hidden layer `layer` (from 0)."""
-        # Before the activation, for BatchNorm after it would move what "active" means.
+        # Before the activation, because BatchNorm after it would shift the threshold of "active".
         self.observation.update(*(self._samples(network.pre[layer]) for network in (teacher, student)))
         self._update(teacher.post[layer], student.post[layer])
 

@@ -201,7 +201,7 @@ class ImageDataModule(DataModule):
             The training images of every replicate.
 
         Raises:
-            InputError: If there are too few for what is asked for.
+            InputError: If there are too few for the sizes set.
         """
         pool = count - official
         held_out = self.val_size + self.test_size

@@ -180,7 +180,7 @@ def search_all(searches: Sequence[Search], budget: float, console: Console) -> b
 
 
 def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
-    """The searches that are asked for, and the axis they vary ("" for none).
+    """The searches for the command line's settings, and the axis they vary ("" for none).
 
     Raises:
         InputError: If the settings do not allow them, or a run is there that was made with other ones.

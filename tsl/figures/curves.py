@@ -161,7 +161,7 @@ def _said_once(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
         for key, values in found.items()
         if not any(key.startswith(f"{of}.init_args.") and _follows(values, names) for of, names in classes.items())
     }
-    # Settings that go together, such as data.dim and teacher.input_dim, need saying once.
+    # Of settings that always change together, such as data.dim and teacher.input_dim, one is enough.
     last = {str(values): key for key, values in found.items()}
     return {key: found[key] for key in last.values()}
 

@@ -45,7 +45,7 @@ class ReplicatedConv2d(ReplicatedLayer):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        # Channels last in memory, and so are then the outputs: as fast in training, faster in evaluation, and every
+        # Channels last in memory, hence in the outputs too: as fast in training, faster in evaluation, and every
         # position is a row of nodes as measures want it, without a copy.
         last = torch.full((replicates, out_channels, kernel_size, kernel_size, in_channels), torch.nan)
         self.weight = nn.Parameter(last.movedim(-1, 2))
