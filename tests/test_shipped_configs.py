@@ -142,7 +142,7 @@ def test_a_copy_to_edit(empty: Path, capsys: pytest.CaptureFixture[str]) -> None
     (empty / "aware.yaml").write_text("mine")
     assert main(["copy", "E5/aware.yaml"]) == 2
     assert (
-        capsys.readouterr().err == "error: aware.yaml exists already: move it away, or name another file to copy to\n"
+        capsys.readouterr().err == "error: aware.yaml already exists: move it away, or name another file to copy to\n"
     )
     assert (empty / "aware.yaml").read_text() == "mine"
     assert main(["copy", "E5/aware.yaml", "no/such/folder.yaml"]) == 2

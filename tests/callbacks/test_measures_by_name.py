@@ -100,7 +100,9 @@ def test_a_measure_of_another_shape_names_itself() -> None:
     def of_students(correlation: Tensor) -> Tensor:
         return correlation.amax(dim=0)
 
-    with pytest.raises(InputError, match=r"records\.alignments\.odd gives a tensor of shape \[6\].*one number, or one"):
+    with pytest.raises(
+        InputError, match=r"records\.alignments\.odd returned a tensor of shape \[6\].*one number, or one"
+    ):
         layer_frames(values(), THRESHOLDS, {"odd": of_students}, {})
 
 

@@ -171,9 +171,9 @@ def test_what_cannot_be_certified_is_said_in_one_line(
     edited(tiny, lambda config: config["model"]["init_args"]["student"]["init_args"].update(multiplier=3))
     assert f"{checkpoint} does not fit config.yaml" in message()
     edited(tiny, lambda config: config["model"]["init_args"].update(nodes=3))
-    assert "config.yaml cannot be made into a model and data" in message()
+    assert "config.yaml does not give a model and data" in message()
     edited(tiny, lambda config: config.pop("model"))
-    assert "config.yaml cannot be made into a model and data: lacks 'model'" in message()
+    assert "config.yaml does not give a model and data: lacks 'model'" in message()
 
 
 def test_deeper_networks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

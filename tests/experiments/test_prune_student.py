@@ -138,7 +138,7 @@ def test_a_config_that_does_not_fit_its_student_is_one_message(
     for arguments, message in (
         (
             ["--model.init_args.student_widths", "[3, 3]"],
-            "student.init_args.widths = [3, 3] has 2 hidden layers, the teacher 1",
+            "student.init_args.widths = [3, 3] has 2 hidden layers, but the teacher has 1",
         ),
         (["--replicates", "1"], "student.pt holds another network; set replicates and widths to those of the file"),
     ):

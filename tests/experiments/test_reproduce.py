@@ -179,7 +179,7 @@ def test_a_failed_run_is_told_and_the_others_are_drawn(
     assert f"{failing.path} ended with status 1 after 0 of 2 epochs" in told
     assert f"{failing.path}.log:\n  85\n" in told  # the last lines alone
     assert "  [boom]\nRepeat this run alone:\n  " in told
-    assert "1 of 2 runs failed, and are not in the figure: multiplier=1,polarity=1" in told
+    assert "1 of 2 runs failed and are not in the figure: multiplier=1,polarity=1" in told
     assert (tmp_path / "quick/E2.png").exists()
     assert not failing.path.exists()  # tsl.fit can be given the same command again
 

@@ -120,12 +120,15 @@ def convnet(**settings: Any) -> Any:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"teacher": external}, "External brings its weights with it: set .*teacher_initialization to null"),
+        ({"teacher": external}, "External already has its weights: set .*teacher_initialization to null"),
         ({"teacher_initialization": None}, "ConvNet comes without weights: set model.init_args.teacher_initialization"),
-        ({"teacher": external, "teacher_initialization": None}, "like a teacher of External: set .*student to a class"),
+        (
+            {"teacher": external, "teacher_initialization": None},
+            "cannot copy the architecture of External: set .*student to a class",
+        ),
         (
             {"student": convnet(widths=[3])},
-            "teacher has 2 hidden layers to compare, model.init_args.student 1",
+            "teacher has 2 hidden layers to compare, but model.init_args.student has 1",
         ),
         (
             {"student": convnet(padding=[0, 1])},

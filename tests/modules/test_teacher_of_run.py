@@ -116,6 +116,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [network(replicates=3), network(widths=(5,)), network(widths=(4, 4))])
 def test_a_teacher_of_another_shape_is_refused(source: Path, other: MLP) -> None:
     with pytest.raises(
-        ValueError, match=r"(?s)other networks:\n  layers.*\nset model.init_args.teacher.init_args and replicates"
+        ValueError, match=r"(?s)another network:\n  layers.*\nset model.init_args.teacher.init_args and replicates"
     ):
         TeacherOfRun(str(source))(other, replicate_generators("teacher", 0, other.replicates))
