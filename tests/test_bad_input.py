@@ -53,12 +53,15 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
             [f"{MODEL}.lr_scheduler", "{class_path: tsl.modules.Milestones, init_args: {milestones: {5: .2, 0: .1}}}"],
             ["lr_scheduler.init_args.milestones = {5: 0.2, 0: 0.1}", "ascending order from 0"],
         ),
-        (["--total_samples", "90", *NO_EPOCHS], ["total_samples = 90 is no multiple of the 40 samples", "80 or 120"]),
+        (
+            ["--total_samples", "90", *NO_EPOCHS],
+            ["total_samples = 90 is not a multiple of the 40 samples", "80 or 120"],
+        ),
         (["--total_samples", "7", *NO_EPOCHS], ["choose 40"]),
         (["--total_samples", "40"], ["total_samples = 40 means 1 epochs, but trainer.max_epochs = 2", "null"]),
         (
             [f"{MODEL}.student_widths", "[8, 8]"],
-            ["student.init_args.widths = [8, 8] has 2 hidden layers, the teacher 1"],
+            ["student.init_args.widths = [8, 8] has 2 hidden layers, but the teacher has 1"],
         ),
     ],
 )
@@ -97,7 +100,7 @@ def test_a_run_goes_on_in_its_own_place(refused: Callable[..., str], tmp_path: P
     run = tmp_path / "tiny/version_0"
     before = (run / "metrics.csv").read_text()
     checkpoint = str(run / "checkpoints/last.ckpt")
-    assert "goes on in its own place" in refused("--ckpt_path", checkpoint, "--version", "other")
+    assert "a resumed run goes on in its own directory" in refused("--ckpt_path", checkpoint, "--version", "other")
     assert "trainer.precision: 64-true in the run" in refused(
         "--ckpt_path", checkpoint, "--trainer.precision", "32-true"
     )

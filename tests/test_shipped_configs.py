@@ -60,7 +60,7 @@ def test_a_file_of_ones_own_wins(empty: Path) -> None:
     ],
 )
 def test_a_name_of_neither(name: str, nearest: str) -> None:
-    with pytest.raises(InputError, match="there is no such file, and tsl ships none of that name") as refused:
+    with pytest.raises(InputError, match="no such file, and tsl ships no config of that name") as refused:
         find_config(name)
     assert nearest in str(refused.value)
     assert "python -m tsl.configs lists all" in str(refused.value)
@@ -99,7 +99,7 @@ def test_every_program_says_it_in_one_message(
         status = end.code
     told = capsys.readouterr().err
     assert (status, told.count("\n")) == (2, 1)
-    assert told.startswith("error: config two_lyer.yaml: there is no such file")
+    assert told.startswith("error: config two_lyer.yaml: no such file")
     assert "two_layer.yaml" in told
 
 
@@ -142,7 +142,7 @@ def test_a_copy_to_edit(empty: Path, capsys: pytest.CaptureFixture[str]) -> None
     (empty / "aware.yaml").write_text("mine")
     assert main(["copy", "E5/aware.yaml"]) == 2
     assert (
-        capsys.readouterr().err == "error: aware.yaml exists already: move it away, or name another file to copy to\n"
+        capsys.readouterr().err == "error: aware.yaml already exists: move it away, or name another file to copy to\n"
     )
     assert (empty / "aware.yaml").read_text() == "mine"
     assert main(["copy", "E5/aware.yaml", "no/such/folder.yaml"]) == 2
@@ -151,6 +151,6 @@ def test_a_copy_to_edit(empty: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_only_what_is_shipped_is_copied(empty: Path) -> None:
     (empty / "mine.yaml").write_text("replicates: 1")
-    with pytest.raises(InputError, match=r"config mine\.yaml: there is no such file"):
+    with pytest.raises(InputError, match=r"config mine\.yaml: no such file"):
         copy_config("mine.yaml", empty / "copy.yaml")
     assert not (empty / "copy.yaml").exists()

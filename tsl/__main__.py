@@ -5,7 +5,7 @@ import runpy
 import sys
 
 COMMANDS = {
-    "fit": ("tsl.fit", "train students; everything is said in configs"),
+    "fit": ("tsl.fit", "train students with the settings of a config"),
     "configs": ("tsl.configs", "list the configs that tsl ships; copy one to edit it"),
     "runs": ("tsl.runs", "list runs, their states and outcomes"),
     "figures": ("tsl.figures", "draw a figure from the records of runs"),
@@ -13,8 +13,8 @@ COMMANDS = {
     "compare": ("tsl.compare", "compare any two networks, layer by layer and node by node"),
     "reproduce": ("tsl.reproduce", "run and draw an experiment of the paper"),
     "sample-complexity": ("tsl.sample_complexity", "find the training size at which teacher nodes are recovered"),
-    "certify": ("tsl.certify", "hold the theorem against a trained two-layer run"),
-    "prune-teacher": ("tsl.prune_teacher", "prune a trained teacher and train it on"),
+    "certify": ("tsl.certify", "compare a trained two-layer run with what the theorem guarantees"),
+    "prune-teacher": ("tsl.prune_teacher", "prune a trained teacher and continue its training"),
     "prune-student": ("tsl.prune_student", "prune the nodes of a student that did not specialize"),
     "create-dashboard": ("tsl.create_dashboard", "make the W&B workspace that shows runs"),
 }
@@ -27,7 +27,7 @@ def main() -> int:
     if name in ("-h", "--help"):
         print("usage: tsl COMMAND …\n\nTeacher-student experiments. `tsl fit` is `python -m tsl.fit`, and so on.\n")
         print("\n".join(f"  {command:18} {what}" for command, (_, what) in COMMANDS.items()))
-        print("\ntsl COMMAND --help says more. To begin: tsl fit --config two_layer.yaml")
+        print("\nOptions of a command: tsl COMMAND --help. To begin: tsl fit --config two_layer.yaml")
         return 0
     if name not in COMMANDS:
         (nearest,) = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)
@@ -36,7 +36,9 @@ def main() -> int:
         )
         return 2
     sys.argv[1:] = arguments
-    runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)  # Lightning starts processes as it says
+    runpy.run_module(
+        COMMANDS[name][0], run_name="__main__", alter_sys=True
+    )  # Lightning starts further processes from sys.argv
     return 0
 
 

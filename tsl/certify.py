@@ -1,4 +1,4 @@
-"""Hold the theorem against a trained two-layer run: `python -m tsl.certify`, `tsl certify`."""
+"""Compare a trained two-layer run with the theorem: `python -m tsl.certify`, `tsl certify`."""
 
 import sys
 

@@ -1,6 +1,6 @@
 """The configs that tsl ships: `python -m tsl.configs` lists them, `… copy two_layer.yaml` copies one to edit it.
 
-They are the files of `configs/` in a checkout, and lie beside this file where tsl was installed.
+In a checkout they are the files of `configs/`; an installed tsl has them beside this file.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import yaml
 from tsl.errors import InputError
 
 ORDER = {
-    "Complete, to be run as they are:": "complete",
-    "Laid over a complete one; the file says over which:": "overlay",
+    "Complete configs:": "complete",
+    "Overlays, given after a complete config (their comments name it):": "overlay",
     "For `wandb sweep`:": "sweep",
 }
 """The headings of the list, and the kind of config under each."""
@@ -41,7 +41,7 @@ def shipped_configs() -> list[str]:
 
 
 def find_config(name: str | Path) -> Path:
-    """The file that a config's name stands for: the file of that path, else the shipped config of that name.
+    """The file of a config's name: the file of that path, else the shipped config of that name.
 
     Raises:
         InputError: If there is neither.
@@ -57,7 +57,7 @@ def shipped_config(name: str | Path) -> Path:
         name: Its name, with or without `configs/` in front of it.
 
     Raises:
-        InputError: If there is none; the message says which shipped configs have the nearest names.
+        InputError: If there is none; the message lists the shipped configs with the nearest names.
     """
     path, shipped = Path(name), shipped_configs()
     asked = path.as_posix().removeprefix("configs/")
@@ -67,14 +67,14 @@ def shipped_config(name: str | Path) -> Path:
     nearest = by_file or difflib.get_close_matches(asked, shipped, n=3, cutoff=0.5)
     hint = f"; the nearest are {', '.join(nearest)}" if nearest else ""
     raise InputError(
-        f"config {name}: there is no such file, and tsl ships none of that name{hint} (python -m tsl.configs lists all)"
+        f"config {name}: no such file, and tsl ships no config of that name{hint} (python -m tsl.configs lists all)"
     )
 
 
 def find_configs(arguments: Sequence[str]) -> list[str]:
     """A command line of `tsl.fit` with the file of every `--config` found by `find_config`.
 
-    What is no name of a file stays as it is: settings written out in YAML, and addresses.
+    Settings written out in YAML, and addresses, stay as they are.
     """
     found: list[str] = []
     for word in arguments:
@@ -119,7 +119,7 @@ def copy_config(name: str, to: Path) -> Path:
         The file that was written.
 
     Raises:
-        InputError: If none is shipped of that name, or there is a file already.
+        InputError: If no config of that name is shipped, or the target exists.
     """
     source = shipped_config(name)
     target = to / source.name if to.is_dir() else to
@@ -127,7 +127,7 @@ def copy_config(name: str, to: Path) -> Path:
         with source.open("rb") as original, target.open("xb") as copy:
             shutil.copyfileobj(original, copy)
     except FileExistsError:
-        raise InputError(f"{target} exists already: move it away, or name another file to copy to") from None
+        raise InputError(f"{target} already exists: move it away, or name another file to copy to") from None
     return target
 
 

@@ -39,7 +39,7 @@ from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
 
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
-    r"Checkpoint directory .* exists and is not empty",  # of a run that goes on
+    r"Checkpoint directory .* exists and is not empty",  # of a resumed run
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning 2.6 and torch 2.15
 )
 
@@ -94,17 +94,19 @@ class TeacherStudentCLI(LightningCLI):
             self.config = parser.parse_args(arguments)  # ends with the parser's own message
 
     def _parse_ckpt_path(self) -> None:
-        """Take no settings from a checkpoint: the config says them all, and Lightning would let the checkpoint win."""
+        """Take no settings from a checkpoint: the config has them all, and Lightning would prefer the checkpoint's."""
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run directory and the number of epochs, and check that a run which goes on is the same run."""
+        """Choose the run directory and the number of epochs; check that a resumed run has the same settings."""
         config = self.config[self.subcommand]
         if config.trainer.barebones:
-            raise InputError("trainer.barebones leaves out what tsl records: loggers, evaluations and checkpoints")
+            raise InputError(
+                "trainer.barebones: expected false, since it turns off loggers, evaluations and checkpoints"
+            )
         if config.total_samples is not None:
             config.trainer.max_epochs = self._epochs_of_budget(config)
         if config.version is None and config.ckpt_path is None:
-            config.version = sweep_run_id()  # agents side by side would take the same next free version
+            config.version = sweep_run_id()  # agents that start at the same time would take the same next free version
         root = Path(config.trainer.default_root_dir)
         run = None
         if config.ckpt_path is not None:
@@ -116,8 +118,8 @@ class TeacherStudentCLI(LightningCLI):
             check_same_run(run, self._settings_of(run), self._settings())
             if run != (root / config.experiment / (config.version or run.name)).resolve():
                 raise InputError(
-                    f"--ckpt_path {checkpoint} is of the run {run}, which goes on in its own place: set "
-                    f"--trainer.default_root_dir and --version as they were, or leave --version out"
+                    f"--ckpt_path {checkpoint} belongs to the run {run}, and a resumed run goes on in its own "
+                    "directory: set --trainer.default_root_dir, --experiment and --version to it, or leave the last out"
                 )
             self.resumed_wandb_run = saved_run_id(checkpoint)
             config.version = run.name
@@ -131,7 +133,7 @@ class TeacherStudentCLI(LightningCLI):
         planned = self.config[self.subcommand].trainer.max_epochs
         if planned is not None and 0 <= planned < done:
             raise InputError(
-                f"--trainer.max_epochs {planned} is less than the {done} epochs of the checkpoint: give {done} or more"
+                f"--trainer.max_epochs {planned}: the checkpoint already has {done} epochs; give {done} or more"
             )
 
     @staticmethod
@@ -186,7 +188,7 @@ class TeacherStudentCLI(LightningCLI):
         return settings
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:
-        """Whether a logger can be used; W&B's is told first which run it logs."""
+        """Whether a logger can be used; W&B's first gets the run that it logs."""
         if not isinstance(logger, WandbRunLogger):
             return True
         if logger.available:
@@ -198,8 +200,8 @@ class TeacherStudentCLI(LightningCLI):
         return logger.available
 
     def after_fit(self) -> None:
-        """Tell the outcome."""
-        run = self.trainer.log_dir  # processes tell each other, so all have to ask
+        """Print the outcome."""
+        run = self.trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             try:
                 print_classifier_summary(run) if isinstance(self.model, Classifier) else print_summary(run)
@@ -208,7 +210,7 @@ class TeacherStudentCLI(LightningCLI):
 
 
 def load_translated(text: str) -> Any:
-    """A config file or a value of the command line as jsonargparse reads it, with settings as they are said today."""
+    """A config file or a value of the command line as jsonargparse reads it, with older settings translated."""
     return translated(get_loader("yaml")(text))
 
 
@@ -219,11 +221,11 @@ def fixed_seed(seed_everything: bool | int) -> int:
     """The seed that model and data start from.
 
     Raises:
-        InputError: If it is not a number of its own.
+        InputError: If it is not a whole number from 0 on.
     """
     if isinstance(seed_everything, bool) or seed_everything < 0:
         raise InputError(
-            f"seed_everything = {seed_everything}: give a whole number from 0, so that the run can be repeated"
+            f"seed_everything = {seed_everything}: expected a whole number from 0 on, so that the run can be repeated"
         )
     return seed_everything
 
@@ -231,11 +233,11 @@ def fixed_seed(seed_everything: bool | int) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake in the input ends it with one message and status 2.
 
-    The environment variable TSL_DEBUG=1 shows the traceback too, and what Lightning tells of itself.
+    The environment variable TSL_DEBUG=1 also shows the traceback and Lightning's own messages.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not os.environ.get("TSL_DEBUG"):
-        for library in ("pytorch_lightning", "lightning_fabric"):  # which device there is, tips, the seed
+        for library in ("pytorch_lightning", "lightning_fabric"):  # they print devices, tips and the seed
             logging.getLogger(library).setLevel(logging.WARNING)
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
@@ -266,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def find_mistake(error: BaseException | None) -> BaseException | None:
-    """What the user can mend among an exception and its causes: jsonargparse wraps what a constructor raises."""
+    """The user's mistake among an exception and its causes, for jsonargparse wraps what constructors raise."""
     while error is not None and not isinstance(error, (InputError, MisconfigurationException)):
         error = error.__cause__ or error.__context__
     return error

@@ -1,13 +1,13 @@
-"""Names and thresholds that records, logs and dashboards share. It imports nothing, so all may."""
+"""Names and thresholds that records, logs and dashboards share. It imports nothing, so all rooms may import it."""
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The correlations above which the paper calls a teacher node recovered."""
 
 RECOVERED = 0.95
-"""The threshold of what is told of a whole layer, and of match counts."""
+"""The threshold for measures of a whole layer and for match counts."""
 
 NULL = "_null"
-"""What a measure's null level has after the measure's name: the same measure of the teacher on shuffled inputs."""
+"""The ending of a null level's name, after the measure's: the same measure with the teacher on shuffled inputs."""
 
 TRAIN_LOSS, VAL_LOSS = "train/loss", "val/loss"
 ACCURACY_COLUMNS = ("accuracy", "teacher_accuracy", "teacher_agreement")
@@ -18,11 +18,11 @@ LAYER_SCALARS = {
     f"recovered_fraction_{RECOVERED:.2f}": f"recovered_{RECOVERED:.2f}",
     f"rho_mean{NULL}": f"rho_mean{NULL}",
 }
-"""What is logged of every hidden layer, `specialization/layer<l>/<name>`, by its column in the table `layers`."""
+"""The scalars of every hidden layer, logged as `specialization/layer<l>/<name>`, by their columns in `layers`."""
 
 
 def recovered_column(threshold: float) -> str:
-    """The column of the table `teacher_nodes` that says whether a node is recovered.
+    """The column of the table `teacher_nodes` that holds whether a node is recovered.
 
     >>> recovered_column(0.5)
     'recovered_0.50'

@@ -1,4 +1,4 @@
-"""Prune what did not specialize of a trained student: `python -m tsl.prune_student`, `tsl prune-student`."""
+"""Prune the nodes of a trained student that did not specialize: `python -m tsl.prune_student`, `tsl prune-student`."""
 
 import sys
 

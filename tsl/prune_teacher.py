@@ -1,4 +1,4 @@
-"""Prune a trained teacher and train it on: `python -m tsl.prune_teacher`, `tsl prune-teacher`."""
+"""Prune a trained teacher and continue its training: `python -m tsl.prune_teacher`, `tsl prune-teacher`."""
 
 import sys
 

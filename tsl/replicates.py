@@ -1,4 +1,4 @@
-"""Settings that may differ between replicates: how a list spreads over them, and how its values are found again."""
+"""Settings that may differ between replicates: how a list repeats along them, and which value each of them has."""
 
 import copy
 import inspect
@@ -27,7 +27,7 @@ for them, whatever class they belong to:
 
 
 MOST_SETTINGS = 16
-"""Settings of one run that are logged and told one by one, as people can read so many."""
+"""The most settings of one run that are logged and printed one by one; people cannot read more."""
 
 
 def per_replicate(value: T | Sequence[T], replicates: int, key: str) -> list[T]:
@@ -100,7 +100,7 @@ def _imported(class_path: Any) -> Any:
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError):
-        return None  # another parser's to refuse
+        return None  # jsonargparse refuses it
 
 
 def _along_replicates(maker: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files that torch.save wrote. Networks and runs both read them here, for neither may import the other."""
+"""Files that torch.save wrote. Networks and runs, which may not import each other, both read them here."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,8 +14,8 @@ def read_tensors(path: Path | str, named: str | None = None, keys: Collection[st
 
     Args:
         path: The file; it exists.
-        named: What the message calls it, such as the setting that names it; its path if None.
-        keys: What a checkpoint that tsl.fit wrote has to hold.
+        named: The file's name in messages, such as the setting that names it; its path if None.
+        keys: The keys that a checkpoint of tsl.fit has to hold.
 
     Raises:
         InputError: If it is damaged, or holds more than tensors and plain values, or lacks one of the keys.
@@ -23,7 +23,7 @@ def read_tensors(path: Path | str, named: str | None = None, keys: Collection[st
     named = str(path) if named is None else named
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no classes of its own for a file it cannot read
+    except Exception as error:  # torch has no exception class of its own for a file that it cannot read
         raise InputError(f"{named} is damaged, or holds more than tensors: {' '.join(str(error).split())}") from error
     if keys and (not isinstance(content, dict) or not content.keys() >= set(keys)):
         raise InputError(f"{named} holds no {', '.join(keys)}: expected a checkpoint that tsl.fit wrote")

@@ -100,10 +100,14 @@ def test_a_measure_of_another_shape_names_itself() -> None:
     def of_students(correlation: Tensor) -> Tensor:
         return correlation.amax(dim=0)
 
-    with pytest.raises(InputError, match=r"records\.alignments\.odd gives a tensor of shape \[6\].*one number, or one"):
+    with pytest.raises(
+        InputError, match=r"records\.alignments\.odd returned a tensor of shape \[6\].*one number, or one"
+    ):
         layer_frames(values(), THRESHOLDS, {"odd": of_students}, {})
 
 
 def test_a_measure_cannot_take_the_name_of_a_column() -> None:
-    with pytest.raises(InputError, match=r"a measure 'rho_mean_null', which is a column of its own: rename it"):
+    with pytest.raises(
+        InputError, match=r"a measure 'rho_mean_null', which is the name of another column: rename the measure"
+    ):
         SpecializationRecords(alignments={"rho_mean_null": LinearCKA})

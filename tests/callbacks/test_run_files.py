@@ -28,7 +28,7 @@ def finished(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--trainer.max_epochs", "2"], "--trainer.max_epochs 2 is less than the 3 epochs of the checkpoint"),
+        (["--trainer.max_epochs", "2"], "--trainer.max_epochs 2: the checkpoint already has 3 epochs"),
         (["--model.multiplier", "3"], "was run with other settings"),
     ],
 )
@@ -95,6 +95,6 @@ def test_what_a_start_wrote_before_it_failed_is_removed(tmp_path: Path) -> None:
 def test_a_run_is_not_written_over_from_python(tmp_path: Path) -> None:
     trained(tmp_path, make_module())
     before = contents(tmp_path)
-    with pytest.raises(InputError, match="already holds a run: choose another version, or go on with that run"):
+    with pytest.raises(InputError, match="already holds a run: choose another version, or resume that run"):
         trained(tmp_path, make_module())
     assert contents(tmp_path) == before

@@ -171,7 +171,7 @@ def test_aware_samples_of_a_convolution(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_aware_without_hyperplanes_to_be_had() -> None:
-    with pytest.raises(InputError, match=r"needs the hyperplanes .* which Identity does not tell"):
+    with pytest.raises(InputError, match=r"needs the hyperplanes .* Identity does not give them"):
         augmented(TeacherAware(), some_inputs(DIM))
 
 

@@ -99,14 +99,14 @@ def test_missing_files(tmp_path: Path, verify: bool) -> None:
     assert not list(tmp_path.iterdir())
     write_cifar10(tmp_path)
     (tmp_path / BATCHES / "data_batch_4").unlink()
-    with pytest.raises(InputError, match=r"lacks data_batch_4; remove what is there and set data.init_args.download"):
+    with pytest.raises(InputError, match=r"lacks data_batch_4; remove that folder and set data.init_args.download"):
         ready(cifar10(tmp_path, verify=verify, download=True))
 
 
 def test_a_folder_of_which_files_are_missing_is_not_written_over(tmp_path: Path, archive: Path) -> None:
     shutil.copytree(tmp_path / "source", tmp_path / "data")
     (tmp_path / "data" / BATCHES / "data_batch_4").unlink()
-    with pytest.raises(InputError, match="lacks data_batch_4; remove what is there"):
+    with pytest.raises(InputError, match="lacks data_batch_4; remove that folder"):
         ready(cifar10(tmp_path / "data", verify=True, download=True))
 
 
@@ -118,17 +118,17 @@ def entry(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"data_batch_2 is damaged, or no file of CIFAR-10 \(EOFError"),
-        (entry()[:5000], r"data_batch_2 is damaged, or no file of CIFAR-10 \(UnpicklingError"),
-        (b"\x89PNG no pickle", r"data_batch_2 is damaged, or no file of CIFAR-10"),
-        (pickle.dumps([1, 2]), r"data_batch_2 is damaged, or no file of CIFAR-10"),
-        (pickle.dumps({"data": np.zeros((4, 3072), dtype=np.uint8)}), r"no file of CIFAR-10 \(KeyError"),
-        (entry(data=np.zeros((4, 3071), dtype=np.uint8)), r"data_batch_2 is damaged, or no file of CIFAR-10"),
+        (b"", r"data_batch_2 is damaged, or not a file of CIFAR-10 \(EOFError"),
+        (entry()[:5000], r"data_batch_2 is damaged, or not a file of CIFAR-10 \(UnpicklingError"),
+        (b"\x89PNG no pickle", r"data_batch_2 is damaged, or not a file of CIFAR-10"),
+        (pickle.dumps([1, 2]), r"data_batch_2 is damaged, or not a file of CIFAR-10"),
+        (pickle.dumps({"data": np.zeros((4, 3072), dtype=np.uint8)}), r"not a file of CIFAR-10 \(KeyError"),
+        (entry(data=np.zeros((4, 3071), dtype=np.uint8)), r"data_batch_2 is damaged, or not a file of CIFAR-10"),
         (entry(data=np.zeros((4, 3072))), r"data_batch_2 holds 4 images of type torch.float64 and 4 labels"),
         (entry(labels=[1, 2, 3]), r"data_batch_2 holds 4 images of type torch.uint8 and 3 labels: expected uint8"),
         (entry(labels=[0, 1, 2, 10]), r"data_batch_2 holds .* a label from 0 to 9 for each"),
         (entry(labels=[0, 1, 2, -1]), r"data_batch_2 holds .* a label from 0 to 9 for each"),
-        (entry(labels=["cat"] * 4), r"data_batch_2 is damaged, or no file of CIFAR-10"),
+        (entry(labels=["cat"] * 4), r"data_batch_2 is damaged, or not a file of CIFAR-10"),
     ],
 )
 def test_damaged_files(tmp_path: Path, content: bytes, message: str) -> None:
@@ -168,9 +168,17 @@ def other_content(url: str, filename: str, chunk_size: int = 0) -> None:
 @pytest.mark.parametrize(
     ("function", "failure", "message"),
     [
-        ("_get_redirect_url", no_network, r"cannot be had \(Name or service not known\), and nothing was kept"),
-        ("_urlretrieve", half_written, r"cannot be had \(the line went dead\), and nothing was kept"),
-        ("_urlretrieve", other_content, r"cannot be had \(File not found or corrupted.\), and nothing was kept"),
+        (
+            "_get_redirect_url",
+            no_network,
+            r"cannot be downloaded \(Name or service not known\); no partial file was kept",
+        ),
+        ("_urlretrieve", half_written, r"cannot be downloaded \(the line went dead\); no partial file was kept"),
+        (
+            "_urlretrieve",
+            other_content,
+            r"cannot be downloaded \(File not found or corrupted.\); no partial file was kept",
+        ),
     ],
 )
 def test_a_download_that_fails_leaves_nothing(

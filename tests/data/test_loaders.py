@@ -123,5 +123,5 @@ def test_an_epoch_lasts_as_long_as_the_fewest_inputs() -> None:
 
 
 def test_minibatch_that_processes_cannot_share() -> None:
-    with pytest.raises(InputError, match="batch_size = 4 cannot be shared evenly by 3 processes"):
+    with pytest.raises(InputError, match="batch_size = 4 cannot be divided evenly among 3 processes"):
         ChunkLoader(lambda epoch: Samples(INPUTS), sampler(), rank=0, world_size=3)

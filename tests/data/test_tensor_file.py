@@ -84,13 +84,13 @@ def with_number(row: int, number: float) -> np.ndarray[Any, Any]:
         ("a.npy", TABLE, {"key": "x"}, "init_args.key = x: .* holds a single array; leave the key out"),
         ("a.npy", TABLE, {"start": 10}, "init_args.start = 10, stop = 10: expected start < stop ≤ 10, the rows of"),
         ("a.npy", TABLE, {"stop": 11}, "start = 0, stop = 11"),
-        ("a.npz", {"x": TABLE, "y": TABLE}, {}, "init_args.key: .*a.npz holds x, y; say which"),
+        ("a.npz", {"x": TABLE, "y": TABLE}, {}, "init_args.key: .*a.npz holds x, y; set the key to one of them"),
         ("a.npz", {"x": TABLE}, {"key": "z"}, "init_args.key = z: .*a.npz holds x"),
-        ("a.npz", {}, {}, "holds nothing; say which"),
+        ("a.npz", {}, {}, "holds nothing; set the key to one of them"),
         ("a.pt", {"x": "words"}, {}, "holds values of type object: expected real numbers"),
         ("a.pt", torch.eye(3).to_sparse(), {}, "holds values of type object"),
         ("a.pt", torch.ones(2, 3).bool(), {}, "holds values of type bool"),
-        ("a.csv", None, {}, "the suffix says the format; expected one of .npy, .npz, .pt, .pth"),
+        ("a.csv", None, {}, "expected a file that ends in .npy, .npz, .pt, .pth"),
         ("missing.npy", None, {}, "init_args.path = .*missing.npy: no such file"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str, kept: int) -> No
     save(path, content[name])
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(
-        InputError, match=f"init_args.path = .*{name} is damaged, no .* file, or holds more than"
+        InputError, match=f"init_args.path = .*{name} is damaged, not a .* file, or holds more than"
     ) as told:
         TensorFile(str(path))
     assert "\n" not in str(told.value)
@@ -145,7 +145,7 @@ def test_a_file_cannot_run_code(tmp_path: Path, name: str) -> None:
 
 def test_more_rows_or_other_dimensions_than_there_are(tmp_path: Path) -> None:
     file = TensorFile(save(tmp_path / "a.npy", TABLE), start=4)
-    with pytest.raises(InputError, match=r"7 inputs are asked for, and .*a.npy has 6 rows to draw from: .* val_size"):
+    with pytest.raises(InputError, match=r"7 inputs are needed, but .*a.npy has 6 rows to draw from: .* val_size"):
         draw(file, 7)
     with pytest.raises(InputError, match=r"data.init_args.dim = 2, but .*a.npy has 3 columns: set .*input_dim to 3"):
         file.sample(1, 2, generator("train_inputs", 0))

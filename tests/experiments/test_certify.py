@@ -160,8 +160,8 @@ def test_what_cannot_be_certified_is_said_in_one_line(
         return one_line(capsys)
 
     assert certify.main([str(tmp_path / "absent")]) == 2
-    assert "absent is no run directory" in one_line(capsys)
-    assert "table.txt: the suffix says the format; expected one of .parquet, .csv" in message("--out", "table.txt")
+    assert "absent is not a run directory" in one_line(capsys)
+    assert "table.txt: expected a file that ends in .parquet, .csv" in message("--out", "table.txt")
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[:1000])
     assert f"{checkpoint} is damaged" in message()
@@ -171,9 +171,9 @@ def test_what_cannot_be_certified_is_said_in_one_line(
     edited(tiny, lambda config: config["model"]["init_args"]["student"]["init_args"].update(multiplier=3))
     assert f"{checkpoint} does not fit config.yaml" in message()
     edited(tiny, lambda config: config["model"]["init_args"].update(nodes=3))
-    assert "config.yaml cannot be made into a model and data" in message()
+    assert "config.yaml does not give a model and data" in message()
     edited(tiny, lambda config: config.pop("model"))
-    assert "config.yaml cannot be made into a model and data: lacks 'model'" in message()
+    assert "config.yaml does not give a model and data: lacks 'model'" in message()
 
 
 def test_deeper_networks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_deeper_networks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     fit([*TINY, *where, "--model.init_args.teacher.init_args.widths", "[4, 3]"])
     capsys.readouterr()
     assert certify.main([str(tmp_path / "tiny" / "run")]) == 2
-    assert "the teacher has hidden layers [4, 3]; expected one" in one_line(capsys)
+    assert "expected one hidden layer, but the teacher has [4, 3]" in one_line(capsys)
 
 
 def test_data_without_training_inputs_for_evaluation_are_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,8 @@ def test_mistakes_are_one_line_and_status_2(run: Path, capsys: pytest.CaptureFix
         assert captured.err.count("\n") == 1
         return captured.err
 
-    assert "there is no such directory" in told(str(run / "gone"))
-    assert "a correlation lies between -1 and 1" in told(str(run), "--threshold", "90")
+    assert "it does not exist" in told(str(run / "gone"))
+    assert "expected a correlation, from -1 to 1" in told(str(run), "--threshold", "90")
     assert not (run / "pruned").exists()
     (run / "file").touch()
     assert "file" in told(str(run), "--out", str(run / "file"))
@@ -138,9 +138,9 @@ def test_a_config_that_does_not_fit_its_student_is_one_message(
     for arguments, message in (
         (
             ["--model.init_args.student_widths", "[3, 3]"],
-            "student.init_args.widths = [3, 3] has 2 hidden layers, the teacher 1",
+            "student.init_args.widths = [3, 3] has 2 hidden layers, but the teacher has 1",
         ),
-        (["--replicates", "1"], "student.pt holds another network; set replicates and widths to its own"),
+        (["--replicates", "1"], "student.pt holds another network; set replicates and widths to those of the file"),
     ):
         with pytest.raises(SystemExit) as stop:
             fit(["--config", str(run / "pruned/config.yaml"), "--trainer.default_root_dir", str(tmp_path), *arguments])

@@ -77,14 +77,14 @@ def test_mistakes_are_one_line_and_status_2(run: Path, capsys: pytest.CaptureFix
         assert captured.err.count("\n") == 1
         return captured.err
 
-    assert "there is no such directory" in told(str(run / "gone"), "--ratios", "0.5", "0.5")
+    assert "it does not exist" in told(str(run / "gone"), "--ratios", "0.5", "0.5")
     assert "--ratios gives 3 numbers for 2 hidden layers" in told(str(run), "--ratios", "0.5", "0.5", "0.5")
-    assert "--ratios 1: of a layer's 8 nodes at least one has to stay" in told(str(run), "--ratios", "1", "0.5")
-    assert "--ratios -0.1: of a layer's 6 nodes" in told(str(run), "--ratios", "0.5", "-0.1")
+    assert "--ratios 1: at least one of a layer's 8 nodes has to stay" in told(str(run), "--ratios", "1", "0.5")
+    assert "--ratios -0.1: at least one of a layer's 6 nodes" in told(str(run), "--ratios", "0.5", "-0.1")
     assert not (run / "pruned").exists()
     for name in ("best", "last"):
         (run / f"checkpoints/{name}.ckpt").unlink()
     assert "has no checkpoints/best.ckpt or last.ckpt" in told(str(run), "--ratios", "0.5", "0.5")
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("tsl.modules.Classifier", "tsl.modules.TeacherStudent"))
-    assert "is no run of tsl.modules.Classifier" in told(str(run), "--ratios", "0.5", "0.5")
+    assert "is not a run of tsl.modules.Classifier" in told(str(run), "--ratios", "0.5", "0.5")

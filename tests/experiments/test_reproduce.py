@@ -84,10 +84,10 @@ def test_where_restricts_the_axes() -> None:
 @pytest.mark.parametrize(
     ("restriction", "message"),
     [
-        ("width=3", "--where width=3: there is no axis 'width'; the axes are polarity, multiplier"),
-        ("polarity=3", "polarity has no 3; it has 0.5, 1, 1.5, 2, 2.5"),
-        ("polarity=1,1.25,7", "polarity has no 1.25, 7; it has"),
-        ("polarity=strong", "polarity has no strong; it has 0.5, 1, 1.5, 2, 2.5"),
+        ("width=3", "--where width=3: there is no axis 'width'; choose among polarity, multiplier"),
+        ("polarity=3", "polarity has no 3; choose among 0.5, 1, 1.5, 2, 2.5"),
+        ("polarity=1,1.25,7", "polarity has no 1.25, 7; choose among"),
+        ("polarity=strong", "polarity has no strong; choose among 0.5, 1, 1.5, 2, 2.5"),
         ("polarity", "--where polarity: expected AXIS=VALUE"),
     ],
 )
@@ -179,7 +179,7 @@ def test_a_failed_run_is_told_and_the_others_are_drawn(
     assert f"{failing.path} ended with status 1 after 0 of 2 epochs" in told
     assert f"{failing.path}.log:\n  85\n" in told  # the last lines alone
     assert "  [boom]\nRepeat this run alone:\n  " in told
-    assert "1 of 2 runs failed, and are not in the figure: multiplier=1,polarity=1" in told
+    assert "1 of 2 runs failed and are not in the figure: multiplier=1,polarity=1" in told
     assert (tmp_path / "quick/E2.png").exists()
     assert not failing.path.exists()  # tsl.fit can be given the same command again
 
@@ -189,7 +189,7 @@ def test_a_run_at_work_elsewhere_is_left_alone(planned: Callable[..., Any], no_t
     fake(run, epochs=1)
     with open(f"{run.path}.log", "w") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
-        assert "at work in another process" in reproduce.train(run, lambda: None)
+        assert "is being trained by another process" in reproduce.train(run, lambda: None)
     assert run.epochs_done == 1
 
 
@@ -284,9 +284,9 @@ def test_e8_says_how_to_get_its_images(tmp_path: Path, images: Path, capsys: pyt
     (tmp_path / "images/cifar-10-batches-py").rmdir()
     assert reproduce.main(["E8", "--root", str(tmp_path), "--config", str(images)]) == 2
     told = capsys.readouterr().err
-    assert f"the images of CIFAR-10 are not there: no {tmp_path / 'images/cifar-10-batches-py'}" in told
+    assert f"the images of CIFAR-10 are missing: no {tmp_path / 'images/cifar-10-batches-py'}" in told
     assert "data.init_args.data_dir" in told
-    assert "data.init_args.download: true" in told
+    assert "data.init_args.download to true" in told
 
 
 def test_without_a_teacher_no_student_is_trained(
@@ -295,7 +295,7 @@ def test_without_a_teacher_no_student_is_trained(
     assert reproduce.main(["E8", "--root", str(tmp_path), "--config", str(images)]) == 1
     told = capsys.readouterr().out
     assert f"{tmp_path / 'quick/E8/teacher'} ended with status 1 after 0 of 10 epochs" in told
-    assert "without its teacher no student can be trained" in told
+    assert "students are not trained, because their teacher's run failed" in told
     assert told.count("runs: 1") == 1
 
 

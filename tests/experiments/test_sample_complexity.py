@@ -148,7 +148,7 @@ def test_a_budget_ends_the_search_with_what_is_known(
     told = capsys.readouterr().out
     assert "stopped within 10 to 316" in told
     assert "stopped within 10 to 10000" in told
-    assert "the budget of 160 student-steps ended the search; a larger one goes on with it" in told
+    assert "the budget of 160 student-steps ended the search; give a larger --budget to continue" in told
     assert sample_complexity.main([*command, "--vary", "multiplier=1,2", "--budget", str(6 * 32)]) == 0
     assert len(trained) == 6
 
@@ -174,7 +174,7 @@ def test_a_failed_run_ends_its_search(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vary", "width=3"], "there is no axis 'width'; the axes are d, m, multiplier"),
+        (["--vary", "width=3"], "there is no axis 'width'; choose among d, m, multiplier"),
         (["--vary", "d=many"], "expected d=NUMBER"),
         (["--vary", "d=1.5"], "--vary d=1.5: expected whole positive numbers"),
         (["--vary", "multiplier=0,1"], "expected positive numbers"),
@@ -184,7 +184,7 @@ def test_a_failed_run_ends_its_search(
                 "{model: {init_args: {teacher_initialization: {class_path: tsl.networks.SeparableInitialization, "
                 "init_args: {polarity: [1, 2]}}}}}"
             ],
-            "polarity: the replicates differ in it, and a search finds one training size for all of them",
+            "polarity: several values along the replicates, but a search finds one training size for all of them",
         ),
         (["{replicates: 1}"], "replicates = 1: the interval is over replicates"),
         (["{data: {init_args: {replacement: false}}}"], "set data.init_args.steps_per_epoch, and data"),

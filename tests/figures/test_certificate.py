@@ -70,7 +70,7 @@ def test_the_notes_say_what_is_drawn_and_left_out(run: Path, make_run: MakeRun) 
     notes = certificate.draw([loaded]).get_supxlabel()
     assert "2 seeds, each from epoch 0 (grey) to 2 (marked)" in notes
     assert "4 of 12 points have no finite ε" in notes
-    assert "an ε below 1e-17 is drawn there" in notes
+    assert "an ε below 1e-17 is drawn at 1e-17" in notes
     wider = make_run("wider", multiplier=5, replicates=2, max_epochs=2)
     both = certificate.draw([loaded, Run(wider, tables={"certificate": loaded.table("certificate")})])
     nodes = [f"teacher node $j = {node}$" for node in (1, 2)]

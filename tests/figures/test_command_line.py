@@ -56,13 +56,13 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_an_unknown_suffix(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["convergence", str(run), "--out", str(tmp_path / "figure.jpg")]) == 2
-    assert "figure.jpg: the suffix says the format; expected one of .pdf, .png, .svg" in one_line(capsys)
+    assert "figure.jpg: expected a file that ends in .pdf, .png, .svg" in one_line(capsys)
 
 
 def test_no_run_directory(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "figure.png"
     assert main(["convergence", str(run), str(tmp_path / "absent"), "--out", str(out)]) == 2
-    assert one_line(capsys).startswith(f"error: {tmp_path / 'absent'} is no run directory")
+    assert one_line(capsys).startswith(f"error: {tmp_path / 'absent'} is not a run directory")
     assert not out.exists()
 
 
@@ -98,13 +98,13 @@ def test_a_replicate_that_comes_twice_is_named_and_the_rest_drawn(
 ):
     again = make_run("again", seed=2, max_epochs=5)  # replicate 0 is the first run's replicate 2
     assert main(["convergence", str(run), str(again), "--out", str(tmp_path / "figure.png")]) == 0
-    reason = f"{run} and {again} hold the same replicate (2×, seed 2): leave one of them out"
+    reason = f"{run} and {again} have the same replicate (2×, seed 2): leave one of them out"
     assert capsys.readouterr().err == f"warning: run left out: {reason}\n"
 
 
 def test_a_moving_figure_has_formats_of_its_own(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["l-shape-animation", str(run), "--out", str(tmp_path / "figure.pdf")]) == 2
-    assert "expected one of .gif, .mp4" in one_line(capsys)
+    assert "expected a file that ends in .gif, .mp4" in one_line(capsys)
 
 
 def test_an_mp4_without_ffmpeg(
@@ -112,7 +112,7 @@ def test_an_mp4_without_ffmpeg(
 ):
     monkeypatch.setattr(FFMpegWriter, "isAvailable", lambda: False)
     assert main(["l-shape-animation", str(run), "--out", str(tmp_path / "figure.mp4")]) == 2
-    assert "an MP4 needs ffmpeg, which is not installed; write a .gif" in one_line(capsys)
+    assert "an MP4 needs ffmpeg, which is not installed; install it, or write a .gif" in one_line(capsys)
     assert list(tmp_path.glob("*.mp4")) == []
 
 

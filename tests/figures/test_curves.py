@@ -82,7 +82,7 @@ def test_settings_that_the_figure_arranges_tell_no_curves_apart(make_run: MakeRu
     runs = [Run(make_run(f"m{m}w{w}", multiplier=m, width=w)) for m in (1, 2) for w in (5, 6)]
     frame = collect(runs, "losses", arranged=(MULTIPLIER, "model.init_args.width"))
     assert len(frame["curve"].cat.categories) == 1
-    with pytest.raises(InputError, match="hold the same replicate"):
+    with pytest.raises(InputError, match="have the same replicate"):
         collect([*runs, runs[0]], "losses", arranged=(MULTIPLIER, "model.init_args.width"))
 
 
@@ -96,7 +96,7 @@ def test_runs_of_other_seeds_are_more_replicates(make_run: MakeRun):
 
 def test_the_same_replicate_twice_is_refused(make_run: MakeRun):
     runs = [Run(make_run("first", seed=0)), Run(make_run("second", seed=2))]
-    with pytest.raises(InputError, match=r"runs/first and .*runs/second hold the same replicate \(2×, seed 2\)"):
+    with pytest.raises(InputError, match=r"runs/first and .*runs/second have the same replicate \(2×, seed 2\)"):
         collect(runs, "losses")
     collect([Run(make_run("third", learning_rate=0.1)), runs[0]], "losses")  # another setting, another curve
 

@@ -59,7 +59,7 @@ def test_a_curve_for_each_value_with_its_tipping_point(shares: pd.DataFrame) -> 
     assert legend(figure) == ["d = 2", "d = 4", "d = 8", "fit, exponent 1.00 ± 0.10", "theory"]
     notes = figure.get_supxlabel().replace("\n", " ")
     assert "of 2 replicates; N* where it crosses 50%" in notes
-    assert "its constant is not known" in notes
+    assert "its constant is unknown" in notes
 
 
 def test_standard_errors_over_replicates(shares: pd.DataFrame) -> None:

@@ -103,7 +103,7 @@ def test_a_loss_that_is_not_finite_stops_training(fit: Any) -> None:
 
 
 def test_data_without_labels_is_refused(fit: Any) -> None:
-    with pytest.raises(InputError, match=r"Classifier learns labels, and SyntheticDataModule gives inputs alone"):
+    with pytest.raises(InputError, match=r"Classifier learns labels, but SyntheticDataModule has no labels"):
         fit(make_classifier(), make_data())
 
 
@@ -119,7 +119,9 @@ def test_networks_without_weights_are_refused(fit: Any) -> None:
 
 def test_more_classes_than_outputs_are_refused(fit: Any) -> None:
     module = make_classifier(network=partial(MLP, input_dim=6, widths=[8], output_dim=2))
-    with pytest.raises(InputError, match=r"labels up to 2, counted from 0, and 2 outputs: set .*output_dim"):
+    with pytest.raises(
+        InputError, match=r"labels go up to 2, counted from 0, but there are 2 outputs: set .*output_dim"
+    ):
         fit(module, TinyImages(SHAPE), num_sanity_val_steps=1)
 
 

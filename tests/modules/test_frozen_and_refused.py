@@ -47,7 +47,7 @@ def test_data_of_another_base_class_is_refused(fit: Any) -> None:
 
         val_dataloader = train_dataloader
 
-    with pytest.raises(InputError, match=r"data comes as Other: expected a tsl.data.DataModule.* Derive your"):
+    with pytest.raises(InputError, match=r"data is a Other: expected a tsl.data.DataModule.* Derive your"):
         fit(make_module(), Other())
 
 

@@ -120,24 +120,27 @@ def convnet(**settings: Any) -> Any:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"teacher": external}, "External brings its weights with it: set .*teacher_initialization to null"),
+        ({"teacher": external}, "External already has its weights: set .*teacher_initialization to null"),
         ({"teacher_initialization": None}, "ConvNet comes without weights: set model.init_args.teacher_initialization"),
-        ({"teacher": external, "teacher_initialization": None}, "like a teacher of External: set .*student to a class"),
+        (
+            {"teacher": external, "teacher_initialization": None},
+            "cannot copy the architecture of External: set .*student to a class",
+        ),
         (
             {"student": convnet(widths=[3])},
-            "teacher has 2 hidden layers to compare, model.init_args.student 1",
+            "teacher has 2 hidden layers to compare, but model.init_args.student has 1",
         ),
         (
             {"student": convnet(padding=[0, 1])},
-            "hidden layer 2: maps of the teacher are 4 x 4, of the student 6 x 6, .* set kernel_size",
+            "hidden layer 2: the teacher's maps are 4 x 4, the student's 6 x 6, .* set kernel_size",
         ),
         (
             {"student": partial(MLP, input_dim=128, widths=[3, 4], output_dim=3)},
-            "hidden layer 1: maps of the teacher are 6 x 6, of the student no maps",
+            "hidden layer 1: the teacher's maps are 6 x 6, the student's no maps",
         ),
         (
             {"student": convnet(output_dim=4)},
-            "teacher has 3 outputs, the student 4: give model.init_args.student.init_args.output_dim",
+            "teacher has 3 outputs, but the student has 4: set model.init_args.student.init_args.output_dim to 3",
         ),
     ],
 )

@@ -95,5 +95,5 @@ def test_a_list_for_another_optimizer_is_refused_with_the_reason(
         main([*TINY, "--trainer.default_root_dir", str(tmp_path), *rates])
     assert stopped.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert f"lr = [0.01, 0.1]: {optimizer} has one learning rate for all replicates" in line
+    assert f"lr = [0.01, 0.1]: {optimizer} takes one learning rate for all replicates" in line
     assert "Set model.init_args.optimizer to tsl.modules.SGD" in line

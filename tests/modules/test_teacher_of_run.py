@@ -82,7 +82,7 @@ def test_offline_an_artifact_cannot_be_had_and_a_remedy_is_said(
 
     monkeypatch.setenv("WANDB_SILENT", "true")
     run = wandb.init(mode="offline", dir=tmp_path)
-    remedy = r"a:v0 cannot be had: .*offline.*`wandb artifact get a:v0`.*give its directory"
+    remedy = r"a:v0 cannot be downloaded: .*offline.*`wandb artifact get a:v0`.*give its directory"
     try:
         with pytest.raises(ValueError, match=remedy):
             download("a:v0")
@@ -91,13 +91,15 @@ def test_offline_an_artifact_cannot_be_had_and_a_remedy_is_said(
 
 
 def test_without_a_login_an_artifact_cannot_be_had(logged_out: None) -> None:
-    with pytest.raises(ValueError, match=r"a:v0 cannot be had: .*wandb login"):
+    with pytest.raises(ValueError, match=r"a:v0 cannot be downloaded: .*wandb login"):
         download("a:v0")
 
 
 def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     for run in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(ValueError, match=f"there is no {run}/checkpoints/last.ckpt: give the directory of a run"):
+        with pytest.raises(
+            ValueError, match=f"{run}/checkpoints/last.ckpt does not exist: give the directory of a run"
+        ):
             TeacherOfRun(str(run))(network(), replicate_generators("teacher", 0, 2))
 
 
@@ -114,6 +116,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [network(replicates=3), network(widths=(5,)), network(widths=(4, 4))])
 def test_a_teacher_of_another_shape_is_refused(source: Path, other: MLP) -> None:
     with pytest.raises(
-        ValueError, match=r"(?s)other networks:\n  layers.*\nset model.init_args.teacher.init_args and replicates"
+        ValueError, match=r"(?s)another network:\n  layers.*\nset model.init_args.teacher.init_args and replicates"
     ):
         TeacherOfRun(str(source))(other, replicate_generators("teacher", 0, other.replicates))

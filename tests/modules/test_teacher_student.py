@@ -123,7 +123,7 @@ def test_only_the_chosen_layers_are_trained(fit: Any, layers: list[int] | None, 
 
 @pytest.mark.parametrize("layers", [[], [3]])
 def test_layers_that_are_not_there(layers: list[int]) -> None:
-    with pytest.raises(InputError, match=r"trained_layers = .* name layers from 1 to 2"):
+    with pytest.raises(InputError, match=r"trained_layers = .* expected at least one layer from 1 to 2"):
         configured(trained_layers=layers)
 
 

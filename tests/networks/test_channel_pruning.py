@@ -63,7 +63,7 @@ def test_ratios_are_rounded_down_to_whole_nodes(make_convnet: Make) -> None:
     ("ratios", "message"),
     [
         ([0.5, 0.5], "--ratios gives 2 numbers for 3 hidden layers: give one for each layer"),
-        ([0.5, 1.0, 0.5], "--ratios 1: of a layer's 4 nodes at least one has to stay"),
+        ([0.5, 1.0, 0.5], "--ratios 1: at least one of a layer's 4 nodes has to stay"),
         ([0.5, 0.5, -0.5], "--ratios -0.5: .* give a fraction from 0 to below 1"),
     ],
 )

@@ -92,7 +92,7 @@ def test_replicate_r_among_many_is_the_replicate_alone(make_network: Make) -> No
 
 
 def test_what_cannot_be_conditioned_is_named(make_network: Make) -> None:
-    with pytest.raises(InputError, match=r"model.init_args.teacher.init_args.bias: true"):
+    with pytest.raises(InputError, match=r"model.init_args.teacher.init_args.bias to true"):
         condition(make_network(bias=False), gaussian(20))
     dead, idle = make_network(), make_network()
     with torch.no_grad():

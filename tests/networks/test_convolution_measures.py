@@ -142,5 +142,5 @@ def test_hyperplanes_are_where_the_lowest_pre_activations_are_zero(
 
 
 def test_hyperplanes_of_images_of_another_shape(make_convnet: Callable[..., ConvNet]) -> None:
-    with pytest.raises(InputError, match=r"shape \[3, 9, 8\], 216 numbers, the teacher takes \[3, 8, 8\]"):
+    with pytest.raises(InputError, match=r"shape \[3, 9, 8\], 216 numbers, but the teacher takes \[3, 8, 8\]"):
         hyperplanes(make_convnet(), [3, 9, 8])

@@ -84,7 +84,7 @@ def test_adversarial_start_pushes_every_student_along_the_weakest_teacher_node()
 
 
 def test_adversarial_start_without_a_teacher() -> None:
-    with pytest.raises(InputError, match="it needs the teacher"):
+    with pytest.raises(InputError, match="needs its teacher"):
         initialized(AdversarialInitialization(GaussianInitialization()))
 
 

@@ -115,7 +115,7 @@ def test_biases_of_a_student_whose_teacher_has_none(make_network: Make) -> None:
 
 def test_what_cannot_start_from_its_teacher(make_network: Make) -> None:
     teacher = make_network()
-    with pytest.raises(InputError, match="it needs the teacher it starts from"):
+    with pytest.raises(InputError, match="needs its teacher"):
         PerturbedTeacher(0.0)(teacher, replicate_generators("student", 0, 2))
     with pytest.raises(InputError, match=r"hidden layers of \[4, 6\] nodes cannot hold the teacher's \[4, 7\]"):
         student_of(teacher, PerturbedTeacher(0.0), [4, 6])

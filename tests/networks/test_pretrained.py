@@ -42,7 +42,7 @@ def test_the_checkpoint_of_a_classifiers_run(tmp_path: Path) -> None:
     weights = torch.load(checkpoint, weights_only=True)["state_dict"]
     assert torch.equal(loaded.layers[1].weight, weights["network.layers.1.weight"].float())
     stray = checkpoint.rename(tmp_path / "stray.ckpt")
-    with pytest.raises(InputError, match=r"stray.ckpt is of a run, and .*config.yaml does not tell its networks"):
+    with pytest.raises(InputError, match=r"stray.ckpt is of a run, but .*config.yaml does not name its network"):
         load_network(stray)
 
 
@@ -67,10 +67,10 @@ def other(path: Path, **changes: object) -> None:
         (Path.unlink, r"checkpoint: .*file.pt: no such file. Give one that tsl.prune_teacher wrote"),
         (
             partial(other, init_args={"input_dim": 5, "widths": [4, 8], "output_dim": 3}),
-            r"file.pt does not fit its settings: .*size mismatch for layers.1.weight",
+            r"file.pt does not fit the settings in it: .*size mismatch for layers.1.weight",
         ),
-        (partial(other, init_args={"widths": [4, 7]}), r"file.pt names networks that cannot be made: .*input_dim"),
-        (partial(other, class_path="torch.nn.Linear"), r"file.pt names networks that cannot be made: "),
+        (partial(other, init_args={"widths": [4, 7]}), r"file.pt names a network that cannot be made: .*input_dim"),
+        (partial(other, class_path="torch.nn.Linear"), r"file.pt names a network that cannot be made: "),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(
@@ -84,5 +84,5 @@ def test_what_is_wrong_with_a_file_is_named(
 
 def test_another_number_of_replicates_is_refused(make_network: Callable[..., MLP], tmp_path: Path) -> None:
     save_network(make_network(replicates=2), tmp_path / "file.pt")
-    with pytest.raises(InputError, match="holds 2 networks, and replicates = 3: set --replicates 2"):
+    with pytest.raises(InputError, match="holds 2 networks, but replicates = 3: set --replicates 2"):
         load_network(tmp_path / "file.pt", replicates=3)

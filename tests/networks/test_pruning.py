@@ -121,7 +121,7 @@ def test_with_batch_norm_a_removed_node_is_as_good_as_its_mean(
 
 def test_a_student_with_batch_norm_is_pruned_in_evaluation_mode(make_network: Callable[..., MLP]) -> None:
     student, batches = make_network(batch_norm="after", dropout=0.1), inputs()
-    with pytest.raises(InputError, match=r"call student.eval\(\) before"):
+    with pytest.raises(InputError, match=r"call student.eval\(\) first"):
         prune(student, student, batches, half_squared_error)
     student.eval()
     pruned, _ = prune(student, student, batches, half_squared_error, by="strength", max_loss_increase=0.0)
@@ -235,7 +235,7 @@ def test_a_layer_keeps_a_node_and_a_batch_counts_by_its_size() -> None:
 
 def test_what_cannot_be_pruned_is_named() -> None:
     teacher, student, batches = network([4], seed=1), network([8], seed=2), inputs()
-    with pytest.raises(InputError, match="threshold = 90: a correlation lies between -1 and 1"):
+    with pytest.raises(InputError, match="threshold = 90: expected a correlation, from -1 to 1"):
         prune(student, teacher, batches, half_squared_error, threshold=90)
     with torch.no_grad():
         student.layers[0].bias[1, 0] = float("nan")

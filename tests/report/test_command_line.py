@@ -35,7 +35,7 @@ def test_as_a_module_in_its_own_process(make_run: MakeRun, tmp_path: Path):
 @pytest.mark.parametrize("suffix", [".pdf", ""])
 def test_another_suffix(make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str):
     assert main([str(make_run()), "--out", str(tmp_path / f"report{suffix}")]) == 2
-    assert f"report{suffix}: the report is an HTML file; expected the suffix .html" in capsys.readouterr().err
+    assert f"report{suffix}: expected a file that ends in .html" in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_written(make_run: MakeRun, capsys: pytest.CaptureFixture[str]):
@@ -49,8 +49,8 @@ def test_nothing_to_draw(tmp_path: Path, make_run: MakeRun, capsys: pytest.Captu
     (tmp_path / "empty").mkdir()
     assert main([str(tmp_path / "empty"), str(tmp_path / "absent"), "--out", str(out)]) == 2
     error = capsys.readouterr().err
-    assert f"{tmp_path / 'empty'} is no run directory: it holds neither config.yaml nor records/" in error
-    assert f"{tmp_path / 'absent'} is no run directory: there is no such directory" in error
+    assert f"{tmp_path / 'empty'} is not a run directory: it has neither config.yaml nor records/" in error
+    assert f"{tmp_path / 'absent'} is not a run directory: it does not exist" in error
     assert main([str(make_run(epochs=[])), "--out", str(out)]) == 2
     assert "none of the runs has records: runs/run: it has no losses yet" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
@@ -60,7 +60,7 @@ def test_what_is_no_run_is_left_out(
     make_run: MakeRun, report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     page = report(make_run(), tmp_path / "absent")
-    said = f"left out: {tmp_path / 'absent'} is no run directory: there is no such directory"
+    said = f"left out: {tmp_path / 'absent'} is not a run directory: it does not exist"
     assert notes(page) == [said]
     assert capsys.readouterr().err == f"warning: {said}\n"
 
@@ -93,10 +93,8 @@ def test_a_run_without_its_config(make_run: MakeRun, report: Report):
     run = make_run()
     (run / "config.yaml").unlink()
     page = report(run)
-    assert notes(page) == [
-        f"runs/run: {run} has no config.yaml, which every run of tsl.fit writes; copy it beside its records"
-    ]
-    assert "without its config.yaml it cannot be repeated" in page.read_text()
+    assert notes(page) == [f"runs/run: {run} has no config.yaml, which every run of tsl.fit has; copy it there"]
+    assert "it has no config.yaml, so it cannot be repeated" in page.read_text()
 
 
 def test_unfinished_failed_and_running(make_run: MakeRun, report: Report):
@@ -120,7 +118,7 @@ def test_other_kinds_of_networks(make_run: MakeRun, report: Report):
     ]
     (note,) = notes(report(*runs))
     assert note == (
-        "these runs do not belong in one figure, their model.init_args.teacher.init_args.widths differs: "
+        "these runs cannot be compared in one figure, because their model.init_args.teacher.init_args.widths differs: "
         "[4] in runs/a, runs/b; [4, 5] in runs/c"
     )
 
@@ -161,8 +159,5 @@ def test_environment_and_commands_as_recorded_with_the_run(
     assert "trained on cuda:0" in page
     assert page.count("Not recorded with the run; this is what the report was written with:") == 1
     again = f"python -m tsl.fit --config '{recorded}/config.yaml' --version 'with it-again' --ckpt_path null"
-    assert (
-        f"git checkout abc123\n# tracked files differed from this commit, and those changes are not kept\n{again}"
-        in page
-    )
+    assert f"git checkout abc123\n# tracked files had changes that this commit does not hold\n{again}" in page
     assert f"python -m tsl.fit --config {older}/config.yaml --version without-again\n" in page.replace("</pre>", "\n")

@@ -68,7 +68,7 @@ def test_states_and_why(root: Path):
     rows = list_runs(root)
     assert [row["state"] for row in rows] == ["running", "failed", "resumable", "resumable", "complete"]
     assert [row["epoch"] for row in rows] == ["2/6"] * 4 + ["-/6"]
-    older_run = "it has no status.json (an older run), so it may still be running"
+    older_run = "it has no status.json (an older version wrote it), so it may still be running"
     assert [row["note"] for row in rows] == ["", "RuntimeError: no room left", "", older_run, ""]
     status.end("complete")
 
@@ -154,6 +154,8 @@ def test_a_run_by_itself_and_files_of_wandb_beside_it(root: Path):
 
 def test_directories_without_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main([str(tmp_path / "absent")]) == 2
-    assert "absent is no directory; name the one that holds runs (trainer.default_root_dir)" in capsys.readouterr().err
+    assert (
+        "absent is not a directory: give the one that holds runs (trainer.default_root_dir)" in capsys.readouterr().err
+    )
     assert main([str(tmp_path)]) == 2
     assert f"error: {tmp_path} holds no runs" in capsys.readouterr().err

@@ -151,17 +151,15 @@ def test_a_damaged_file_is_named(tmp_path: Path):
 
 def test_what_is_no_run_is_said(tmp_path: Path):
     for read in (read_config, lambda path: read_table(path, "losses")):
-        with pytest.raises(InputError, match="absent is no run directory: there is no such directory"):
+        with pytest.raises(InputError, match="absent is not a run directory: it does not exist"):
             read(tmp_path / "absent")
-        with pytest.raises(InputError, match=r"is no run directory: it holds neither config\.yaml nor records/"):
+        with pytest.raises(InputError, match=r"is not a run directory: it has neither config\.yaml nor records/"):
             read(tmp_path)
 
 
 def test_a_missing_table_is_named_with_its_remedy(tmp_path: Path):
     write_table(tmp_path, "losses", 0, losses(0))
-    with pytest.raises(
-        InputError, match="no records of 'layers'; it stopped before its first evaluation, or ran without"
-    ):
+    with pytest.raises(InputError, match="no records of 'layers'; it stopped before its first evaluation, or has no"):
         read_table(tmp_path, "layers")
     with pytest.raises(InputError, match=r"no records of 'pairs'; run it again with `--records[.]pairs true`"):
         read_table(tmp_path, "pairs")
@@ -200,7 +198,7 @@ def test_a_damaged_config_is_named(tmp_path: Path, text: str):
 
 def test_records_without_a_config_are_said(tmp_path: Path):
     write_table(tmp_path, "losses", 0, losses(0))
-    with pytest.raises(InputError, match=r"has no config\.yaml, which every run of tsl\.fit writes"):
+    with pytest.raises(InputError, match=r"has no config\.yaml, which every run of tsl\.fit has"):
         read_config(tmp_path)
 
 

@@ -42,7 +42,7 @@ def test_of_many_settings_it_says_how_many_more_there_are(tmp_path: Path, capsys
     print_summary(str(run))
     told = capsys.readouterr().out
     assert told.count("val mse") == MOST_SETTINGS
-    assert f"and 3 more settings: python -m tsl.runs {run} lists all" in told
+    assert f"and 3 more settings; python -m tsl.runs {run} lists all" in told
 
 
 def test_over_how_many_replicates_a_mean_is(tmp_path: Path) -> None:

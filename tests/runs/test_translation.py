@@ -46,7 +46,7 @@ def test_one_setting_says_which_network_a_student_is(before: dict[str, Any], now
 
 @pytest.mark.parametrize("student", [{"student": CONVNET}, {"student_network": CONVNET}])
 def test_two_settings_that_say_it_are_refused(student: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"init_args.multiplier = 2 and model.init_args.student.* both say"):
+    with pytest.raises(InputError, match=r"init_args.multiplier = 2 and model.init_args.student.* both choose"):
         translated({"model": {"init_args": {"multiplier": 2, **student}}})
 
 

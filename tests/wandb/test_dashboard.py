@@ -90,7 +90,7 @@ def test_what_w_and_b_refuses_is_said_in_one_line_each(
     assert capsys.readouterr().err.splitlines() == [
         "warning: the custom chart me/tsl-l-shape was not registered (is it there already?): no rights",
         "warning: the custom chart me/tsl-success-rate was not registered (is it there already?): no rights",
-        "error: W&B did not take the workspace: no rights",
+        "error: W&B refused the workspace: no rights",
     ]
 
 

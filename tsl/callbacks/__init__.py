@@ -1,4 +1,4 @@
-"""What runs during training: evaluate metrics, write records, tell how far it is."""
+"""What runs during training: evaluate metrics, write records, show progress."""
 
 from tsl.callbacks.certificate_records import CertificateRecords
 from tsl.callbacks.for_run import for_run

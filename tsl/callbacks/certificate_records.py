@@ -1,4 +1,4 @@
-"""Holds the theorem against the students while they train, and writes what it grants as the table `certificate`."""
+"""Compares the students with the theorem while they train, and writes the table `certificate`."""
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -20,7 +20,7 @@ from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate
 
 
 class CertificateMeasures(nn.Module):
-    """What the certificate needs to know of the training inputs, gathered batch by batch.
+    """The quantities that the certificate needs from the training inputs, gathered batch by batch.
 
     Args:
         module: The students and their teachers.
@@ -37,7 +37,7 @@ class CertificateMeasures(nn.Module):
         self.gradient_sup_norm = ReplicateMaximum(module.replicates)
 
     def update(self, student: FeedForward, observed: Observation) -> None:
-        """Take in what both networks computed for a batch."""
+        """Add what both networks computed for a batch."""
         self.observation.update(observed.teacher.pre[0], observed.student.pre[0])
         g = student.lowest_error(observed.student, observed.teacher.output - observed.student.output)
         self.gradient_sup_norm.update(g.abs().amax(dim=(1, 2)))
@@ -73,12 +73,12 @@ class CertificateRecords(pl.Callback):
         """
         if stage == "fit" and not pl_module.data.evaluate_train:
             raise InputError(
-                "tsl.callbacks.CertificateRecords is about the training inputs: "
-                "set --data.init_args.evaluate_train to true"
+                "tsl.callbacks.CertificateRecords measures on the training inputs: "
+                "set data.init_args.evaluate_train to true"
             )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Refuse networks that the theorem is not about.
+        """Refuse networks that the theorem does not cover.
 
         Raises:
             InputError: If they have more than one hidden layer.
@@ -86,7 +86,7 @@ class CertificateRecords(pl.Callback):
         check_two_layers(pl_module.teacher)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Start all measures anew."""
+        """Reset all measures."""
         self._measures = CertificateMeasures(pl_module).to(pl_module.device) if is_recorded(trainer) else None
         pl_module.activations_wanted |= self._measures is not None
 
@@ -99,7 +99,7 @@ class CertificateRecords(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take in one batch of training inputs."""
+        """Add one batch of training inputs."""
         if self._measures is not None and trainer.val_dataloaders[dataloader_idx].split == "train":
             self._measures.update(pl_module.student, outputs)
 
@@ -138,18 +138,18 @@ def check_two_layers(teacher: Network) -> None:
     if not activation.is_piecewise_linear:
         raise InputError(
             "the certificate is the theorem's, which is about (leaky) ReLU: the teacher has the activation "
-            f"{activation.name} (--model.init_args.teacher.init_args.activation); leave "
+            f"{activation.name} (model.init_args.teacher.init_args.activation); leave "
             "tsl.callbacks.CertificateRecords out of trainer.callbacks"
         )
     if len(teacher.widths) != 1:
         raise InputError(
-            f"the certificate is the two-layer theorem's, whose α_kj = |v_kᵀ v°_j| deeper networks do not have: the "
-            f"teacher has hidden layers {teacher.widths}; expected one (--model.init_args.teacher.init_args.widths)"
+            f"the certificate follows from the two-layer theorem: expected one hidden layer, but the teacher has "
+            f"{teacher.widths}; set model.init_args.teacher.init_args.widths"
         )
 
 
 def checked_mlp(network: Network) -> MLP:
-    """A network as an MLP, of which alone there is a certificate.
+    """The network as an MLP; only MLPs have a certificate.
 
     Raises:
         InputError: If it is none.

@@ -1,4 +1,4 @@
-"""The settings of live objects as config.yaml says them, for runs that were started in Python."""
+"""The settings of live objects in the form of config.yaml, for runs that were started in Python."""
 
 import inspect
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from tsl.data import DataModule
 from tsl.modules.steps import StepModule
 
 UNKNOWN = "(unknown: started in Python, and not kept under the argument's name)"
-"""Stands for a setting that cannot be told from the live object."""
+"""Written for a setting that cannot be read from the live object."""
 
 OF_TRAINER = (
     *("max_epochs", "max_steps", "precision", "default_root_dir", "fast_dev_run"),
     *("check_val_every_n_epoch", "accumulate_grad_batches", "gradient_clip_val", "overfit_batches"),
 )
-"""Settings of the Trainer's that it keeps as they were given."""
+"""Settings that the Trainer keeps as they were given."""
 
 
 def described_run(trainer: pl.Trainer, module: StepModule, data: DataModule) -> dict[str, Any]:
@@ -32,7 +32,10 @@ def described_run(trainer: pl.Trainer, module: StepModule, data: DataModule) -> 
     """
     directory = Path(str(trainer.log_dir))
     model, inputs = described(module), described(data)
-    for key, value in (("replicates", module.replicates), ("seed", module.seed)):  # said once, for both
+    for key, value in (
+        ("replicates", module.replicates),
+        ("seed", module.seed),
+    ):  # linked: config.yaml has them once, for both
         del model["init_args"][key]
         if inputs["init_args"].get(key) == value:
             del inputs["init_args"][key]
@@ -51,8 +54,8 @@ def described(value: Any) -> Any:
     """A value as plain settings.
 
     Functions and classes are named by import path. A partial of a class, and an object, become their class_path with
-    their init_args: an object's are read from its attributes `make_<argument>` or `<argument>`. What cannot be said so
-    is the text `UNKNOWN`.
+    their init_args: an object's are read from its attributes `make_<argument>` or `<argument>`. A value without such a
+    form becomes the text `UNKNOWN`.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -72,7 +75,7 @@ def described(value: Any) -> Any:
 
 
 def arguments(maker: Any) -> dict[str, inspect.Parameter]:
-    """The named arguments of a function or of a class's constructor; those that go on to its base class too."""
+    """The named arguments of a function or of a class's constructor; with those that it passes to its base class."""
     if not inspect.isclass(maker):
         return _named(inspect.signature(maker).parameters)
     found: dict[str, inspect.Parameter] = {}

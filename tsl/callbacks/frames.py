@@ -16,11 +16,11 @@ from tsl.metrics.functional import best_correlation, match_count, observed, reco
 from tsl.names import NULL, RECOVERED, recovered_column
 
 CorrelationMeasure = Callable[[Tensor], Tensor]
-"""From one network's ρ_jk `[m, n]`, pruned teacher nodes left out, to one number, or to one of each teacher node."""
+"""From one network's ρ_jk `[m, n]`, without pruned teacher nodes, to one number, or to one for each teacher node."""
 
 
 class LayerValues(NamedTuple):
-    """What was measured of one layer, over all of a split's inputs.
+    """The measures of one layer over all inputs of a split.
 
     Attributes:
         active: Which teacher nodes were not pruned, bool, `[R, m]`.
@@ -104,7 +104,7 @@ def measured(name: str, measure: CorrelationMeasure, correlation: Tensor, active
     for value, nodes in zip(values, active, strict=True):
         if value.shape not in ((), (int(nodes.sum()),)):
             raise InputError(
-                f"records.alignments.{name} gives a tensor of shape {list(value.shape)} for a correlation of "
+                f"records.alignments.{name} returned a tensor of shape {list(value.shape)} for a correlation of "
                 f"{int(nodes.sum())} teacher nodes by {correlation.shape[-1]} student nodes: return one number, or one "
                 "for each teacher node"
             )

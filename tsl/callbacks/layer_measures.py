@@ -1,4 +1,4 @@
-"""Everything that is gathered about one hidden layer, batch by batch."""
+"""The measures of one hidden layer, gathered batch by batch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,13 +25,13 @@ Alignment = Callable[[int, int, int], Metric]
 
 
 class LayerMeasures(nn.Module):
-    """Everything that is gathered about one hidden layer over one split of the evaluation data.
+    """The measures of one hidden layer over one split of the evaluation data.
 
-    `correlation` and `alignments` stand beside their null levels: the same measures of the teacher on shuffled inputs.
+    `correlation` and `alignments` have null levels: the same measures with the teacher on shuffled inputs.
 
-    Of maps every position is a sample. For their null level whole images are shuffled, and positions stay: what is left
-    is chance, and what the position alone tells of a node, such as the border of an image. (Shuffling
-    positions would give a null level near 0, because there are millions of them; the number of images is what counts.)
+    Every position of a map is a sample. For the null level of maps, whole images are shuffled and positions stay, so
+    it shows chance and what follows from the position alone, such as the border of an image. (Shuffling positions
+    would give a null level near 0, because there are millions of them; the number of images is what counts.)
     It is taken on `some_images` of each batch, to save time.
 
     Args:
@@ -76,8 +76,8 @@ class LayerMeasures(nn.Module):
         self.shuffling = generator("null_level", 0)
 
     def update(self, teacher: Activations, student: Activations, layer: int) -> None:
-        """Take in one batch of the activations of hidden layer `layer` (from 0)."""
-        # Before the activation, for BatchNorm after it would move what "active" means.
+        """Add one batch of the activations of hidden layer `layer` (from 0)."""
+        # Before the activation, because BatchNorm after it would shift the threshold of "active".
         self.observation.update(*(self._samples(network.pre[layer]) for network in (teacher, student)))
         self._update(teacher.post[layer], student.post[layer])
 
@@ -85,7 +85,7 @@ class LayerMeasures(nn.Module):
         return positions_as_samples(nodes) if self.maps else nodes
 
     def _update(self, teacher: Tensor, student: Tensor) -> None:
-        """Take in post-activations, `[R, B, m]` and `[R, B, n]`, or maps `[R, B, m, H, W]` and `[R, B, n, H, W]`."""
+        """Add post-activations, `[R, B, m]` and `[R, B, n]`, or maps `[R, B, m, H, W]` and `[R, B, n, H, W]`."""
         if self.maps:
             images = some_images(teacher.shape[1])
             few = teacher[:, images]
@@ -103,7 +103,7 @@ class LayerMeasures(nn.Module):
             metric.update(shuffled, null_student)
 
     def update_mean_matrices(self, terms: LayerTerms, samples: int) -> None:
-        """Take in E A_l and E B_l of one batch of `samples`, of the nodes alone: the constant unit is left out."""
+        """Add E A_l and E B_l of one batch of `samples`, of the nodes alone: the constant unit is left out."""
         if self.mean_matrices:
             self.mean_matrices["A"].update(terms.mean_A[:, :-1, :-1], samples)
             self.mean_matrices["B"].update(terms.mean_B[:, :-1, :-1], samples)
@@ -132,7 +132,7 @@ class LayerMeasures(nn.Module):
         return frames
 
     def values(self) -> LayerValues:
-        """Everything measured so far that every layer has."""
+        """The measures so far that every layer has."""
         correlation, null_correlation = (
             (self.correlation.compute(), self.null_correlation.compute())
             if self.maps
@@ -148,7 +148,7 @@ class LayerMeasures(nn.Module):
         )
 
     def alignment_values(self) -> dict[str, Tensor]:
-        """Every alignment asked for and its null level, each `[R]`."""
+        """Every alignment and its null level, each `[R]`."""
         named = {**self.alignments, **{f"{name}{NULL}": metric for name, metric in self.null_alignments.items()}}
         return {name: metric.compute().reshape(len(self.active)) for name, metric in named.items()}
 

@@ -1,4 +1,4 @@
-"""What a run says of itself in its directory, and that a start which fails leaves no trace."""
+"""Writes config.yaml, environment and status into the run's directory; a start that fails leaves no trace."""
 
 import shutil
 from pathlib import Path
@@ -20,16 +20,16 @@ from tsl.runs.records import write_table, written_whole
 from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, StatusFile
 
 FILES = ("config.yaml", "status.json", "metrics.csv", "records", "checkpoints")
-"""What a run writes into its directory."""
+"""The files and folders that a run writes into its directory."""
 
 
 class RunFiles(pl.Callback):
-    """Writes config.yaml, the table `replicates` and status.json (`tsl.runs.status`), and keeps the last up to date.
+    """Writes config.yaml, the table `replicates` and status.json (`tsl.runs.status`), and keeps status.json up to date.
 
     The module then logs a series of scalars for each group of replicates that have the same settings.
 
-    Nothing is written before the Trainer has made the networks, checked the data and read the checkpoint of a run that
-    goes on. If a start fails after that, before the first training step, what it wrote is removed. A fast_dev_run
+    Nothing is written before the Trainer has made the networks, checked the data and read the checkpoint of a
+    resumed run. If a start fails after that, before the first training step, what it wrote is removed. A fast_dev_run
     leaves nothing.
 
     Args:
@@ -45,7 +45,7 @@ class RunFiles(pl.Callback):
         self._is_training = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """See what is there already."""
+        """Note which files the directory already has."""
         directory = Path(str(trainer.log_dir))  # log_dir broadcasts, so every process has to read it
         if stage != "fit" or trainer.fast_dev_run:
             return
@@ -57,7 +57,7 @@ class RunFiles(pl.Callback):
         """Write the files, before the records of epoch 0.
 
         Raises:
-            InputError: If there is a run already, and this one does not go on with it.
+            InputError: If the directory already holds a run, and this one does not resume it.
         """
         self._write(trainer, pl_module)
 
@@ -67,11 +67,11 @@ class RunFiles(pl.Callback):
         self._is_training = True
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say that it ended by itself."""
+        """Write that the run is complete."""
         self._end(COMPLETE)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Say that it was told to stop, or what went wrong; remove what a failed start wrote."""
+        """Write that the run was stopped, or what went wrong; remove what a failed start wrote."""
         if not self._is_training:
             self._remove()
         elif isinstance(exception, KeyboardInterrupt | SIGTERMException):
@@ -82,10 +82,10 @@ class RunFiles(pl.Callback):
     def _write(self, trainer: pl.Trainer, module: StepModule) -> None:
         if self._run is None or self._wrote:
             return
-        goes_on = trainer.global_step > 0
-        if self._run / "config.yaml" in self._before and not goes_on and trainer.loggers:
+        resumes = trainer.global_step > 0
+        if self._run / "config.yaml" in self._before and not resumes and trainer.loggers:
             raise InputError(
-                f"{self._run} already holds a run: choose another version, or go on with that run by "
+                f"{self._run} already holds a run: choose another version, or resume that run with "
                 'trainer.fit(…, ckpt_path=".../checkpoints/last.ckpt")'
             )
         self._wrote = True
@@ -98,7 +98,7 @@ class RunFiles(pl.Callback):
                 logger.log_hyperparams(config)
         if trainer.is_global_zero:
             self._run.mkdir(parents=True, exist_ok=True)
-            if goes_on:
+            if resumes:
                 drop_rows_after(self._run, trainer.global_step)
             with written_whole(self._run / "config.yaml") as temporary:
                 temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")

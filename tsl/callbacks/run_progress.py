@@ -1,4 +1,4 @@
-"""How far a run is: one bar for all of it on a terminal, plain lines elsewhere."""
+"""The progress of a run: one bar for the whole run on a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -23,7 +23,7 @@ BETWEEN_EPOCHS, WITHIN_EPOCH = 5.0, 60.0
 
 
 class RunProgress(ProgressBar):
-    """Tells epoch, losses, ρ_mean of the lowest layer, student-steps per second and the time left for the whole run.
+    """Shows epoch, losses, ρ_mean of the lowest layer, student-steps per second and the time left for the whole run.
 
     Student-steps are optimizer steps × replicates, and their rate is that of training alone; the time left counts
     evaluation too. Where stdout is no terminal, a line is written after an epoch, at most every 5 seconds, and
@@ -56,42 +56,42 @@ class RunProgress(ProgressBar):
         self.clock.start(fraction_done(trainer), trainer.global_step)
         self.console = self.console or Console(soft_wrap=True)
         if self.enabled and self.console.is_terminal:
-            columns = TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[told]}")
+            columns = TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[shown]}")
             self._progress = Progress(*columns, console=self.console, expand=True, refresh_per_second=4)
-            self._progress.add_task("", total=1.0, told="")
+            self._progress.add_task("", total=1.0, shown="")
             self._progress.start()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell what came out of the epoch before, when all of it has been logged."""
-        self._tell(trainer, BETWEEN_EPOCHS)
+        """Show the results of the epoch before, when all of them have been logged."""
+        self._show(trainer, BETWEEN_EPOCHS)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Tensor, batch_idx: int
     ) -> None:
-        """Tell how far it is, after each chunk."""
+        """Show the progress after each chunk."""
         within = (batch_idx + 1) / trainer.num_training_batches
-        if within < 1 or self._progress is not None:  # a line tells of an epoch when all of it has been logged
-            self._tell(trainer, WITHIN_EPOCH, within)
+        if within < 1 or self._progress is not None:  # an epoch gets its line when all of it has been logged
+            self._show(trainer, WITHIN_EPOCH, within)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock of training."""
         self.clock.pause()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on with the clock of training; what was logged before training counts too."""
+        """Restart the clock of training; read what was logged before training."""
         self.clock.go_on()
         self._read(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell what came out of the last epoch."""
-        self._tell(trainer, 0.0)
+        """Show the results of the last epoch."""
+        self._show(trainer, 0.0)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave the bar as it is."""
+        """Stop the bar, and leave it on the screen."""
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the bar as it is, so that the message stands below it."""
+        """Stop the bar, so that the message is printed below it."""
         self._stop()
 
     def _stop(self) -> None:
@@ -103,8 +103,8 @@ class RunProgress(ProgressBar):
         logged = trainer.callback_metrics
         self._scalars |= {name: float(logged[name]) for name in SHOWN if name in logged}
 
-    def _tell(self, trainer: pl.Trainer, seconds: float, within: float = 0.0) -> None:
-        """Show where the run is; a line only if the last is so many seconds old."""
+    def _show(self, trainer: pl.Trainer, seconds: float, within: float = 0.0) -> None:
+        """Show the progress; as a line only if the last one is at least `seconds` old."""
         now = time.monotonic()
         if not self.enabled or (self._progress is None and now - self._last_line < seconds):
             return
@@ -113,27 +113,27 @@ class RunProgress(ProgressBar):
         done = fraction_done(trainer, within * self.clock.training_share())
         epochs = f"/{trainer.max_epochs}" if trainer.max_epochs not in (None, -1) else ""
         epoch = f"epoch {trainer.current_epoch + bool(within)}{epochs}"
-        told = [words.format(self._scalars[name]) for name, words in SHOWN.items() if name in self._scalars]
+        shown = [words.format(self._scalars[name]) for name, words in SHOWN.items() if name in self._scalars]
         settings = len(getattr(trainer.lightning_module, "replicate_groups", ()))
-        if told and settings > 1:
-            told[-1] += f" (mean over {settings} settings)"
+        if shown and settings > 1:
+            shown[-1] += f" (mean over {settings} settings)"
         rate = self.clock.steps_per_second(trainer.global_step)
         if rate is not None:
-            told.append(f"{rate * trainer.lightning_module.replicates:,.0f} student-steps/s")
+            shown.append(f"{rate * trainer.lightning_module.replicates:,.0f} student-steps/s")
         left = self.clock.seconds_left(done)
         if left is not None and done < 1:
-            told.append(f"{in_hours(left)} left")
+            shown.append(f"{in_hours(left)} left")
         if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], completed=done, description=epoch, told="  ".join(told))
+            self._progress.update(self._progress.task_ids[0], completed=done, description=epoch, shown="  ".join(shown))
         else:
             self._last_line = now
             share = f" ({done:.0%})" if within else ""
             assert self.console is not None
-            self.console.print(", ".join([f"{epoch}{share}", *told]), highlight=False, markup=False)
+            self.console.print(", ".join([f"{epoch}{share}", *shown]), highlight=False, markup=False)
 
 
 class Clock:
-    """Seconds of training and of evaluation, and what follows from them."""
+    """Measures the seconds of training and of evaluation, and estimates the time left."""
 
     def __init__(self) -> None:
         self.begun = time.monotonic()
@@ -143,7 +143,7 @@ class Clock:
         self.first_step = 0
 
     def start(self, fraction: float, step: int) -> None:
-        """Begin where the run is: at a fraction of the whole, and an optimizer step."""
+        """Begin at a fraction of the run, and at an optimizer step."""
         self.begun = self.since = time.monotonic()
         self.first_fraction, self.first_step = fraction, step
 
@@ -154,7 +154,7 @@ class Clock:
             self.since = None
 
     def go_on(self) -> None:
-        """Training goes on."""
+        """Training continues after an evaluation."""
         self.since = time.monotonic()
 
     def steps_per_second(self, step: int) -> float | None:
@@ -168,7 +168,7 @@ class Clock:
         return self._seconds_trained() / elapsed if elapsed > 0 else 1.0
 
     def seconds_left(self, fraction: float) -> float | None:
-        """Seconds that the rest takes, evaluation included; None where nothing is known yet."""
+        """Estimated seconds of the rest, evaluation included; None before there is an estimate."""
         elapsed = time.monotonic() - self.begun
         done = fraction - self.first_fraction
         return elapsed * (1 - fraction) / done if done > 0 else None
@@ -178,7 +178,7 @@ class Clock:
 
 
 def fraction_done(trainer: pl.Trainer, within: float = 0.0) -> float:
-    """The fraction of a run that is done; 0 where neither its epochs nor its steps have an end.
+    """The fraction of a run that is done; 0 if neither its epochs nor its steps are limited.
 
     Args:
         trainer: The run's.

@@ -67,7 +67,9 @@ class SpecializationRecords(pl.Callback):
         self.alignments = alignments or {}
         self.overlaps: Overlaps = overlaps
         for name in sorted(self.alignments.keys() & {*COLUMNS["teacher_nodes"], *COLUMNS["layers"], *LAYER_SCALARS}):
-            raise InputError(f"records.alignments has a measure {name!r}, which is a column of its own: rename it")
+            raise InputError(
+                f"records.alignments has a measure {name!r}, which is the name of another column: rename the measure"
+            )
         self.of_correlation: dict[str, CorrelationMeasure] = {
             name: make for name, make in self.alignments.items() if inspect.isfunction(make)
         }
@@ -85,7 +87,7 @@ class SpecializationRecords(pl.Callback):
             check_overlaps(pl_module, pl_module.data, self.overlaps)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Write what conditioning made of the teacher, unless the run goes on from a checkpoint."""
+        """Write the table `activity` of a conditioned teacher, unless the run is resumed from a checkpoint."""
         run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if not pl_module.teacher_activity or trainer.global_step > 0 or trainer.fast_dev_run:
             return
@@ -97,7 +99,7 @@ class SpecializationRecords(pl.Callback):
             write_table(run, "activity", 0, pd.concat(frames).assign(epoch=0))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Start all measures anew, if nodes and layers are measured at this epoch."""
+        """Reset all measures, if nodes and layers are measured at this epoch."""
         self._measures = {}
         if not self._is_measured(trainer):
             return
@@ -123,7 +125,7 @@ class SpecializationRecords(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take in one batch of activations."""
+        """Add one batch of activations."""
         if not self._measures:
             return
         split = trainer.val_dataloaders[dataloader_idx].split
@@ -141,7 +143,7 @@ class SpecializationRecords(pl.Callback):
                 measures.update_mean_matrices(terms, samples)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Write the tables of this epoch, and log what the validation data shows."""
+        """Write the tables of this epoch, and log those of the validation data."""
         if not is_recorded(trainer):
             return
         epoch = evaluated_epoch(trainer)
@@ -200,7 +202,7 @@ class SpecializationRecords(pl.Callback):
 def products(student: Network, maps: bool) -> torch.dtype:
     """The precision in which activations are multiplied for correlations: their own, and for maps float32.
 
-    Of float32 activations float64 products would tell nothing more, and take twice as long.
+    For float32 activations float64 products would add no precision, and take twice as long.
     """
     double = next(student.parameters()).dtype == torch.float64
     return torch.float64 if double and not maps else torch.float32

@@ -39,7 +39,7 @@ class Augmentation(ABC):
 
 
 class TeacherAgnostic(Augmentation):
-    """D' = D ∪ {x ± η u_i : x ∈ D, i = 1..d}, where {u_i} are orthonormal: nothing of the teacher is needed.
+    """D' = D ∪ {x ± η u_i : x ∈ D, i = 1..d}, where {u_i} are orthonormal. It does not need the teacher.
 
     Variant 0 of an input is the input itself, variants 2i − 1 and 2i are x + η u_i and x − η u_i.
 
@@ -60,13 +60,13 @@ class TeacherAgnostic(Augmentation):
         if self.directions is not None and self.directions > prod(shape):
             raise InputError(
                 f"data.init_args.augmentation.init_args.directions = {self.directions}, but inputs have only "
-                f"{prod(shape)} directions: lower it, or leave it out for all of them"
+                f"{prod(shape)} directions: give at most so many, or leave it out for all of them"
             )
         return 2 * (self.directions or prod(shape)) + 1
 
     def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module | None) -> Samples:
         """D'; see the base class."""
-        none = inputs[:0]  # tells shape, precision and device
+        none = inputs[:0]  # for shape, precision and device
         shape, dim = none.shape[2:], prod(none.shape[2:])
         basis = torch.stack([rotation(dim, g) for g in generators]).to(none) if self.rotate else None
         chosen = None
@@ -117,10 +117,12 @@ class TeacherAware(Augmentation):
 
     def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module | None) -> Samples:
         """D'; see the base class."""
-        none = inputs[:0]  # tells shape, precision and device
+        none = inputs[:0]  # for shape, precision and device
         count, shape = len(inputs), none.shape[2:]
         if teacher is None:
-            raise InputError("tsl.data.TeacherAware needs a teacher: set the DataModule's `teacher` before its batches")
+            raise InputError(
+                "tsl.data.TeacherAware needs a teacher: set the DataModule's `teacher` before you ask for batches"
+            )
         planes = hyperplanes(teacher, shape)
         turn = torch.arange(count) % planes.nodes
         nodes, distances = [], []

@@ -1,4 +1,4 @@
-"""What a DataModule hands over where the truth about an input is known."""
+"""Batches of inputs with labels."""
 
 from typing import NamedTuple
 

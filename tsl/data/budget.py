@@ -1,4 +1,4 @@
-"""How long to train, said in training samples: runs of different training sizes then cost the same."""
+"""How long to train, in training samples: runs of different training sizes then cost the same."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,12 +26,12 @@ def budget_epochs(total_samples: int, data: Mapping[str, Any]) -> int:
         key, samples = "train_size", data.get("train_size")
     if not isinstance(samples, int) or (key == "train_size" and data.get("augmentation") is not None):
         raise InputError(
-            f"total_samples = {total_samples} needs to know the samples of an epoch: set data.init_args.steps_per_epoch"
+            f"total_samples = {total_samples} is divided by the samples of an epoch: set data.init_args.steps_per_epoch"
         )
     epochs, rest = divmod(total_samples, samples)
     if rest:
         raise InputError(
-            f"total_samples = {total_samples} is no multiple of the {samples} samples of an epoch (data.init_args.{key}"
-            f"): choose {max(epochs, 1) * samples} or {(epochs + 1) * samples}"
+            f"total_samples = {total_samples} is not a multiple of the {samples} samples of an epoch "
+            f"(data.init_args.{key}): choose {max(epochs, 1) * samples} or {(epochs + 1) * samples}"
         )
     return epochs

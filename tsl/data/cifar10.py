@@ -50,14 +50,14 @@ class CIFAR10DataModule(ImageDataModule):
 
     @property
     def folder(self) -> Path:
-        """Where torchvision has the files."""
+        """The folder in which torchvision keeps the files."""
         return self.data_dir / CIFAR10.base_folder
 
     def prepare_data(self) -> None:
-        """Download the images if asked for and not there; in one process alone.
+        """Download the images if `download` is set and they are missing; Lightning calls this in one process.
 
         Raises:
-            InputError: If they cannot be had. Nothing is left behind then.
+            InputError: If they cannot be downloaded; no file is left behind then.
         """
         if self.download and not self.folder.exists():
             download(self.data_dir)
@@ -74,7 +74,7 @@ class CIFAR10DataModule(ImageDataModule):
         known = dict([*CIFAR10.train_list, *CIFAR10.test_list])
         missing = [name for name in known if not (self.folder / name).is_file()]
         if missing:
-            have = "remove what is there and set" if self.folder.exists() else "set"
+            have = "remove that folder and set" if self.folder.exists() else "set"
             raise InputError(
                 f"data.init_args.data_dir = {self.data_dir}: {self.folder} lacks {', '.join(missing)}; {have} "
                 "data.init_args.download to true, or give the folder that holds them"
@@ -116,7 +116,7 @@ def read_file(data_dir: Path, name: str) -> tuple[Tensor, Tensor]:
     except Exception as error:  # what a damaged pickle raises depends on where the damage is
         cause = " ".join(str(error).split())[:200]
         raise InputError(
-            f"data.init_args.data_dir: {path} is damaged, or no file of CIFAR-10 ({type(error).__name__}: {cause}); "
+            f"data.init_args.data_dir: {path} is damaged, or not a file of CIFAR-10 ({type(error).__name__}: {cause}); "
             "restore it, or remove the folder and set data.init_args.download to true"
         ) from error
     if images.dtype != torch.uint8 or len(labels) != len(images) or ((labels < 0) | (labels > 9)).any():
@@ -131,7 +131,7 @@ def download(data_dir: Path) -> None:
     """Fetch and unpack the official archive: all of it, or nothing.
 
     Raises:
-        InputError: If it cannot be had.
+        InputError: If it cannot be downloaded.
     """
     is_new = not data_dir.exists()
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def download(data_dir: Path) -> None:
                 data_dir.rmdir()
         cause = " ".join(str(error).split())[:200]
         raise InputError(
-            f"data.init_args.download: {CIFAR10.url} cannot be had ({cause}), and nothing was kept. Try again, or "
-            f"unpack it into data.init_args.data_dir = {data_dir} by other means and set data.init_args.download to "
-            "false"
+            f"data.init_args.download: {CIFAR10.url} cannot be downloaded ({cause}); no partial file was kept. Try "
+            f"again, or unpack it into data.init_args.data_dir = {data_dir} yourself and set data.init_args.download "
+            "to false"
         ) from error

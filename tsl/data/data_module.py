@@ -1,4 +1,4 @@
-"""What a module of tsl asks of its data: the base class of every DataModule.
+"""The base class of every DataModule: what a module of tsl needs from its data.
 
 Letters: R replicates, N inputs, K minibatches in a chunk, B inputs in a minibatch.
 """
@@ -16,16 +16,16 @@ from tsl.data.samples import Samples
 from tsl.data.sizes import announce, check_evaluated_together
 
 CONDITIONED_ON = 100_000
-"""Inputs that a teacher is conditioned on, at most: they tell a node's median to within 0.2 % of the inputs."""
+"""The most inputs that a teacher is conditioned on: so many give a node's median to within 0.2 % of the inputs."""
 
 
 class DataModule(pl.LightningDataModule, ABC):
     """Inputs of R replicates, as samples that minibatches take by index.
 
     A DataModule of one's own draws its inputs in `draw`, gives them as `Samples` in `train_samples` and `val_samples`,
-    and says in `sampler` how training goes through them, before `train_samples` is asked for. Training batches are then
-    chunks `[K, R, B, ...]` and evaluation batches `[R, B, ...]`, both `tsl.data.Labelled` where the samples have
-    labels.
+    and sets `sampler`, which chooses the samples of each minibatch, before `train_samples` is called.
+    Training batches are then chunks `[K, R, B, ...]` and evaluation batches `[R, B, ...]`, both `tsl.data.Labelled`
+    where the samples have labels.
 
     Args:
         input_shape: The shape of one input: `[d]`, or `[C, H, W]` of an image.
@@ -70,7 +70,7 @@ class DataModule(pl.LightningDataModule, ABC):
         Args:
             stage: What Lightning is about to do: "fit", "validate", "test" or "predict".
             dtype: Their precision.
-            device: Where they are to lie.
+            device: The device for them.
         """
 
     @abstractmethod
@@ -88,7 +88,7 @@ class DataModule(pl.LightningDataModule, ABC):
     def conditioning_inputs(self) -> list[Tensor]:
         """The inputs `[N, d]` that each replicate's teacher is conditioned on: those of epoch 0, without augmentation.
 
-        They are asked for before there is a teacher.
+        They are needed before there is a teacher.
         """
         inputs = self.train_samples(0).inputs
         return [

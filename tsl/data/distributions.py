@@ -16,15 +16,15 @@ from torch import Generator, Tensor
 from tsl.errors import InputError
 from tsl.replicates import PerReplicate
 
-HERE = "data.init_args.distribution.init_args"
-"""Where a config says a distribution's arguments."""
+KEY = "data.init_args.distribution.init_args"
+"""The key of a distribution's arguments in config.yaml, for messages."""
 
 BLOCK = 2**20
-"""Numbers worked on at a time: temporaries stay small, and threads seldom have to wait for each other."""
+"""Numbers in a block: temporaries stay small, and threads rarely wait for each other."""
 
 
 class InputDistribution(ABC):
-    """Where synthetic inputs come from.
+    """A distribution of synthetic inputs.
 
     Attributes:
         finite: Whether there is only a given number of inputs, so that another draw may hold the same ones again.
@@ -36,7 +36,7 @@ class InputDistribution(ABC):
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `count` independent inputs, `[count, dim]`, from a CPU generator.
 
-        In float64, whatever the Trainer's precision they are then rounded to: a seed means the same inputs in each.
+        In float64, then rounded to the Trainer's precision, so a seed gives the same inputs in every precision.
         All that is random must come from the generator, except for what training and evaluation inputs share. An
         argument of type `tsl.replicates.PerReplicate`, kept under its own name, is here the value of one replicate.
         """
@@ -110,18 +110,18 @@ class StudentT(InputDistribution):
         self, degrees_of_freedom: PositiveFloat, std: PositiveFloat | None = None, scale: PositiveFloat | None = None
     ) -> None:
         if degrees_of_freedom < 0.5:
-            raise InputError(f"{HERE}.degrees_of_freedom = {degrees_of_freedom:g}: expected at least 0.5")
+            raise InputError(f"{KEY}.degrees_of_freedom = {degrees_of_freedom:g}: expected at least 0.5")
         if std is not None and degrees_of_freedom <= 2:
             raise InputError(
-                f"{HERE}.std = {std:g}: with degrees_of_freedom = {degrees_of_freedom:g} ≤ 2 there is no standard "
-                f"deviation; give {HERE}.scale instead"
+                f"{KEY}.std = {std:g}: with degrees_of_freedom = {degrees_of_freedom:g} ≤ 2 there is no standard "
+                f"deviation; give {KEY}.scale instead"
             )
         if std is not None and scale is None:
             self.scale = std * math.sqrt(1 - 2 / degrees_of_freedom)
         elif scale is not None and std is None:
             self.scale = scale
         else:
-            raise InputError(f"{HERE}.std or {HERE}.scale: give one of them, not both")
+            raise InputError(f"{KEY}.std or {KEY}.scale: give one of them, not both")
         self.degrees_of_freedom = degrees_of_freedom
 
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
@@ -171,7 +171,7 @@ class LogNormal(InputDistribution):
 
     def __init__(self, sigma: PositiveFloat = 0.5, std: PositiveFloat = 1.0) -> None:
         if sigma > 5:
-            raise InputError(f"{HERE}.sigma = {sigma:g}: expected at most 5")
+            raise InputError(f"{KEY}.sigma = {sigma:g}: expected at most 5")
         self.sigma = sigma
         self.std = std
 

@@ -1,4 +1,4 @@
-"""Images of one's own: a folder for each class."""
+"""Your own images, in a folder for each class."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class ImageFolderDataModule(ImageDataModule):
             raise InputError(f"data.init_args.data_dir = {self.data_dir}: no such folder")
         try:
             dataset = ImageFolder(str(self.data_dir), transform=self._fitted)
-        except FileNotFoundError as error:  # no class, or a class with no images: torchvision says which
+        except FileNotFoundError as error:  # no class, or a class with no images: torchvision's message names it
             raise InputError(
                 f"data.init_args.data_dir = {self.data_dir}: {error}. Expected a folder for each class, with images "
                 "in it"

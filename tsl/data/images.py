@@ -1,4 +1,4 @@
-"""What DataModules of images share: one uint8 tensor on the device, from which every replicate makes its own batches.
+"""The base class of DataModules of images: every replicate makes its batches from one uint8 tensor on the device.
 
 Letters: R replicates, M images, N images of one replicate's split, C channels, H rows and W columns.
 """
@@ -40,7 +40,7 @@ class ImageDataModule(DataModule):
 
     Training batches are chunks of K minibatches, `Labelled` inputs `[K, R, B, C, H, W]` and labels `[K, R, B]`;
     evaluation batches are inputs `[R, B, C, H, W]` and labels `[R, B]`. Training images are cropped and mirrored at
-    random, anew in every epoch, and then normalized; the theorem's augmentation makes its samples of what results.
+    random, anew in every epoch, and then normalized; the theorem's augmentation is applied to the result.
     Evaluated images are neither cropped nor mirrored.
 
     `fit` evaluates the validation images, as split "val", and `test` the test images. Where no validation images are
@@ -167,7 +167,7 @@ class ImageDataModule(DataModule):
             InputError: If there are none.
         """
         if not self._rows["test"].shape[1]:
-            raise InputError("there are no test images: set data.init_args.test_size to hold some out")
+            raise InputError("there are no test images: set data.init_args.test_size to hold out some")
         return self._evaluation("test", lambda: self._plain(self._rows["test"]))
 
     def train_samples(self, epoch: int) -> Samples:
@@ -175,7 +175,7 @@ class ImageDataModule(DataModule):
         rows = self._rows["train"]
         if self.crop_padding or self.flip:
             self._placement = self._placed(epoch)
-        if self._train_samples is None:  # made once, for every epoch's crops: a rotation is long in the making
+        if self._train_samples is None:  # made once, for every epoch's crops: making a rotation takes long
 
             def cropped(index: Tensor, variant: Tensor) -> Tensor:
                 placement = None if self._placement is None else gather(self._placement, index)
@@ -187,7 +187,7 @@ class ImageDataModule(DataModule):
     def conditioning_inputs(self) -> list[Tensor]:
         """The inputs `[N, C · H · W]` that each replicate's teacher is conditioned on: training images, not augmented.
 
-        At most 5,000: these tell a node's median to within 1 % of the images.
+        At most 5,000: so many give a node's median to within 1 % of the images.
         """
         return [
             self._pixels.take(rows[: min(size, 5000)]).flatten(1)
@@ -201,21 +201,22 @@ class ImageDataModule(DataModule):
             The training images of every replicate.
 
         Raises:
-            InputError: If there are too few for what is asked for.
+            InputError: If there are too few for the sizes set.
         """
         pool = count - official
         held_out = self.val_size + self.test_size
         left = pool - held_out
         if left < 1:
             raise InputError(
-                f"data.init_args.val_size = {self.val_size}, test_size = {self.test_size}: of {pool} images none are "
-                "left to train on; lower them"
+                f"data.init_args.val_size = {self.val_size}, test_size = {self.test_size}: no images are left to "
+                f"train on, of {pool}; lower them"
             )
         sizes = self._requested_sizes or [left] * self.replicates
         if max(sizes) > left:
             raise InputError(
                 f"data.init_args.train_size = {max(sizes)}, but {left} of {pool} images are left when "
-                f"{held_out} are held out: lower train_size or val_size, or leave train_size out for all that are left"
+                f"{held_out} are held out: lower train_size or val_size, or leave train_size out for all of "
+                "them"
             )
         generators = replicate_generators("split", self.seed, self.replicates)
         order = torch.stack([torch.randperm(pool, generator=generator) for generator in generators])

@@ -115,8 +115,8 @@ class ChunkLoader:
     ) -> None:
         if sampler.batch_size % world_size:
             raise InputError(
-                f"data.init_args.batch_size = {sampler.batch_size} cannot be shared evenly by {world_size} processes: "
-                "choose a multiple, or fewer devices"
+                f"data.init_args.batch_size = {sampler.batch_size} cannot be divided evenly among {world_size} "
+                "processes: choose a multiple of their number, or fewer devices"
             )
         self.samples = samples
         self.sampler = sampler
@@ -142,7 +142,7 @@ class ChunkLoader:
         return self._position
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Skip the chunks of the epoch that `state` had handed out."""
+        """Skip the chunks of the epoch that were handed out before `state` was saved."""
         self._resume_from = state
 
 

@@ -13,7 +13,7 @@ BLOCK = 2**19
 
 
 class Pixels:
-    """The images that all replicates share, and how they become a network's inputs.
+    """The images that all replicates share; makes a network's inputs from them.
 
     A crop is H runs of W pixels in every channel, and a run lies in memory in one piece. Zeros around an image are kept
     only to the right of it and below: to the left of a row is the end of the row before, above an image the end of the

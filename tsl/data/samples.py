@@ -68,7 +68,7 @@ class Samples:
 
 
 class Chunk:
-    """K minibatches for training, said by which samples they take: whoever trains on them takes the samples.
+    """K minibatches for training, as indices of their samples: the training steps take the samples themselves.
 
     Args:
         samples: The samples of an epoch.

@@ -1,4 +1,4 @@
-"""What DataModules say and check of the numbers of training inputs."""
+"""Prints and checks the numbers of training inputs."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from tsl.errors import InputError
 
 
 def announce(inputs: Sequence[int], samples: Sequence[int]) -> None:
-    """Say how many training inputs a replicate has, and how many samples augmentation makes of them."""
+    """Print how many training inputs a replicate has, and how many samples augmentation makes of them."""
     rank_zero_info(
         f"training data of a replicate: {_least_to_most(inputs)} inputs, {_least_to_most(samples)} samples with "
         "augmentation"

@@ -10,7 +10,7 @@ import torch
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 
-from tsl.data.distributions import HERE, InputDistribution, row_blocks
+from tsl.data.distributions import KEY, InputDistribution, row_blocks
 from tsl.errors import InputError
 
 
@@ -57,7 +57,9 @@ class GaussianMixture(InputDistribution):
         structure_seed: NonNegativeInt = 0,
     ) -> None:
         if components < 2:
-            raise InputError(f"{HERE}.components = {components}: expected 2 or more; one alone is tsl.data.Gaussian")
+            raise InputError(
+                f"{KEY}.components = {components}: expected 2 or more; for one component use tsl.data.Gaussian"
+            )
         self.components = components
         self.within = std / math.sqrt(1 + separation**2)
         self.between = separation * self.within
@@ -99,7 +101,7 @@ class CorrelatedGaussian(InputDistribution):
         structure_seed: NonNegativeInt = 0,
     ) -> None:
         if isinstance(spectrum, list) and not any(spectrum):
-            raise InputError(f"{HERE}.spectrum = {spectrum}: expected at least one positive eigenvalue")
+            raise InputError(f"{KEY}.spectrum = {spectrum}: expected at least one positive eigenvalue")
         self.spectrum = spectrum
         self.std = std
         self.structure_seed = structure_seed
@@ -113,7 +115,7 @@ class CorrelatedGaussian(InputDistribution):
         if isinstance(self.spectrum, list):
             if len(self.spectrum) != dim:
                 raise InputError(
-                    f"{HERE}.spectrum lists {len(self.spectrum)} eigenvalues for data.init_args.dim = {dim}: "
+                    f"{KEY}.spectrum lists {len(self.spectrum)} eigenvalues for data.init_args.dim = {dim}: "
                     "list one for each input dimension, or give a number"
                 )
             eigenvalues = torch.tensor(self.spectrum, dtype=torch.float64)
@@ -161,7 +163,7 @@ class LowDimensionalGaussian(InputDistribution):
         """
         if self.subspace_dim > dim:
             raise InputError(
-                f"{HERE}.subspace_dim = {self.subspace_dim} is more than data.init_args.dim = {dim}: lower it"
+                f"{KEY}.subspace_dim = {self.subspace_dim} is more than data.init_args.dim = {dim}: lower it"
             )
         return orthonormal_columns(dim, self.subspace_dim, self.structure_seed).mT
 

@@ -34,7 +34,7 @@ class SyntheticDataModule(DataModule):
         fresh_inputs: Draw new training inputs in every epoch.
         evaluate_train: Evaluate on the training samples as well.
         chunk_size: Minibatches handed to the module at a time, a matter of speed alone.
-        eval_batch_size: Inputs in an evaluation batch, a matter of speed and memory alone but for the chance in null
+        eval_batch_size: Inputs in an evaluation batch, which affects only speed, memory and the chance in null
             levels; as many as suit the module's widths (`TeacherStudent.eval_batch_size`) where not given.
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.
@@ -86,8 +86,8 @@ class SyntheticDataModule(DataModule):
         if distribution.finite and val_distribution is None:
             raise InputError(
                 f"data.init_args.distribution = {type(distribution).__name__} holds finitely many inputs, and training "
-                "and evaluation would share them: set data.init_args.val_distribution to others (start and stop divide "
-                "a file)"
+                "and evaluation would share them: set data.init_args.val_distribution to one with other inputs (start "
+                "and stop divide a file)"
             )
         self._val_samples: Samples
         self._train_inputs: Tensor

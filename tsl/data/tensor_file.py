@@ -1,4 +1,4 @@
-"""Inputs of one's own, from a file."""
+"""Your own inputs, from a file."""
 
 import contextlib
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch import Generator, Tensor
 
-from tsl.data.distributions import BLOCK, HERE, InputDistribution
+from tsl.data.distributions import BLOCK, KEY, InputDistribution
 from tsl.errors import InputError
 
 SUFFIXES = (".npy", ".npz", ".pt", ".pth")
@@ -40,14 +40,14 @@ class TensorFile(InputDistribution):
         table = self._read(key)
         if table.ndim != 2:
             raise InputError(
-                f"{HERE}.path = {path} holds an array of shape {list(table.shape)}: expected [inputs, dimensions]"
+                f"{KEY}.path = {path} holds an array of shape {list(table.shape)}: expected [inputs, dimensions]"
             )
         if table.dtype.kind not in "fiu":
-            raise InputError(f"{HERE}.path = {path} holds values of type {table.dtype}: expected real numbers")
+            raise InputError(f"{KEY}.path = {path} holds values of type {table.dtype}: expected real numbers")
         stop = len(table) if stop is None else stop
         if not start < stop <= len(table):
             raise InputError(
-                f"{HERE}.start = {start}, stop = {stop}: expected start < stop ≤ {len(table)}, the rows of {path}"
+                f"{KEY}.start = {start}, stop = {stop}: expected start < stop ≤ {len(table)}, the rows of {path}"
             )
         self.rows = table[start:stop]
         step = max(1, BLOCK // max(1, table.shape[1]))  # so that a file larger than the memory can be looked through
@@ -55,7 +55,7 @@ class TensorFile(InputDistribution):
             finite = np.isfinite(self.rows[first : first + step]).all(axis=1)
             if not finite.all():
                 row = start + first + int(finite.argmin())
-                raise InputError(f"{HERE}.path = {path} has a NaN or infinite number in row {row}: leave it out")
+                raise InputError(f"{KEY}.path = {path} has a NaN or infinite number in row {row}: leave it out")
 
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `[count, dim]`; see the base class.
@@ -71,8 +71,8 @@ class TensorFile(InputDistribution):
             )
         if count > size:
             raise InputError(
-                f"{count} inputs are asked for, and {self.path} has {size} rows to draw from: lower "
-                f"data.init_args.train_size or val_size, or widen {HERE}.start and stop"
+                f"{count} inputs are needed, but {self.path} has {size} rows to draw from: lower "
+                f"data.init_args.train_size or val_size, or widen {KEY}.start and stop"
             )
         chosen = torch.randperm(size, generator=generator)[:count].numpy()
         return torch.from_numpy(self.rows[chosen].astype(np.float64))
@@ -80,9 +80,9 @@ class TensorFile(InputDistribution):
     def _read(self, key: str | None) -> np.ndarray[Any, Any]:
         path = Path(self.path)
         if path.suffix not in SUFFIXES:
-            raise InputError(f"{HERE}.path = {path}: the suffix says the format; expected one of {', '.join(SUFFIXES)}")
+            raise InputError(f"{KEY}.path = {path}: expected a file that ends in {', '.join(SUFFIXES)}")
         if not path.is_file():
-            raise InputError(f"{HERE}.path = {path}: no such file")
+            raise InputError(f"{KEY}.path = {path}: no such file")
         try:
             if path.suffix == ".npy":
                 content: Any = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -94,25 +94,25 @@ class TensorFile(InputDistribution):
         except Exception as error:  # what a damaged file raises depends on where the damage is
             cause = " ".join(str(error).split())[:200]
             raise InputError(
-                f"{HERE}.path = {path} is damaged, no {path.suffix} file, or holds more than numbers: {cause}"
+                f"{KEY}.path = {path} is damaged, not a {path.suffix} file, or holds more than numbers: {cause}"
             ) from error
         return _numbers(self._entry(content, key))
 
     def _entry(self, content: Any, key: str | None) -> Any:
         if not isinstance(content, dict):
             if key is not None:
-                raise InputError(f"{HERE}.key = {key}: {self.path} holds a single array; leave the key out")
+                raise InputError(f"{KEY}.key = {key}: {self.path} holds a single array; leave the key out")
             return content
         names = ", ".join(map(str, content))
         if key is None and len(content) != 1:
-            raise InputError(f"{HERE}.key: {self.path} holds {names or 'nothing'}; say which")
+            raise InputError(f"{KEY}.key: {self.path} holds {names or 'nothing'}; set the key to one of them")
         if key is not None and key not in content:
-            raise InputError(f"{HERE}.key = {key}: {self.path} holds {names or 'nothing'}")
+            raise InputError(f"{KEY}.key = {key}: no such array; {self.path} holds {names or 'nothing'}")
         return next(iter(content.values())) if key is None else content[key]
 
 
 def _numbers(entry: Any) -> np.ndarray[Any, Any]:
-    """An array of numpy's, whatever was read; one of dtype object, which holds no numbers, for what is no array."""
+    """The content as a numpy array; of dtype object, which holds no numbers, if it is not an array."""
     if isinstance(entry, np.ndarray):
         return entry
     if isinstance(entry, Tensor) and entry.layout == torch.strided and not entry.is_quantized:

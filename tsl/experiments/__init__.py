@@ -1,1 +1,1 @@
-"""Many runs: sweeps and what is made of them."""
+"""Programs that train or analyse many runs."""

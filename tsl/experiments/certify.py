@@ -1,4 +1,4 @@
-"""Hold the theorem against a trained two-layer run: `python -m tsl.certify runs/certificate/version_0`.
+"""Compare a trained two-layer run with the theorem: `python -m tsl.certify runs/certificate/version_0`.
 
 For each teacher node: which ε the theorem grants on the training inputs, which ε the student's weights reached, and
 what follows, as a table on the screen, a table in a file (one row for each replicate and teacher node, the columns of
@@ -70,7 +70,7 @@ def node_table(frame: pd.DataFrame, setting: str = "") -> Table:
 
 
 def sentences(frame: pd.DataFrame, sizes: tuple[int, int, int], c: float) -> list[str]:
-    """What the certificate says, in plain words: a sentence for each outcome that occurs.
+    """The certificate in words: a sentence for each outcome that occurs.
 
     Args:
         frame: The certificate.
@@ -79,7 +79,7 @@ def sentences(frame: pd.DataFrame, sizes: tuple[int, int, int], c: float) -> lis
     """
     teacher_nodes, dim, student_nodes = sizes
     at = f"At K = {teacher_nodes + student_nodes}, d = {dim}, c = {c:g}"
-    said = []
+    found = []
     for outcome, chosen in (figure.outcomes(frame) | {"unobserved": ~frame["observed"]}).items():
         rows = frame[chosen]
         if rows.empty:
@@ -93,12 +93,12 @@ def sentences(frame: pd.DataFrame, sizes: tuple[int, int, int], c: float) -> lis
             f"would need ‖g_1‖∞ < {needed}, and it is {measured}; the weights reached ε = {reached}",
             "conclusion fails": f"{at} the theorem would grant ε = {granted}, but the weights reached only ε = "
             f"{reached}: the condition holds and the conclusion does not, so these inputs cannot be what the theorem "
-            "asks for (augmented ones, which tell hyperplanes this close apart)",
+            "asks for (augmented ones, dense enough to separate hyperplanes this close)",
             "unobserved": "No student node observes the teacher node on the training inputs, so the theorem says "
             f"nothing; the weights reached ε = {reached}",
         }
-        said.append(f"{len(rows)} of {len(frame)} teacher nodes: {words[outcome]}.")
-    return said
+        found.append(f"{len(rows)} of {len(frame)} teacher nodes: {words[outcome]}.")
+    return found
 
 
 def span(values: pd.Series) -> str:
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, markup=False)
     try:
         if out.suffix not in SUFFIXES:
-            raise InputError(f"--out {out}: the suffix says the format; expected one of {', '.join(SUFFIXES)}")
+            raise InputError(f"--out {out}: expected a file that ends in {', '.join(SUFFIXES)}")
         loaded = load_run(asked.run)
         frame = certify(loaded, asked.c, asked.bias_scale)
         run = Run(asked.run, tables={"certificate": over_training(Run(asked.run), frame)})

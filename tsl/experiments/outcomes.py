@@ -1,4 +1,4 @@
-"""What the closing table of an experiment says of replicates with the same settings, by column."""
+"""The columns of an experiment's closing table, for replicates with the same settings."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -72,15 +72,15 @@ def accuracy_and_correlations(group: ReplicateGroup) -> dict[str, str]:
     end = losses[losses["epoch"] == losses["epoch"].max()]
     untrained = layers[(layers["epoch"] == 0) & (layers["split"] == "val")]
     named = {"accuracy of the teacher, %": TEACHER_ACCURACY, "of the student, %": ACCURACY}
-    told = {words: _mean_and_std(100 * end[column], 1) for words, column in named.items() if column in end}
+    columns = {words: _mean_and_std(100 * end[column], 1) for words, column in named.items() if column in end}
     for words, rows in (("before training", untrained), ("at the end", last_epoch(layers))):
         by_layer = rows.groupby("layer")["rho_mean"].mean()
-        told[f"rho_mean of layers 1, 2, … {words}"] = " ".join(f"{rho:.3f}" for rho in by_layer)
-    return told
+        columns[f"rho_mean of layers 1, 2, … {words}"] = " ".join(f"{rho:.3f}" for rho in by_layer)
+    return columns
 
 
 def few_and_many_samples(group: ReplicateGroup) -> dict[str, str]:
-    """E5: the correlation with the fewest and the most samples, and how many make it 0.98."""
+    """E5: the correlation with the fewest and the most samples, and how many samples bring it to 0.98."""
     of_layers = sample_size.outcomes([group.run])
     of_layers = of_layers[of_layers["replicate"].isin(group.replicates)]
     rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
@@ -93,7 +93,7 @@ def few_and_many_samples(group: ReplicateGroup) -> dict[str, str]:
 
 
 def range_of_correlations(group: ReplicateGroup) -> dict[str, str]:
-    """E9: where the best correlations of teacher nodes end, each the mean over replicates."""
+    """E9: the range of teacher nodes' best correlations at the end, each the mean over replicates."""
     by_node = last_epoch(_rows(group, "teacher_nodes")).groupby("node")["best_correlation"].mean()
     return {"best correlations at the end": f"{by_node.min():.3f} to {by_node.max():.3f}"} | mean_correlation(group)
 

@@ -1,4 +1,4 @@
-"""Prune what did not specialize: `python -m tsl.prune_student runs/two_layer/version_0 --max-loss-increase 0.01`.
+"""Prune nodes that did not specialize: `python -m tsl.prune_student runs/two_layer/version_0 --max-loss-increase 0.01`.
 
 Nodes of the trained student that correlate least with their teacher's (or have the least strength) are removed, lowest
 layer first, as many as budget and threshold allow. The directory RUN/pruned/ then holds
@@ -28,7 +28,7 @@ from tsl.runs.translation import LIKE_TEACHER, WITH_WIDTHS
 
 
 def pruned_config(config: dict[str, Any], student: MLP, weights: Path) -> dict[str, Any]:
-    """The settings with which training goes on from a pruned student, as a run of its own beside the first.
+    """The settings that continue training from a pruned student, as a new run beside the first.
 
     Args:
         config: Settings of the run it was trained in.

@@ -1,16 +1,16 @@
-"""Prune a trained teacher and train it on: `python -m tsl.prune_teacher RUN --ratios 0.3 0.5 0.5 0.7`.
+"""Prune a trained teacher and continue its training: `python -m tsl.prune_teacher RUN --ratios 0.3 0.5 0.5 0.7`.
 
 RUN is a run of tsl.modules.Classifier. In every hidden layer the nodes whose outgoing weights have the least mean
-magnitude are masked (their outgoing weights set to 0), and the rest is trained on with the masks kept. All lies in
-RUN/pruned/<ratios>/, itself a run of tsl.fit. An interrupted one goes on when the same command is given again:
+magnitude are masked (their outgoing weights set to 0), and training continues with the masks kept. All files are in
+RUN/pruned/<ratios>/, itself a run of tsl.fit. The same command resumes an interrupted one:
 
-    unpruned.pt    the teacher as RUN had it: its epoch of best validation accuracy
-    start.pt       the same with its masks, before training on
-    pruned.pt      after training on, masked: the pruned nodes are there and nothing depends on them
+    unpruned.pt    the teacher of RUN at its epoch of best validation accuracy
+    start.pt       the same with its masks, before it is trained further
+    pruned.pt      after further training, masked: it still has the pruned nodes, but nothing depends on them
     compact.pt     the same function without the pruned nodes
 
-Each file is a teacher for students: --model.init_args.teacher.class_path tsl.networks.Pretrained
---model.init_args.teacher.init_args.checkpoint FILE. Further arguments go to tsl.fit: --data.init_args.data_dir DIR.
+Each file is a teacher for students: --model.teacher tsl.networks.Pretrained
+--model.teacher.checkpoint FILE. Further arguments go to tsl.fit, such as --data.data_dir DIR.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def best_checkpoint(run: Path) -> Path:
 
 
 def accuracy_of(run: Path, checkpoint: Path) -> float:
-    """The validation accuracy that a run told at the epoch of a checkpoint."""
+    """The validation accuracy that a run logged at the epoch of a checkpoint."""
     epochs = read_tensors(checkpoint, keys=["epoch"])["epoch"] + 1
     return float(accuracies(run).loc[epochs])
 
@@ -59,7 +59,7 @@ def write_network(network: FeedForward, path: Path) -> None:
 
 
 def fine_tune(run: Path, out: Path, epochs: int, lr: float, further: Sequence[str]) -> None:
-    """Train on from out/start.pt under the run's settings: at a learning rate that falls to 0 along a cosine."""
+    """Train from out/start.pt with the run's settings, at a learning rate that falls to 0 along a cosine."""
     start = {"class_path": "tsl.networks.Pretrained", "init_args": {"checkpoint": str((out / "start.pt").resolve())}}
     cosine = {"class_path": "torch.optim.lr_scheduler.CosineAnnealingLR", "init_args": {"T_max": epochs}}
     changed = {
@@ -78,13 +78,15 @@ def fine_tune(run: Path, out: Path, epochs: int, lr: float, further: Sequence[st
 
 
 def prune_teacher(asked: argparse.Namespace, further: Sequence[str], console: Console) -> None:
-    """Prune, train on, write the files and tell the accuracies."""
+    """Prune, continue training, write the files and print the accuracies."""
     run: Path = asked.run
     if read_config(run).get("model", {}).get("class_path") != "tsl.modules.Classifier":
-        raise InputError(f"{run} is no run of tsl.modules.Classifier, which trains teachers on labels")
+        raise InputError(
+            f"{run} is not a run of tsl.modules.Classifier, which trains teachers on labels: give the directory of one"
+        )
     checkpoint = best_checkpoint(run)
     out = run / "pruned" / "_".join(f"{ratio:g}" for ratio in asked.ratios)
-    if not (out / "start.pt").is_file():  # what an interrupted run has started from stays
+    if not (out / "start.pt").is_file():  # an interrupted run has to resume from the same start
         network = load_network(checkpoint)
         kept = strongest_nodes(network, asked.ratios)
         write_network(network, out / "unpruned.pt")
@@ -109,12 +111,14 @@ def prune_teacher(asked: argparse.Namespace, further: Sequence[str], console: Co
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on stderr and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m tsl.prune_teacher", description="Prune a trained teacher and train it on."
+        prog="python -m tsl.prune_teacher", description="Prune a trained teacher and continue its training."
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run of tsl.modules.Classifier")
     ratios = "the fraction of its nodes that each hidden layer loses, from the input upward"
     parser.add_argument("--ratios", type=float, nargs="+", required=True, metavar="X", help=ratios)
-    parser.add_argument("--epochs", type=PositiveInt, default=20, metavar="N", help="epochs to train on (default: 20)")
+    parser.add_argument(
+        "--epochs", type=PositiveInt, default=20, metavar="N", help="epochs of training after pruning (default: 20)"
+    )
     lr = "learning rate at the start, which falls to 0 along a cosine (default: 0.01)"
     parser.add_argument("--lr", type=PositiveFloat, default=0.01, metavar="X", help=lr)
     asked, further = parser.parse_known_args(arguments)

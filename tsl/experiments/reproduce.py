@@ -1,8 +1,8 @@
 """Reproduce a figure of the paper: `python -m tsl.reproduce E2 --scale quick`.
 
-Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes, then draws it and tells the
-outcome. Runs that are complete are not repeated, and an interrupted one goes on where it was: the same command again
-is always right. Runs lie in `<root>/<scale>/<experiment>/<cell>`, each with its log beside it.
+Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes, then draws it and prints
+the outcome. Complete runs are not repeated, and interrupted ones are resumed, so the same command can always be given
+again. Runs are written to `<root>/<scale>/<experiment>/<cell>`, each with its log beside it.
 """
 
 import argparse
@@ -59,24 +59,24 @@ AXES: dict[str, tuple[str, ...]] = {
     "teacher": (trained_teacher.CHECKPOINT,),
     "lr": ("model.init_args.optimizer.init_args.lr",),
 }
-"""The settings that each axis stands for; the values of any other name shipped configs, `<runs>/<value>.yaml`."""
+"""The settings of each axis; the values of other axes are shipped configs, `<runs>/<value>.yaml`."""
 
 Axes = Mapping[str, Sequence[float | str]]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a figure is made of.
+    """The runs of a figure, and how they are drawn.
 
     Args:
         runs: Name of its runs, its config and its quick overlay; experiments with the same name share their runs.
         figure: The module that draws it.
-        outcome: What the closing table says of replicates with the same settings, by column.
+        outcome: Gives the columns of the closing table for replicates with the same settings.
         axes: The values of each axis; the cells are all their combinations.
         quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
         base: The config that the experiment's is laid over.
-        options: What the figure is drawn with besides the runs.
-        outcome_over: Settings that may differ along the replicates of which one outcome tells.
+        options: Further arguments of the figure's `draw`.
+        outcome_over: Settings that may differ along the replicates of one outcome.
     """
 
     runs: str
@@ -148,7 +148,7 @@ def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dic
         where: Restrictions such as "polarity=1,2".
 
     Raises:
-        InputError: If a restriction cannot be read, or names an axis or a value that there is not.
+        InputError: If a restriction cannot be read, or names an unknown axis or value.
     """
     axes = {axis: list(values) for axis, values in experiment.axes.items()}
     chosen = axes | ({axis: list(values) for axis, values in experiment.quick.items()} if scale == "quick" else {})
@@ -157,12 +157,14 @@ def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dic
         if not given:
             raise InputError(f"--where {restriction}: expected AXIS=VALUE[,VALUE…]")
         if axis not in axes:
-            raise InputError(f"--where {restriction}: there is no axis {axis!r}; the axes are {', '.join(axes)}")
-        there_is = {in_words(value): value for value in axes[axis]}
+            raise InputError(f"--where {restriction}: there is no axis {axis!r}; choose among {', '.join(axes)}")
+        by_name = {in_words(value): value for value in axes[axis]}
         asked = [in_words(number(word)) for word in listed.split(",")]
-        if absent := [value for value in asked if value not in there_is]:
-            raise InputError(f"--where {restriction}: {axis} has no {', '.join(absent)}; it has {', '.join(there_is)}")
-        chosen[axis] = [value for name, value in there_is.items() if name in asked]
+        if absent := [value for value in asked if value not in by_name]:
+            raise InputError(
+                f"--where {restriction}: {axis} has no {', '.join(absent)}; choose among {', '.join(by_name)}"
+            )
+        chosen[axis] = [value for name, value in by_name.items() if name in asked]
     return chosen
 
 
@@ -264,13 +266,13 @@ def closing_table(experiment: Experiment, runs: Sequence[PlannedRun], title: str
 
 
 def reproduce(asked: argparse.Namespace, console: Console) -> int:
-    """Train, draw and tell the outcome; gives the exit status, and raises an InputError for what a user can mend."""
+    """Train, draw and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
     experiment, overlays = EXPERIMENTS[asked.experiment], [find_config(name) for name in asked.config]
     axes = chosen_axes(experiment, asked.scale, asked.where)
     teachers, files = plan_teachers(asked.scale, asked.root, overlays) if "teacher" in axes else ([], {})
     runs = plan(experiment, asked.scale, axes, asked.root, overlays, files)
     if any(train_all([teacher], console) for teacher in teachers):  # the first that fails is the last
-        console.print("without its teacher no student can be trained")
+        console.print("students are not trained, because their teacher's run failed")
         return 1
     failed = train_all(runs, console)
     drawn = [run for run in runs if run.complete]
@@ -283,7 +285,7 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
         console.print(f"figure drawn to {out / asked.experiment}.pdf and .png", soft_wrap=True)
     if failed:
         names = ", ".join(run.path.name for run in failed)
-        console.print(f"{len(failed)} of {len(runs)} runs failed, and are not in the figure: {names}", soft_wrap=True)
+        console.print(f"{len(failed)} of {len(runs)} runs failed and are not in the figure: {names}", soft_wrap=True)
     return 1 if failed else 0
 
 
@@ -310,5 +312,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         again = f"python -m tsl.reproduce {shlex.join(arguments)}"
-        print(f"stopped; what is done is kept. The same command goes on with it:\n  {again}", file=sys.stderr)
+        print(f"stopped; finished work is kept. The same command continues it:\n  {again}", file=sys.stderr)
         return 130

@@ -1,12 +1,14 @@
-"""Where does it tip? `python -m tsl.sample_complexity configs/two_layer.yaml configs/quickstart.yaml --budget 5e7`.
+"""Find the training size at which recovery becomes likely.
+
+`python -m tsl.sample_complexity configs/two_layer.yaml configs/quickstart.yaml --budget 5e7`.
 
 Finds the training size N* at which a share of the lowest layer's teacher nodes is recovered (best correlation above
 0.95 on evaluation inputs, at the last epoch), by bisection on log N over runs of tsl.fit, with an interval over their
-replicates. With `--vary d=10,20,40` (or m, or multiplier) it does so for each value, fits how N* grows, and holds the
-exponent against the theorem's.
+replicates. With `--vary d=10,20,40` (or m, or multiplier) it does so for each value, fits how N* grows, and
+compares the exponent with the theorem's.
 
 Every size trains for the same number of steps, so the config needs `steps_per_epoch` and `replacement: true`. Runs that
-are complete are not repeated, and an interrupted one goes on where it was: the same command again is always right. Runs
+are complete are not repeated, and an interrupted one is resumed: the same command can always be given again. Runs
 lie in `<root>/sample_complexity/<experiment of the config>/<cell>`, tables and figure beside them.
 """
 
@@ -50,7 +52,7 @@ AXES: Mapping[str, Callable[[float], dict[str, Any]]] = {
     "m": lambda value: {WIDTHS: [int(value)]},
     "multiplier": lambda value: {MULTIPLIER: value},
 }
-"""The settings that a value of each axis stands for."""
+"""The settings that each axis changes."""
 
 ORDERS = {
     "theorem, teacher-agnostic, K^(5/2) d³": augmented_samples,
@@ -84,7 +86,7 @@ class Search:
 
     @property
     def bracket(self) -> Bracket:
-        """Where it stands."""
+        """The state of the search."""
         return bisect(self.shares, self.least, self.most, self.share, self.precision)
 
     @property
@@ -95,13 +97,13 @@ class Search:
 
     @property
     def runs_in_all(self) -> int:
-        """The runs it has had and is about to have, if the ends enclose the share."""
+        """The number of runs, done and expected, if the ends enclose the share."""
         left = 0 if self.failed else runs_left(self.bracket, self.shares, self.least, self.most, self.precision)
         return len(self.shares) + left
 
     @property
     def student_steps(self) -> int:
-        """Optimizer steps × replicates of the runs it has had; every size takes as many."""
+        """Optimizer steps × replicates of the runs done so far; every size takes the same number."""
         run = self.make_run(self.least)
         return len(self.shares) * run.epochs * run.student_steps
 
@@ -113,7 +115,7 @@ class Search:
 
     @property
     def outcome(self) -> str:
-        """What is known, in words."""
+        """The outcome so far, in words."""
         lower, upper, next_size = self.bracket
         if not self.shares:
             return "nothing measured"
@@ -126,7 +128,7 @@ class Search:
         return f"found within {lower} to {upper}"
 
     def take(self, run: PlannedRun) -> None:
-        """Take in what a complete run recorded."""
+        """Add the outcome of a complete run."""
         nodes = last_epoch(read_table(run.path, "teacher_nodes"))
         recovered = nodes[nodes["layer"] == 1].groupby("replicate")["recovered_0.95"].mean()
         self.shares[run.settings[TRAIN_SIZE]] = recovered.to_numpy(dtype=float)
@@ -178,7 +180,7 @@ def search_all(searches: Sequence[Search], budget: float, console: Console) -> b
 
 
 def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
-    """The searches that are asked for, and the axis they vary ("" for none).
+    """The searches for the command line's settings, and the axis they vary ("" for none).
 
     Raises:
         InputError: If the settings do not allow them, or a run is there that was made with other ones.
@@ -193,8 +195,8 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
     check(settings, axis)
     if differing := differing_settings(config, settings["replicates"]):
         raise InputError(
-            f"{', '.join(differing)}: the replicates differ in it, and a search finds one training size for all of "
-            "them: give one value, and search again for each other value"
+            f"{', '.join(differing)}: several values along the replicates, but a search finds one training size for "
+            "all of them: give one value, and search again for each other value"
         )
     only_at_the_end = {"records.epochs": [settings["trainer.max_epochs"]]}
 
@@ -219,7 +221,7 @@ def read_axis(vary: str) -> tuple[str, list[float]]:
     """The axis and its values from "multiplier=1,2,5"; raises InputError if it cannot be read."""
     axis, _, listed = vary.partition("=")
     if axis not in AXES:
-        raise InputError(f"--vary {vary}: there is no axis {axis!r}; the axes are {', '.join(AXES)}")
+        raise InputError(f"--vary {vary}: there is no axis {axis!r}; choose among {', '.join(AXES)}")
     try:
         values = [float(value) for value in listed.split(",")]
     except ValueError:
@@ -237,7 +239,9 @@ def check(settings: Mapping[str, Any], axis: str) -> None:
             "data.init_args.replacement to true"
         )
     if settings["replicates"] < 2:
-        raise InputError("replicates = 1: the interval is over replicates; give 2 or more, and 16 for one to rely on")
+        raise InputError(
+            "replicates = 1: the interval is over replicates; give at least 2, or 16 for a reliable interval"
+        )
     if axis == "m" and len(settings.get(WIDTHS, [])) != 1:
         raise InputError(f"--vary m: {WIDTHS} = {settings.get(WIDTHS)}: expected one hidden layer")
     if axis in ("m", "multiplier") and settings.get(STUDENT_WIDTHS) is not None:
@@ -257,7 +261,7 @@ def theorem(searches: Sequence[Search]) -> dict[str, list[float]]:
     return bounds
 
 
-def tell(axis: str, searches: Sequence[Search], out: Path, console: Console) -> None:
+def write_and_print(axis: str, searches: Sequence[Search], out: Path, console: Console) -> None:
     """Write tables and figure, and print the outcome."""
     points = {search.cell.get(axis, math.nan): tipping_point(search.shares, search.share) for search in searches}
     shares = pd.DataFrame(
@@ -296,14 +300,16 @@ def tell(axis: str, searches: Sequence[Search], out: Path, console: Console) -> 
 
 
 def find(asked: argparse.Namespace, console: Console) -> int:
-    """Search and tell; gives the exit status, and raises an InputError for what a user can mend."""
+    """Search and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
     axis, searches = plan(asked)
     enough = search_all(searches, asked.budget, console)
     measured = [search for search in searches if search.shares]
     if measured:
-        tell(axis, measured, measured[0].make_run(1).path.with_name(axis or "tipping"), console)
+        write_and_print(axis, measured, measured[0].make_run(1).path.with_name(axis or "tipping"), console)
     if not enough:
-        console.print(f"the budget of {asked.budget:,.0f} student-steps ended the search; a larger one goes on with it")
+        console.print(
+            f"the budget of {asked.budget:,.0f} student-steps ended the search; give a larger --budget to continue"
+        )
     return 1 if any(search.failed for search in searches) else 0
 
 
@@ -336,5 +342,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         again = f"python -m tsl.sample_complexity {shlex.join(arguments)}"
-        print(f"stopped; what is done is kept. The same command goes on with it:\n  {again}", file=sys.stderr)
+        print(f"stopped; finished work is kept. The same command continues it:\n  {again}", file=sys.stderr)
         return 130

@@ -1,6 +1,6 @@
-"""Many runs of tsl.fit, each of one cell of a sweep in a process of its own: what scripts plan and train.
+"""Many runs of tsl.fit, each for one cell of a sweep, in a process of its own.
 
-A run that is complete is not repeated, and one that was interrupted goes on from its checkpoint.
+A run that is complete is not repeated, and an interrupted one is resumed from its checkpoint.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def last_recorded_epoch(run: Run) -> int:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that may be there already, in part or in full.
+    """A run to train; its directory may already hold part of it, or all.
 
     Args:
         cell: The value of each axis of the sweep.
@@ -42,7 +42,7 @@ class PlannedRun:
         last_epoch: Gives the last epoch that it has got to.
         last_file: The file that is there when it is complete, for a program that does more than train; where None, the
             last epoch says so.
-        resumes: Whether `--ckpt_path last` makes it go on from its checkpoint.
+        resumes: Whether `--ckpt_path last` resumes it from its checkpoint.
     """
 
     cell: Mapping[str, float | str]
@@ -55,17 +55,17 @@ class PlannedRun:
 
     @property
     def epochs(self) -> int:
-        """Epochs in all."""
+        """The planned number of epochs."""
         return self.settings["trainer.max_epochs"]
 
     @property
     def epochs_done(self) -> int:
-        """Epochs that it has got to."""
+        """The epochs done."""
         return min(self.last_epoch(Run(self.path)), self.epochs)
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing of it."""
+        """Whether all of it is done."""
         return self.epochs_done == self.epochs if self.last_file is None else (self.path / self.last_file).exists()
 
     @property
@@ -81,7 +81,7 @@ class PlannedRun:
         return self.student_steps * (1 + 2 * (self.settings.get(MULTIPLIER) or 0))
 
     def command(self) -> list[str]:
-        """What trains it, from the start or from its checkpoint."""
+        """The command that trains it, from the start or from its checkpoint."""
         resume = self.resumes and (self.path / "checkpoints/last.ckpt").exists()
         return [sys.executable, "-m", *self.arguments, *(["--ckpt_path", "last"] if resume else [])]
 
@@ -115,7 +115,7 @@ def resolved_config(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def check_settings(runs: Sequence[PlannedRun], configs: Collection[Path]) -> None:
-    """Refuse to go on with runs that were made with other settings than the configs give now.
+    """Refuse runs that were made with other settings than the configs give now.
 
     Raises:
         InputError: Naming each such run and the settings that differ.
@@ -127,11 +127,11 @@ def check_settings(runs: Sequence[PlannedRun], configs: Collection[Path]) -> Non
         if (run.path / "config.yaml").exists() and (differences := run.differences(given))
     ]
     if mixed:
-        raise InputError("\n".join([*mixed, "Move what is there away, or keep the new runs elsewhere with --root"]))
+        raise InputError("\n".join([*mixed, "Move these runs away, or write the new ones elsewhere with --root"]))
 
 
 def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
-    """Run what is missing of a run, in a process of its own that writes to `<run>.log`.
+    """Train the rest of a run, in a process of its own that writes to `<run>.log`.
 
     Args:
         run: The run.
@@ -146,7 +146,7 @@ def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the child too, even if it outlives this process
         except BlockingIOError:
-            return f"{run.path} is at work in another process; give the same command again when that has ended"
+            return f"{run.path} is being trained by another process; give the same command again when it has ended"
         if run.complete:
             return None
         _clear(run)
@@ -161,7 +161,7 @@ def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
             try:
                 child.wait(timeout=30)
             except subprocess.TimeoutExpired:
-                child.kill()  # loses nothing: checkpoints and records are written whole
+                child.kill()  # no file is lost: checkpoints and records are written whole
                 child.wait()
             _clear(run)
     report()
@@ -176,6 +176,6 @@ def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
 
 
 def _clear(run: PlannedRun) -> None:
-    """Remove an unfinished run that has no checkpoint to go on from: tsl.fit refuses to start where one is."""
+    """Remove an unfinished run without a checkpoint, because tsl.fit refuses to start in its directory."""
     if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
         shutil.rmtree(run.path)

@@ -14,11 +14,11 @@ from tsl.runs.summary import accuracies
 RATIOS = ("0.3", "0.5", "0.5", "0.7")
 """The fraction of channels that each convolution of the teacher loses, as in the paper's experiments on CIFAR-10."""
 EPOCHS_ON = {"quick": 10, "paper": 20}
-"""Epochs that the pruned teacher is trained on."""
+"""Epochs of training after pruning."""
 
 
 def last_epoch_with_accuracy(run: Run) -> int:
-    """The last epoch of a run of tsl.modules.Classifier, which writes no records: that in metrics.csv; 0 for none."""
+    """The last epoch of a Classifier's run, from metrics.csv, because it writes no records; 0 if there is none."""
     try:
         return int(accuracies(run.path).index.max())
     except InputError:
@@ -31,7 +31,7 @@ def plan_teachers(scale: str, root: Path, overlays: Sequence[Path]) -> tuple[lis
     Args:
         scale: "quick" or "paper".
         root: Directory of all runs.
-        overlays: Configs laid over the teacher's own, such as one that says where the images are.
+        overlays: Configs laid over the teacher's own, such as one with data.init_args.data_dir.
 
     Raises:
         InputError: If there are no images, or the teacher was trained with other settings.
@@ -56,14 +56,14 @@ def plan_teachers(scale: str, root: Path, overlays: Sequence[Path]) -> tuple[lis
         tuning,
         last_epoch_with_accuracy,
         last_file="compact.pt",
-        resumes=False,  # it starts anew, which takes a small part of the teacher's time
+        resumes=False,  # it starts again, which takes a small part of the teacher's time
     )
     files: dict[float | str, Path] = {"unpruned": pruning.path / "unpruned.pt", "pruned": pruning.path / "compact.pt"}
     return [teacher, pruning], files
 
 
 def check_images(settings: dict[str, Any]) -> None:
-    """Say how to get the images, before anything is started, if they are not there.
+    """Refuse to start without the images; the message says how to get them.
 
     Raises:
         InputError: If that is so.
@@ -72,7 +72,7 @@ def check_images(settings: dict[str, Any]) -> None:
     of_cifar = str(settings.get("data.class_path", "")).endswith("CIFAR10DataModule")
     if of_cifar and not folder.is_dir() and not settings.get("data.init_args.download"):
         raise InputError(
-            f"the images of CIFAR-10 are not there: no {folder}. Give a file with --config that sets "
-            "data.init_args.data_dir to the folder that holds them (and verify: false, for a copy that you trust), or "
-            "data.init_args.download: true to fetch them"
+            f"the images of CIFAR-10 are missing: no {folder}. Give a file with --config that sets "
+            "data.init_args.data_dir to the folder that holds them (and verify to false for a copy that you trust), or "
+            "data.init_args.download to true to fetch them"
         )

@@ -1,4 +1,4 @@
-"""Runs in, matplotlib figures out: `tsl.figures.l_shape.draw([tsl.runs.Run("runs/two_layer/first")])`.
+"""Draws matplotlib figures of runs: `tsl.figures.l_shape.draw([tsl.runs.Run("runs/two_layer/first")])`.
 
 Each module of a figure of runs has `TABLES`, the tables that it reads, and `draw(runs, …)`, which gives the figure.
 """

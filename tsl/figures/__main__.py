@@ -85,7 +85,7 @@ FIGURES = {
     ),
     "certificate": Entry(certificate, "ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
 }
-"""Every figure by its name; one more is one entry here, and a module beside the others."""
+"""Every figure by its name; a new figure is an entry here, and a module beside the others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,23 +119,23 @@ def save(figure: Figure | Animation, path: Path) -> None:
             figure.savefig(temporary, format=suffix[1:])
             return
         writer = PillowWriter(fps=5) if suffix == ".gif" else FFMpegWriter(fps=5, extra_args=_H264)
-        figure.save(temporary, writer=writer, dpi=120, progress_callback=_tell)
+        figure.save(temporary, writer=writer, dpi=120, progress_callback=_show_progress)
 
 
 _H264 = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"]
-"""Frames of even width and height, as this format wants them."""
+"""Makes width and height of the frames even, as this format needs them."""
 
 
 def _check_format(out: Path, suffixes: Sequence[str]) -> None:
     """Refuse a file that cannot be written, before anything is drawn."""
     suffix = out.suffix.lower()
     if suffix not in suffixes:
-        raise InputError(f"--out {out}: the suffix says the format; expected one of {', '.join(suffixes)}")
+        raise InputError(f"--out {out}: expected a file that ends in {', '.join(suffixes)}")
     if suffix == ".mp4" and not FFMpegWriter.isAvailable():
-        raise InputError(f"--out {out}: an MP4 needs ffmpeg, which is not installed; write a .gif, or install it")
+        raise InputError(f"--out {out}: an MP4 needs ffmpeg, which is not installed; install it, or write a .gif")
 
 
-def _tell(frame: int, frames: int | None) -> None:
+def _show_progress(frame: int, frames: int | None) -> None:
     """Show how far an animation is, on a terminal."""
     if sys.stderr.isatty():
         print(f"\rframe {frame + 1} of {frames}", end="" if frame + 1 != frames else "\n", file=sys.stderr)

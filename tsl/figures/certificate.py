@@ -49,7 +49,7 @@ def draw(runs: Sequence[Run]) -> Figure:
             f"{(~drawable).sum()} of {len(frame)} points have no finite ε (nothing observes the node) and are left out"
         )
     if (frame.loc[drawable, epsilons] < LEAST).any(axis=None):
-        notes.append(f"an ε below {LEAST:.0e} is drawn there")
+        notes.append(f"an ε below {LEAST:.0e} is drawn at {LEAST:.0e}")
     frame = frame.assign(**frame[epsilons].clip(lower=LEAST))
     last = frame["epoch"] == frame.groupby("group")["epoch"].transform("max")
     of_panels = frame.groupby(["curve", "node"], observed=True)

@@ -14,7 +14,7 @@ from tsl.runs import ReplicateGroup, Run
 from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, SEEDS, differences, in_words, names_in_words
 
 MOST_SPELLED_OUT = 2
-"""Settings in which runs differ that a legend spells out; of more it names the run."""
+"""The most differing settings that a legend spells out; if more differ, it names the run."""
 
 
 def groups_of(runs: Sequence[Run]) -> list[ReplicateGroup]:
@@ -43,7 +43,7 @@ def collect(
     Args:
         runs: The runs.
         table: A key of `tsl.runs.records.COLUMNS`.
-        arranged: The settings, by their dotted names, that the figure tells apart by panels or axes instead of curves.
+        arranged: The settings, by their dotted names, that have panels or axes of their own instead of curves.
         epochs: The epochs to read beside the last of each run; all if None.
 
     Returns:
@@ -76,13 +76,13 @@ def collect(
 
 
 def without_repeated(runs: Sequence[Run]) -> tuple[list[Run], list[InputError]]:
-    """The runs that go into one figure together: of those that hold the same replicate, the first.
+    """The runs that go into one figure together: of runs with the same replicate, only the first.
 
     Args:
         runs: Runs of any settings.
 
     Returns:
-        The runs that stay, and for each other one why it does not.
+        The runs to draw, and for each other one the reason.
     """
     curves = iter(_curves(groups_of(runs), ()))
     kept: list[Run] = []
@@ -99,12 +99,12 @@ def without_repeated(runs: Sequence[Run]) -> tuple[list[Run], list[InputError]]:
             holders |= dict.fromkeys(found, run)
         else:
             paths = f"{holders[twice].path} and {run.path}"
-            reasons.append(InputError(f"{paths} hold the same replicate ({found[twice]}): leave one of them out"))
+            reasons.append(InputError(f"{paths} have the same replicate ({found[twice]}): leave one of them out"))
     return kept, reasons
 
 
 def seeds_in_words(frame: pd.DataFrame) -> str:
-    """How many seeds the curves of a figure stand for: "32 seeds", or "10 to 32 seeds" if they differ."""
+    """How many seeds each curve of a figure has: "32 seeds", or "10 to 32 seeds" if they differ."""
     counts = frame.groupby(["curve", "polarity"], observed=True, dropna=False)["seed"].nunique()
     least, most = counts.min(), counts.max()
     return f"{most} seed{'s' if most > 1 else ''}" if least == most else f"{least} to {most} seeds"
@@ -155,13 +155,13 @@ def _curves(groups: Sequence[ReplicateGroup], arranged: Collection[str]) -> list
 def _said_once(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Differences without those that follow from others."""
     classes = {key.removesuffix(".class_path"): names for key, names in found.items() if key.endswith(".class_path")}
-    # Classes that differ have other arguments: the class says it, unless runs of the same class differ in them too.
+    # Different classes have different arguments, so the class is enough, unless runs of the same class differ too.
     found = {
         key: values
         for key, values in found.items()
         if not any(key.startswith(f"{of}.init_args.") and _follows(values, names) for of, names in classes.items())
     }
-    # Settings that go together, such as data.dim and teacher.input_dim, need saying once.
+    # Of settings that always change together, such as data.dim and teacher.input_dim, one is enough.
     last = {str(values): key for key, values in found.items()}
     return {key: found[key] for key in last.values()}
 

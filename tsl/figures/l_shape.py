@@ -18,7 +18,7 @@ TABLES = ("student_nodes",)
 
 
 class Cell(NamedTuple):
-    """What a panel shows: its points, and which rows of the table they are of."""
+    """A panel's points, and their rows in the table."""
 
     points: PathCollection
     rows: pd.Series
@@ -141,7 +141,7 @@ def draw_cells(
 
 
 def notes_of(frame: pd.DataFrame) -> list[str]:
-    """What the points and the dotted line are."""
+    """The notes on the points and the dotted line."""
     dotted = ["dotted: mean of untrained students"] if (frame["epoch"] == 0).any() else []
     return [f"a colour for each of {seeds_in_words(frame)}", *dotted]
 

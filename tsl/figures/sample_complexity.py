@@ -1,4 +1,4 @@
-"""Where recovery tips: the share of teacher nodes recovered against the training size, and how that size grows."""
+"""The share of teacher nodes recovered against the training size, and how the size that recovery needs grows."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -62,7 +62,9 @@ def draw(
         f"replicates; N* where it crosses {level:.0%}, with 95 % bootstrap interval"
     ]
     if fit is not None and bounds:
-        notes.append("theorem: how the samples grow that suffice, augmented ones counted; its constant is not known")
+        notes.append(
+            "theorem: growth of the sufficient number of samples, augmented ones included; its constant is unknown"
+        )
     footnotes(figure, notes)
     return figure
 

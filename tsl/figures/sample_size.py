@@ -77,10 +77,10 @@ def draw(runs: Sequence[Run]) -> Figure:
 
 
 def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row for each replicate of a run and layer, with what came out on evaluation inputs.
+    """One row for each replicate of a run and layer, with its outcome on evaluation inputs.
 
     Returns:
-        Columns `multiplier`, `setting` (what else tells curves apart), `seed`, `layer`, `augmented_size`, `val_mse` and
+        Columns `multiplier`, `setting` (other settings that differ), `seed`, `layer`, `augmented_size`, `val_mse` and
         `train_loss` (log10 of the least over epochs of training), `rho_mean` (at the last epoch), `least_rho_mean`
         (over epochs of training) and `rho_mean_null` (at the last epoch).
 
@@ -94,7 +94,9 @@ def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
     rows["least_rho_mean"] = frame.groupby(keys)["rho_mean"].min().to_numpy()
     for run in runs:
         if "augmented_size" not in run.table("losses", run.recorded_epochs("losses")[-1:]):
-            raise InputError(f"{run.name} does not record its number of training samples: run it again")
+            raise InputError(
+                f"{run.name} has no record of its number of training samples: run it again with this version"
+            )
     losses = collect(runs, "losses", [MULTIPLIER, TRAIN_SIZE])
     by_replicate = losses.groupby(["group", "replicate"])
     with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""The strongest first: when each teacher node is recovered, against its fan-out strength."""
+"""When each teacher node is recovered, against its fan-out strength: the strongest come first."""
 
 from collections.abc import Sequence
 

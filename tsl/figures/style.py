@@ -1,4 +1,4 @@
-"""One look for all figures: print sizes, and curves told apart by colour, marker and line style alike."""
+"""One look for all figures: print sizes, and curves that differ in colour, marker and line style."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -136,7 +136,7 @@ def panel_title(polarity: Any, layer: Any = None) -> str:
 
 
 def footnotes(figure: Figure, notes: Sequence[str]) -> None:
-    """Say below the panels what they stand for, and what is missing from them."""
+    """Write notes below the panels."""
     width = int(16 * figure.get_figwidth())  # characters
     lines = [line for note in dict.fromkeys(notes) for line in textwrap.wrap(note, width)]
     figure.set_figheight(figure.get_figheight() + 0.13 * len(lines))

@@ -18,7 +18,7 @@ TABLES = ("layers", "losses")
 CHECKPOINT = "model.init_args.teacher.init_args.checkpoint"
 ACCURACY, TEACHER_ACCURACY = "accuracy", "teacher_accuracy"
 TEACHERS = {"compact": "pruned"}
-"""What a teacher is called whose file has another name; see tsl.prune_teacher."""
+"""Names of teachers that differ from their files' names; see tsl.prune_teacher."""
 
 
 @mpl.rc_context(PRINT)
@@ -67,7 +67,7 @@ def draw(runs: Sequence[Run]) -> Figure:
 
 
 def teacher_name(group: ReplicateGroup) -> str:
-    """What the teacher of replicates is called: its file's name, or "pruned" for a pruned one made small."""
+    """The name of the replicates' teacher: its file's name, or "pruned" for a pruned and compacted one."""
     stem = Path(str(group.settings.get(CHECKPOINT, "trained"))).stem
     return TEACHERS.get(stem, stem)
 

@@ -15,7 +15,7 @@ from tsl.runs import ReplicateGroup, Run
 TABLES = ("pairs",)
 
 ACROSS = 5
-"""Teacher nodes beside each other; more go on in the next row."""
+"""Teacher nodes in a row of panels; more continue in the next row."""
 
 
 @mpl.rc_context(PRINT)

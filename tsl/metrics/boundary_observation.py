@@ -53,7 +53,7 @@ class BoundaryObservation(ReplicatedMetric):
             student: Outputs `[samples, n]`, or `[R, samples, n]`.
 
         Raises:
-            ValueError: If their shapes are not those that the constructor was told.
+            ValueError: If their shapes differ from the constructor's arguments.
         """
         self.check(teacher, student)
         both, active = activity_counts(teacher, student)

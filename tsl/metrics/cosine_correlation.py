@@ -60,7 +60,7 @@ class CosineCorrelation(ReplicatedMetric):
             student: Activations `[samples, n]`, or `[R, samples, n]`.
 
         Raises:
-            ValueError: If their shapes are not those that the constructor was told.
+            ValueError: If their shapes differ from the constructor's arguments.
         """
         self.check(teacher, student)
         squares_t, squares_s, products = cosine_sums(teacher, student)

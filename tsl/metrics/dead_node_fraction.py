@@ -58,7 +58,7 @@ class DeadNodeFraction(ReplicatedMetric):
             student: Activations `[samples, n]`, or `[R, samples, n]`.
 
         Raises:
-            ValueError: If their shapes are not those that the constructor was told.
+            ValueError: If their shapes differ from the constructor's arguments.
         """
         self.check(teacher, student)
         if student.shape[-2]:

@@ -67,7 +67,7 @@ class DebiasedLinearCKA(ReplicatedMetric):
             student: Activations `[samples, n]`, or `[R, samples, n]`.
 
         Raises:
-            ValueError: If their shapes are not those that the constructor was told.
+            ValueError: If their shapes differ from the constructor's arguments.
         """
         self.check(teacher, student)
         merged = merge_norms(_unpack(self.layout, self.norm_moments), norm_moments(teacher, student))

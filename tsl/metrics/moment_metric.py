@@ -75,7 +75,7 @@ class MomentMetric(ReplicatedMetric):
             student: Activations `[samples, n]`, or `[R, samples, n]`.
 
         Raises:
-            ValueError: If their shapes are not those that the constructor was told.
+            ValueError: If their shapes differ from the constructor's arguments.
         """
         self.check(teacher, student)
         batch = cross_moments(teacher, student, full=self.full, products=self.products)

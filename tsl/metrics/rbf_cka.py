@@ -66,7 +66,7 @@ class RBFCKA(ReplicatedMetric):
             student: Activations `[samples, n]`, or `[R, samples, n]`.
 
         Raises:
-            ValueError: If their shapes are not those that the constructor was told, or there are fewer than 4 samples.
+            ValueError: If their shapes differ from the constructor's arguments, or there are fewer than 4 samples.
         """
         self.check(teacher, student)
         self.independence = self.independence + rbf_independence(teacher, student, self.bandwidth)

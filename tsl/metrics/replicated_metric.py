@@ -1,4 +1,4 @@
-"""What all metrics that compare a teacher's layer with a student's have in common."""
+"""The base class of metrics that compare a teacher's layer with a student's."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ReplicatedMetric(Accumulator, ABC):
         return () if self.replicates is None else (self.replicates,)
 
     def check(self, teacher: Tensor, student: Tensor) -> None:
-        """Refuse a batch of other shapes than the constructor was told.
+        """Refuse a batch whose shapes differ from the constructor's arguments.
 
         Raises:
             ValueError: If that is so.

@@ -54,7 +54,7 @@ class ReplicateMaximum(Accumulator):
         self.add_state("maximum", least, dist_reduce_fx="max")
 
     def update(self, values: Tensor) -> None:
-        """Take in one value of each replicate, `[R]`."""
+        """Add one value of each replicate, `[R]`."""
         self.maximum = torch.maximum(self.maximum, values.to(self.maximum))
 
     def compute(self) -> Tensor:
@@ -65,7 +65,7 @@ class ReplicateMaximum(Accumulator):
 def replicate_scalars(
     name: str, values: Tensor, groups: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Tensor]:
-    """What is logged of a quantity of which every replicate has one.
+    """The scalars that are logged of a quantity that every replicate has.
 
     Args:
         name: Its name.

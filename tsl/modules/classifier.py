@@ -28,7 +28,7 @@ class Classifier(StepModule):
 
     Args:
         network: Makes the networks for a number of replicates: `tsl.networks.ConvNet` with everything but that, or
-            `tsl.networks.Pretrained` for networks that go on from a file.
+            `tsl.networks.Pretrained` for networks from a file.
         initialization: How their weights start; null for networks that bring their weights with them.
         optimizer: Makes the optimizer. It has to work elementwise (SGD, Adam, …), or replicates would influence each
             other.
@@ -59,8 +59,8 @@ class Classifier(StepModule):
         """
         if data is not None and not data.labelled:
             raise InputError(
-                f"model.class_path = tsl.modules.Classifier learns labels, and {type(data).__name__} gives inputs "
-                "alone: set data.class_path to data with labels, such as tsl.data.CIFAR10DataModule"
+                f"model.class_path = tsl.modules.Classifier learns labels, but {type(data).__name__} has no "
+                "labels: set data.class_path to data with labels, such as tsl.data.CIFAR10DataModule"
             )
         self.network = self.make_network(self.replicates)
         if self.initialization is not None:
@@ -119,20 +119,20 @@ class Classifier(StepModule):
         self.take_steps(inputs.flatten(1, 2), labels.flatten(1, 2), consecutive(labels))
 
     def validation_step(self, batch: Labelled, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Take in the losses and hits of an evaluation batch; only those of the first dataloader are told."""
+        """Add the losses and hits of an evaluation batch; only those of the first dataloader are logged."""
         if dataloader_idx == 0:
             inputs, labels = batch
             outputs = self.network(inputs)
             if labels.max() >= outputs.shape[-1]:
                 raise InputError(
-                    f"there are labels up to {int(labels.max())}, counted from 0, and {outputs.shape[-1]} outputs: set "
-                    "model.init_args.network.init_args.output_dim to the number of classes"
+                    f"labels go up to {int(labels.max())}, counted from 0, but there are {outputs.shape[-1]} outputs: "
+                    "set model.init_args.network.init_args.output_dim to the number of classes"
                 )
             self.val_loss.update(label_cross_entropy(outputs, labels), labels.shape[1])
             self.val_accuracy.update(accuracy(outputs, labels), labels.shape[1])
 
     def on_validation_epoch_start(self) -> None:
-        """Start loss and accuracy anew."""
+        """Reset loss and accuracy."""
         self.val_loss.reset()
         self.val_accuracy.reset()
 

@@ -1,4 +1,4 @@
-"""Which evaluation this is, in the epochs of records, logs and figures: 0 is before training, 1 after the first."""
+"""The epoch of an evaluation in records, logs and figures: 0 is before training, 1 after the first epoch."""
 
 import pytorch_lightning as pl
 

@@ -132,7 +132,7 @@ def one_hot(logits, probabilities):
 
 @compiled
 def product(alpha, A, transpose_A, B, transpose_B, beta, C, factors):
-    """C ← α A B + β C, with Aᵀ or Bᵀ where told; BLAS sees every matrix transposed. `factors` is room for α and β."""
+    """C ← α A B + β C, with Aᵀ or Bᵀ if so set; BLAS sees every matrix transposed. `factors` is room for α and β."""
     factors[0], factors[1] = alpha, beta
     kind = 100 if C.itemsize == 8 else 115  # "d" and "s"
     _gemm(

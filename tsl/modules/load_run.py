@@ -1,4 +1,4 @@
-"""A run that `tsl.fit` wrote, as live objects again: its networks with their trained weights, and its data."""
+"""Loads a run: its networks with their trained weights, and its data."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,7 +38,7 @@ class LoadedRun(NamedTuple):
         """
         if len(set(self.data.train_sizes)) > 1:
             raise InputError(
-                "its replicates have different numbers of training inputs (data.init_args.train_size), which cannot be "
+                "the replicates have different numbers of training inputs (data.init_args.train_size), which cannot be "
                 "evaluated together: run it again with one number"
             )
         self.data.evaluate_train = True
@@ -91,5 +91,5 @@ def _instantiate(run: Path, config: dict[str, Any]) -> tuple[TeacherStudent, Dat
         objects = parser.instantiate_classes(parser.parse_object({group: config[group] for group in ("model", "data")}))
     except (ArgumentError, KeyError, TypeError) as error:
         words = f"lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise InputError(f"{run / 'config.yaml'} cannot be made into a model and data: {words}") from error
+        raise InputError(f"{run / 'config.yaml'} does not give a model and data: {words}") from error
     return objects["model"], objects["data"]

@@ -12,7 +12,7 @@ from tsl.errors import InputError
 
 
 class Milestones(LRScheduler):
-    """A learning rate from each milestone on, whatever the optimizer's own: `{0: 0.2, 20: 0.1}`.
+    """A learning rate from each milestone on, in place of the optimizer's own: `{0: 0.2, 20: 0.1}`.
 
     Args:
         optimizer: Whose rate is set, in all parameter groups.

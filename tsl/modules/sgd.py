@@ -16,7 +16,7 @@ MULTIPLYING = (
     *(lr_scheduler.StepLR, lr_scheduler.MultiStepLR, lr_scheduler.ExponentialLR, lr_scheduler.LambdaLR),
     *(lr_scheduler.MultiplicativeLR, lr_scheduler.ConstantLR, lr_scheduler.LinearLR, lr_scheduler.PolynomialLR),
 )
-"""Schedules that multiply whatever rate there is."""
+"""Schedules that multiply the current rate."""
 
 
 class SGD(torch.optim.SGD):
@@ -93,14 +93,14 @@ def check_schedule(optimizer: Optimizer, schedule: Any) -> None:
     if isinstance(optimizer, SGD) and optimizer.param_groups[0]["rates"] and not isinstance(schedule, MULTIPLYING):
         names = ", ".join(kind.__name__ for kind in MULTIPLYING)
         raise InputError(
-            f"model.init_args.lr_scheduler = {type(schedule).__name__} sets learning rates itself, and "
+            f"model.init_args.lr_scheduler = {type(schedule).__name__} sets learning rates itself, but "
             "model.init_args.optimizer.init_args.lr lists one for each replicate: choose a schedule of "
             f"torch.optim.lr_scheduler that multiplies them ({names}), or give one rate"
         )
 
 
 def check_list_of_rates(parsing_error: str) -> None:
-    """Say of a parser's error whether it is a list of learning rates for an optimizer that takes one.
+    """Explain a parser's error that is due to a list of learning rates for an optimizer that takes one.
 
     Raises:
         InputError: If that is so.
@@ -108,7 +108,7 @@ def check_list_of_rates(parsing_error: str) -> None:
     refused = re.search(r"class_path='([\w.]+)', init_args=Namespace\([^)]*\blr=(\[[^\]]*\])", parsing_error)
     if refused:
         raise InputError(
-            f"model.init_args.optimizer.init_args.lr = {refused[2]}: {refused[1]} has one learning rate for all "
-            "replicates, since its steps multiply the gradients of all by one number. Set model.init_args.optimizer "
-            "to tsl.modules.SGD for a learning rate for each replicate, or give one"
+            f"model.init_args.optimizer.init_args.lr = {refused[2]}: {refused[1]} takes one learning rate for all "
+            "replicates, because its steps multiply the gradients of all by one number. Set model.init_args.optimizer "
+            "to tsl.modules.SGD, which takes one for each replicate, or give one number"
         )

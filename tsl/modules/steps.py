@@ -1,4 +1,4 @@
-"""What every LightningModule of tsl does alike: an optimizer step for each minibatch of a chunk, and what it logs."""
+"""The base class of tsl's LightningModules: takes an optimizer step for each minibatch of a chunk, and logs."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class StepModule(pl.LightningModule):
         self.seed = seed
         self.replicate_groups: dict[str, list[int]] = {}
         self.train_loss = ReplicateMean(replicates)
-        self.train_loss.persistent(True)  # for a run that goes on within an epoch
+        self.train_loss.persistent(True)  # for a run that is resumed within an epoch
         self.val_loss = ReplicateMean(replicates)
         self.is_made = False
 
@@ -72,7 +72,7 @@ class StepModule(pl.LightningModule):
         data = self.trainer.datamodule
         if not isinstance(data, DataModule):
             raise InputError(
-                f"data comes as {type(data).__name__}: expected a tsl.data.DataModule, whose batches have a replicate "
+                f"data is a {type(data).__name__}: expected a tsl.data.DataModule, whose batches have a replicate "
                 "axis. Derive your LightningDataModule from it (three methods: draw, train_samples, val_samples), "
                 "and give it as trainer.fit(module, datamodule=…) or data.class_path"
             )
@@ -103,14 +103,14 @@ class StepModule(pl.LightningModule):
     @property
     @abstractmethod
     def trained_network(self) -> FeedForward:
-        """The networks whose parameters are trained, but for those that are frozen."""
+        """The networks whose parameters are trained, except frozen ones."""
 
     @abstractmethod
     def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """From the trained networks' outputs for a minibatch and its targets to one loss for each replicate, `[R]`."""
 
     def after_step(self) -> None:
-        """What is done to the trained networks after every optimizer step; nothing by itself."""
+        """Called after every optimizer step; does nothing here."""
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained parameters and, where asked for, its schedule."""
@@ -123,14 +123,14 @@ class StepModule(pl.LightningModule):
         return [optimizer], [schedule]
 
     def _fuse(self, optimizer: Any) -> FusedSteps | None:
-        """What takes compiled steps, where these are asked for or compute the same."""
+        """The compiled steps, if the settings ask for them or they compute the same; else None."""
         if self.steps == "eager" or self._trainer is None or self.trainer.state.fn != "fit":
             return None
         reason = why_eager(self, optimizer)
         if reason is not None and self.steps == "fused":
             raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
-        tell = rank_zero_only(print)
-        tell("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
+        print_once = rank_zero_only(print)
+        print_once("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
         return (
             FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights) if reason is None else None
         )
@@ -148,7 +148,7 @@ class StepModule(pl.LightningModule):
             return
         if self.trainer.world_size > 1:
             raise InputError(
-                f"BatchNorm sees only a process's share of each minibatch: set trainer.devices to 1 "
+                f"BatchNorm would see only a process's share of each minibatch: set trainer.devices to 1 "
                 f"(now {self.trainer.world_size} processes), or {remedy}"
             )
         if self.data.sampler.batch_size == 1:
@@ -204,7 +204,7 @@ class StepModule(pl.LightningModule):
             tracker.completed += steps
 
     def _seed_dropout(self) -> None:
-        """Draw each step's masks anew, others in each process, so that a run resumes exactly wherever it stopped."""
+        """Draw new masks for each step and process, so that a run can be resumed exactly at any step."""
         step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
         self.trained_network.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
 
@@ -213,13 +213,13 @@ class StepModule(pl.LightningModule):
             diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
             raise DivergenceError(
                 f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
-                "lower the learning rate (--model.init_args.optimizer.init_args.lr). "
+                "lower the learning rate (model.init_args.optimizer.init_args.lr). "
                 "Records, metrics and checkpoints of earlier epochs are kept"
             )
         self.train_loss.update(losses)
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean training loss anew; not called when a run goes on within an epoch."""
+        """Reset the epoch's mean training loss; not called when a run is resumed within an epoch."""
         self.train_loss.reset()
 
     def on_train_epoch_end(self) -> None:
@@ -281,6 +281,6 @@ def check_shapes(saved: Mapping[str, Tensor], here: Mapping[str, Tensor], settin
     if differing:
         lines = "\n".join(differing)
         raise InputError(
-            f"the checkpoint of --ckpt_path is of other networks:\n{lines}\nset {settings} as they were, or leave "
+            f"the checkpoint of --ckpt_path holds other networks:\n{lines}\nset {settings} as they were, or leave "
             "--ckpt_path out"
         )

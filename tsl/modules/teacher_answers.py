@@ -1,4 +1,4 @@
-"""What the teacher answers to evaluation inputs that stay the same, kept from one evaluation to the next."""
+"""Keeps the teacher's outputs for unchanged evaluation inputs from one evaluation to the next."""
 
 import weakref
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A teacher that an earlier run had, from its directory or from the artifact that it left in W&B."""
+"""The teacher of an earlier run, from the run's directory or from its artifact in W&B."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ class TeacherOfRun(Initialization):
     Args:
         run: The directory of a run, or the name of an artifact that `WandbBoard` logged,
             `[entity/]project/name:alias`; W&B then shows that this run uses it. A teacher of one replicate serves all.
-            `model.init_args.condition_teacher` would condition it anew, on the inputs of this run.
+            `model.init_args.condition_teacher` would condition it again, on the inputs of this run.
     """
 
     def __init__(self, run: str) -> None:
@@ -36,9 +36,9 @@ class TeacherOfRun(Initialization):
             path = download(self.run) / CHECKPOINT
         if not path.is_file():
             raise InputError(
-                f"tsl.modules.TeacherOfRun: there is no {path}: give the directory of a run with a "
+                f"tsl.modules.TeacherOfRun: {path} does not exist: give the directory of a run with a "
                 "checkpoint, or an artifact as [entity/]project/name:alias "
-                "(--model.init_args.teacher_initialization.init_args.run)"
+                "(model.init_args.teacher_initialization.init_args.run)"
             )
         network.load_state_dict(expanded(teacher_weights(path), network))
 
@@ -52,7 +52,7 @@ def teacher_weights(path: Path) -> dict[str, Tensor]:
     saved = read_tensors(path, f"tsl.modules.TeacherOfRun: {path}", keys=["state_dict"])["state_dict"]
     weights = {name.removeprefix(PREFIX): values for name, values in saved.items() if name.startswith(PREFIX)}
     if not weights:
-        raise InputError(f"tsl.modules.TeacherOfRun: {path} holds no teacher")
+        raise InputError(f"tsl.modules.TeacherOfRun: {path} holds no teacher; give a run of tsl.modules.TeacherStudent")
     return weights
 
 
@@ -71,14 +71,14 @@ def expanded(weights: dict[str, Tensor], network: FeedForward) -> dict[str, Tens
             f"  {name} is {saved.get(name, 'missing')} there, {shapes.get(name, 'missing')} here" for name in differing
         ]
         raise InputError(
-            "tsl.modules.TeacherOfRun: the teacher of that run is of other networks:\n" + "\n".join(words) + "\nset "
+            "tsl.modules.TeacherOfRun: the teacher of that run is another network:\n" + "\n".join(words) + "\nset "
             "model.init_args.teacher.init_args and replicates (or 1 there) as they are in its config.yaml"
         )
     return {name: values.expand(shapes[name]) for name, values in weights.items()}
 
 
 def download(artifact: str) -> Path:
-    """Download an artifact, and tell W&B that the current run uses it, if there is one.
+    """Download an artifact, and record in W&B that the current run uses it, if there is one.
 
     Args:
         artifact: Its name, `[entity/]project/name:alias`.
@@ -96,7 +96,7 @@ def download(artifact: str) -> Path:
         return Path(found.download())
     except Exception as error:  # offline, not logged in, no such artifact, not installed: each another class
         raise InputError(
-            f"tsl.modules.TeacherOfRun: the artifact {artifact} cannot be had: {' '.join(str(error).split())}. "
-            f"Where W&B can be reached, `wandb artifact get {artifact}` downloads it: give its directory instead "
-            "(--model.init_args.teacher_initialization.init_args.run)"
+            f"tsl.modules.TeacherOfRun: the artifact {artifact} cannot be downloaded: {' '.join(str(error).split())}. "
+            f"Download it with `wandb artifact get {artifact}` where W&B can be reached, and give its directory "
+            "(model.init_args.teacher_initialization.init_args.run)"
         ) from error

@@ -34,8 +34,8 @@ from tsl.randomness import replicate_generators
 from tsl.replicates import PerReplicate, per_replicate
 
 Loss = Callable[[Tensor, Tensor], Any]
-"""From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is said to be
-Any, because jsonargparse takes a class there for the base of those that may be named by class_path."""
+"""From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is declared
+as Any, because jsonargparse takes a class there for the base of those that may be named by class_path."""
 
 sgd = partial(torch.optim.SGD, lr=0.01)
 """The paper's optimizer for two-layer networks."""
@@ -57,7 +57,7 @@ CACHED = 1 << 20
 
 
 class Observation(NamedTuple):
-    """What both networks computed for one batch of evaluation inputs."""
+    """The activations of both networks for one batch of evaluation inputs."""
 
     teacher: Activations
     student: Activations
@@ -68,7 +68,7 @@ class TeacherStudent(StepModule):
 
     A training batch is a chunk of K minibatches `[K, R, B, d]`, for which K optimizer steps are taken; an evaluation
     batch is `[R, B, d]`. Losses are summed over replicates, so that gradients never mix. For images d is C × H × W;
-    where the data has labels (`Labelled`), the accuracies of student and teacher and their agreement are told too.
+    where the data has labels (`Labelled`), the accuracies of student and teacher and their agreement are recorded too.
 
     Args:
         teacher: Makes a teacher for a number of replicates, such as `tsl.networks.MLP` with everything but that.
@@ -179,7 +179,7 @@ class TeacherStudent(StepModule):
         if self.teacher_initialization is not None:
             if not isinstance(self.teacher, FeedForward):
                 raise InputError(
-                    f"model.init_args.teacher = {type(self.teacher).__name__} brings its weights with it: set "
+                    f"model.init_args.teacher = {type(self.teacher).__name__} already has its weights: set "
                     "model.init_args.teacher_initialization to null"
                 )
             self.teacher_initialization(self.teacher, replicate_generators("teacher", self.seed, self.replicates))
@@ -205,7 +205,7 @@ class TeacherStudent(StepModule):
         return self.loss(outputs, targets)
 
     def after_step(self) -> None:
-        """Scale the students' nodes to unit norm, if they are to stay so."""
+        """Scale the students' nodes to unit norm, if `normalize_weights` is set."""
         if self.normalize_weights:
             normalize_weights_(self.student)
 
@@ -231,7 +231,7 @@ class TeacherStudent(StepModule):
                 )
             raise InputError(
                 f"inputs of {type(data).__name__} have the shape {shape}, but model.init_args.{name} takes "
-                f"{network.input_shape}: set its init_args.input_shape, or input_dim, to the data's"
+                f"{network.input_shape}: set its init_args.input_shape (or input_dim) to the shape of the data"
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -266,15 +266,15 @@ class TeacherStudent(StepModule):
             self.take_steps(inputs, targets, consecutive(taken))
 
     def _answers(self, inputs: Tensor, size: int) -> Tensor:
-        """The teacher's outputs `[R, N, outputs]` for `[R, N, ...]`, so many inputs at a time."""
+        """The teacher's outputs `[R, N, outputs]` for inputs `[R, N, ...]`, computed in blocks."""
         return torch.cat([self.teacher(part) for part in inputs.split(size, dim=1)], dim=1)
 
     def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation | None:
-        """Take in the validation losses of inputs `[R, B, ...]`, from the first dataloader.
+        """Add the validation losses of inputs `[R, B, ...]`, from the first dataloader.
 
         What the teacher answers to inputs that stay the same is kept between evaluations (see `TeacherAnswers`).
-        gradient_sup_norm is over those inputs of which `FeedForward.lowest_error` tells: of convolutional networks, a
-        share of them.
+        gradient_sup_norm is over those inputs for which `FeedForward.lowest_error` gives the error: for convolutional
+        networks, a share of them.
 
         Returns:
             Both networks' activations, if a callback has set `activations_wanted` in its `on_validation_start`; they
@@ -299,7 +299,7 @@ class TeacherStudent(StepModule):
     def _update_losses(
         self, batch: Tensor | Labelled, teacher: Tensor, student: Tensor, error: Tensor, lowest_error: Tensor
     ) -> None:
-        """Take in the outputs of a batch, their difference and g_1, which may be overwritten."""
+        """Add the outputs of a batch, their difference and g_1, which may be overwritten."""
         samples = student.shape[1]
         mean_square = torch.linalg.vector_norm(error, dim=(1, 2)).square() / error[0].numel()
         factor = of_mse(self.loss, student.shape[2])
@@ -327,7 +327,7 @@ class TeacherStudent(StepModule):
         super().on_validation_model_zero_grad()
 
     def on_validation_epoch_start(self) -> None:
-        """Start the validation losses anew."""
+        """Reset the validation losses."""
         if self.trainer.state.fn == "fit":
             self._teacher_answers.start(self.teacher, self.trainer.val_dataloaders)
         of_labels = self.accuracy, self.teacher_accuracy, self.teacher_agreement
@@ -340,10 +340,10 @@ class TeacherStudent(StepModule):
         self.log_scalars({VAL_LOSS: self.val_loss.compute(), **accuracies})
 
     def on_validation_end(self) -> None:
-        """Want no activations at the next evaluation, unless a callback asks again."""
+        """Compute no activations at the next evaluation, unless a callback asks for them again."""
         self.activations_wanted = False
 
     def on_fit_end(self) -> None:
-        """Free what was kept of the teacher."""
+        """Free the teacher's kept outputs."""
         self._answered = None
         self._teacher_answers.forget()

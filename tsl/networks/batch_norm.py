@@ -10,7 +10,7 @@ EPSILON = 1e-5
 
 
 class ReplicatedBatchNorm(nn.Module):
-    """What `torch.nn.BatchNorm1d` does for nodes, and `BatchNorm2d` for channels, for each replicate by itself.
+    """`torch.nn.BatchNorm1d` for nodes, or `BatchNorm2d` for channels, for each replicate by itself.
 
     In training mode every node of every replicate is normalized by its mean and variance over the batch (over batch and
     positions, where nodes are channels), and the running statistics follow these by a momentum of 0.1 (the variance by
@@ -41,14 +41,14 @@ class ReplicatedBatchNorm(nn.Module):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Forget all statistics, and all that was learned."""
+        """Reset statistics and learned parameters."""
         for zero, one in ((self.running_mean, self.running_var), (self.bias, self.weight)):
             if zero is not None and one is not None:
                 zero.zero_()
                 one.fill_(1)
 
     def affine_map(self) -> tuple[Tensor, Tensor]:
-        """The scale and the shift, each `[R, n]`, that the layer amounts to in evaluation mode."""
+        """The scale and the shift, each `[R, n]`, to which the layer reduces in evaluation mode."""
         scale = (self.running_var + EPSILON).rsqrt()
         if self.weight is None or self.bias is None:
             return scale, -self.running_mean * scale

@@ -1,4 +1,4 @@
-"""Prune a teacher: mask the nodes of least outgoing weight, keep the masks in training, and make it small.
+"""Prune a teacher: mask the nodes of least outgoing weight, keep the masks in training, then remove the nodes.
 
 A node is pruned when all its outgoing weights are 0: whatever it computes, nothing depends on it, so neither BatchNorm
 nor padding brings it back. Letters: R replicates, n nodes of one hidden layer; a node of a convolution is a channel,
@@ -45,7 +45,7 @@ def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tenso
         removed = int(ratio * nodes + 1e-9) if 0 <= ratio < 1 else nodes  # 0.29 × 100 is 28.999…
         if removed >= nodes:
             raise InputError(
-                f"--ratios {ratio:g}: of a layer's {nodes} nodes at least one has to stay; give a fraction from 0 to "
+                f"--ratios {ratio:g}: at least one of a layer's {nodes} nodes has to stay; give a fraction from 0 to "
                 "below 1"
             )
         order = magnitude.argsort(dim=1, stable=True)
@@ -54,7 +54,7 @@ def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tenso
 
 
 class KeptNodes(nn.Module):
-    """Holds a network's pruned nodes pruned while it is trained.
+    """Keeps a network's pruned nodes pruned during training.
 
     Args:
         kept: Which nodes of every hidden layer are not pruned, bool, each `[R, n]`.

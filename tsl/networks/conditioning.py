@@ -21,7 +21,7 @@ def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> li
 
     Layer by layer from the input, the median pre-activation of each hidden node over the inputs is taken off by its
     bias, so that it is active (above 0) on half of them: within 1/N, unless several inputs share the median or lie so
-    near it that the network's precision cannot tell them apart. Then the output layer is scaled and shifted until every
+    near it that they are equal in the network's precision. Then the output layer is scaled and shifted until every
     output has mean 0 and variance 1 (over N, without Bessel's correction). (As in the deeper of
     the paper's released experiments.)
 
@@ -46,7 +46,7 @@ def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> li
     network = as_mlp(network, "conditioning", "set model.init_args.condition_teacher: false")
     biases = [layer.bias for layer in network.layers if layer.bias is not None]
     if not biases:
-        raise InputError("conditioning shifts biases: set model.init_args.teacher.init_args.bias: true")
+        raise InputError("conditioning shifts biases: set model.init_args.teacher.init_args.bias to true")
     fractions = [torch.empty_like(bias, dtype=torch.float64) for bias in biases[:-1]]
     for replicate, of_replicate in enumerate(inputs):
         signal = of_replicate.mT
@@ -109,5 +109,5 @@ def check_varies(rows: Tensor, what: str, replicate: int) -> None:
     if not (least < most).all():  # NaN too
         raise InputError(
             f"{what} of replicate {replicate} does not vary over the inputs, so it cannot be conditioned: "
-            "choose another model.init_args.teacher_initialization, or more inputs"
+            "choose another model.init_args.teacher_initialization, or give more inputs"
         )

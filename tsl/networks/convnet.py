@@ -45,7 +45,7 @@ class ReplicatedConv2d(ReplicatedLayer):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        # Channels last in memory, and so are then the outputs: as fast in training, faster in evaluation, and every
+        # Channels last in memory, hence in the outputs too: as fast in training, faster in evaluation, and every
         # position is a row of nodes as measures want it, without a copy.
         last = torch.full((replicates, out_channels, kernel_size, kernel_size, in_channels), torch.nan)
         self.weight = nn.Parameter(last.movedim(-1, 2))
@@ -167,7 +167,7 @@ class ConvNet(FeedForward):
     def output_gradients(self, activations: Activations, signals: Tensor) -> list[Tensor]:
         """V_l(x)ᵀ v: the gradient of v · f(x) with respect to every hidden layer's outputs, of their shape.
 
-        As everywhere, outputs are those of the activation, before any BatchNorm after it (`effective_layers` says
+        As everywhere, outputs are those of the activation, before any BatchNorm after it (`effective_layers` explains
         more).
 
         Args:
@@ -215,7 +215,7 @@ class ConvNet(FeedForward):
 
     @property
     def init_args(self) -> dict[str, Any]:
-        """The arguments that make such a network, but for `replicates`."""
+        """The constructor's arguments, except `replicates`."""
         return {
             "input_shape": self.input_shape,
             "widths": self.widths,
@@ -251,7 +251,9 @@ def per_layer(value: int | list[int], depth: int, name: str) -> list[int]:
     """
     values = [value] * depth if isinstance(value, int) else list(value)
     if len(values) != depth:
-        raise InputError(f"{name} = {values} for {depth} convolutions: give one number for all, or one for each")
+        raise InputError(
+            f"{name} = {values} for {depth} convolutions: give one number for all, or one for each of them"
+        )
     return values
 
 

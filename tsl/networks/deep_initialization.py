@@ -1,4 +1,4 @@
-"""How deep networks start: the paper's deep teacher, and the framework's default for its student."""
+"""Initial weights of deep networks: the paper's deep teacher, and PyTorch's default for its student."""
 
 from collections.abc import Sequence
 

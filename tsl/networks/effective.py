@@ -1,4 +1,4 @@
-"""The plain network that a network with BatchNorm amounts to in evaluation mode, and its nodes' strengths."""
+"""The plain network that equals a network with BatchNorm in evaluation mode, and its nodes' strengths."""
 
 import torch
 from torch import Tensor

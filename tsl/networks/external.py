@@ -1,4 +1,4 @@
-"""A teacher from elsewhere: any torch module, of which named layers are watched.
+"""A teacher from another project: any torch module, with the names of the layers to watch.
 
 Letters: R replicates, B inputs.
 """
@@ -20,11 +20,11 @@ class External(Network):
     """One trained module as the teacher of all R replicates: they are folded into its batch.
 
     It is frozen and always in evaluation mode, and gets a copy of the inputs, so that one that changes them in place
-    leaves the student's alone. A watched layer is what one of its modules puts out, maps `[B, C, H, W]` or nodes
+    does not change the student's. A watched layer is what one of its modules puts out, maps `[B, C, H, W]` or nodes
     `[B, nodes]`, before an activation in place overwrites it. Of a module that is called several times, such as the
     ReLU of a ResNet's block, `relu#1` is the first call, and plain `relu` the last. Pre- and post-activations are both
-    that output, so watch activations, not what comes before them: of a ReLU's output the sign tells what its input's
-    does. Strengths are NaN, and no node counts as pruned. Its student needs an architecture of its own,
+    that output, so watch activations, not what comes before them: the sign of a ReLU's output shows that of its
+    input. Strengths are NaN, and no node counts as pruned. Its student needs an architecture of its own,
     `model.init_args.student`.
 
     Args:
@@ -58,7 +58,7 @@ class External(Network):
         if module is None and torchvision_model is not None:
             module = named_model(torchvision_model, f"{KEY}.torchvision_model")
         elif module is None or torchvision_model is not None:
-            raise InputError(f"{KEY}: give either module or torchvision_model, the one or the other")
+            raise InputError(f"{KEY}: give module or torchvision_model, not both")
         self.module = module
         if weights is not None:
             load_weights(self.module, weights, f"{KEY}.weights", weights_key)
@@ -90,12 +90,12 @@ class External(Network):
 
     @torch.no_grad()
     def _try(self) -> None:
-        """Find out the layers' shapes, and whether inputs fit."""
+        """Find the layers' shapes, and check that inputs fit."""
         like = next((parameter for parameter in self.parameters()), torch.empty(0))
         inputs = like.new_zeros(2, *self.input_shape)
         try:
             ran = {layer.name for layer in self._watcher.layers(inputs)}
-        except Exception as error:  # whatever a module from elsewhere raises
+        except Exception as error:  # another project's module may raise anything
             raise InputError(
                 f"{KEY}.input_shape = {self.input_shape} does not fit {type(self.module).__name__}: "
                 f"{' '.join(str(error).split())}"

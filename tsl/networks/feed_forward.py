@@ -1,4 +1,4 @@
-"""What MLPs and convolutional networks have in common: hidden layers one after the other, then a linear output.
+"""The base class of MLPs and convolutional networks: hidden layers one after the other, then a linear output.
 
 Letters: R replicates, B inputs. Replicate r of every weight meets replicate r of the inputs only, so one forward pass
 trains or evaluates R independent networks.
@@ -87,9 +87,9 @@ class FeedForward(Network):
     ) -> None:
         super().__init__()
         if not widths:
-            raise InputError("widths is empty: a teacher and its student need at least one hidden layer")
+            raise InputError("widths is empty: expected at least one hidden layer")
         if not 0 <= dropout < 1:
-            raise InputError(f"dropout = {dropout:g}: give a probability from 0 to below 1, or no node is left")
+            raise InputError(f"dropout = {dropout:g}: give a probability from 0 to below 1")
         self.layers: Sequence[ReplicatedLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.replicates, self.output_dim = self.layers[-1].weight.shape[:2]
         self.widths = list(widths)
@@ -108,7 +108,7 @@ class FeedForward(Network):
     @property
     @abstractmethod
     def init_args(self) -> dict[str, Any]:
-        """The arguments that make such a network, but for `replicates`."""
+        """The constructor's arguments, except `replicates`."""
 
     @abstractmethod
     def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class FeedForward(Network):
         """
 
     def errors(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the losses of an evaluation are made of, for inputs `[R, B, ...]`; keeps no layer's activations.
+        """The quantities for the losses of an evaluation, for inputs `[R, B, ...]`; keeps no layer's activations.
 
         Args:
             inputs: `[R, B, ...]`, for a network in evaluation mode.
@@ -162,7 +162,7 @@ class FeedForward(Network):
         return self.with_widths(multiplied(self.widths, multiplier), **changes)
 
     def seed_dropout(self, generators: Sequence[Generator]) -> None:
-        """Start the dropout masks anew, replicate r's from `generators[r]` alone.
+        """Restart the dropout masks, replicate r's from `generators[r]` alone.
 
         To be called at the start of every training epoch with generators of that epoch, so that a resumed run drops the
         same nodes. Masks are drawn on the network's own device, by a generator that starts from the seed given.

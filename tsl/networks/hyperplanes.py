@@ -103,14 +103,14 @@ class ConvolutionHyperplanes(Hyperplanes):
 
 @singledispatch
 def hyperplanes(network: nn.Module, shape: Sequence[int]) -> Hyperplanes:
-    """The hyperplanes of a network's lowest layer, for inputs of a shape; register what a kind of network tells.
+    """The hyperplanes of a network's lowest layer, for inputs of a shape; each kind of network registers its own.
 
     Raises:
-        InputError: If the network does not tell them, inputs do not fit it, or a node has no hyperplane.
+        InputError: If none is registered for the network, inputs do not fit it, or a node has no hyperplane.
     """
     raise InputError(
-        f"teacher-aware augmentation needs the hyperplanes of the teacher's lowest layer, which "
-        f"{type(network).__name__} does not tell: choose tsl.data.TeacherAgnostic, or tsl.networks.MLP or ConvNet"
+        f"teacher-aware augmentation needs the hyperplanes of the teacher's lowest layer, but "
+        f"{type(network).__name__} does not give them: choose tsl.data.TeacherAgnostic, or tsl.networks.MLP or ConvNet"
     )
 
 
@@ -135,12 +135,12 @@ def checked_lowest_layer(network: FeedForward, shape: Sequence[int]) -> tuple[Te
     """
     if not network.accepts(shape):
         raise InputError(
-            f"inputs have the shape {list(shape)}, {prod(shape)} numbers, the teacher takes {network.input_shape}"
+            f"inputs have the shape {list(shape)}, {prod(shape)} numbers, but the teacher takes {network.input_shape}"
         )
     weight, bias = (values.detach() for values in lowest_layer(network))
     if not weight.flatten(2).any(dim=-1).all():
         raise InputError(
-            "a node of the teacher's lowest layer has no weights, so no hyperplane for teacher-aware augmentation: "
+            "a node of the teacher's lowest layer has no weights, hence no hyperplane for teacher-aware augmentation: "
             "choose another model.init_args.teacher_initialization, or tsl.data.TeacherAgnostic"
         )
     return weight, bias

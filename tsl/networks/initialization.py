@@ -1,4 +1,4 @@
-"""How the weights of teacher and student start: one class for each way, chosen by `class_path` in a config.
+"""Initial weights of teacher and student: classes that a config chooses by `class_path`.
 
 Every replicate is drawn from its own generator in float64 and then rounded to the network's precision, so that a
 replicate is the same network alone, among others, and in either precision.
@@ -139,7 +139,9 @@ class AdversarialInitialization(Initialization):
             InputError: If there is no teacher to favour or hinder, or teacher or student is no MLP.
         """
         if teacher is None:
-            raise InputError("AdversarialInitialization is for a student: it needs the teacher it starts against")
+            raise InputError(
+                "AdversarialInitialization is for a student and needs its teacher: set it as student_initialization"
+            )
         network, teacher = as_mlp(network, *MLP_ALONE), as_mlp(teacher, *MLP_ALONE)
         self.base(network, generators, teacher)
         weakest = teacher.layers[1].weight.norm(dim=1).argmin(dim=-1)  # [R]
@@ -173,8 +175,8 @@ class FromFile(Initialization):
             network.load_state_dict(weights)
         except (RuntimeError, TypeError) as error:
             raise InputError(
-                f"tsl.networks.FromFile: {self.path} holds another network; set replicates and widths to its own: "
-                f"{' '.join(str(error).split())}"
+                f"tsl.networks.FromFile: {self.path} holds another network; set replicates and widths to those of the "
+                f"file: {' '.join(str(error).split())}"
             ) from error
 
 
@@ -201,6 +203,6 @@ def separable_rows(rows: int, dim: int, generator: Generator) -> Tensor:
 
 
 def reset_norms(network: FeedForward) -> None:
-    """Bring every BatchNorm of a network back to its start."""
+    """Reset every BatchNorm of a network."""
     for norm in network.norms:
         norm.reset()

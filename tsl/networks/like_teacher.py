@@ -1,4 +1,4 @@
-"""Students that follow from their teachers: which network a student is, where it is not said outright."""
+"""Students whose networks follow from their teachers'."""
 
 from typing import Any, Literal
 
@@ -51,8 +51,8 @@ class LikeTeacher:
         """
         if not isinstance(teacher, FeedForward):
             raise InputError(
-                f"no student can be made like a teacher of {type(teacher).__name__}: set model.init_args.student to a "
-                "class that makes a network, such as tsl.networks.ConvNet"
+                f"tsl.networks.LikeTeacher cannot copy the architecture of {type(teacher).__name__}: set "
+                "model.init_args.student to a class that makes a network, such as tsl.networks.ConvNet"
             )
         names = ("activation", "negative_slope", "batch_norm", "batch_norm_affine", "dropout")
         changes: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
@@ -94,7 +94,7 @@ class WithWidths(LikeTeacher):
     def _widths(self, teacher: FeedForward, active_only: bool) -> list[int]:
         if len(self.widths) != len(teacher.widths):
             raise InputError(
-                f"model.init_args.student.init_args.widths = {self.widths} has {len(self.widths)} hidden layers, the "
-                f"teacher {len(teacher.widths)}: give the student as many"
+                f"model.init_args.student.init_args.widths = {self.widths} has {len(self.widths)} hidden layers, but "
+                f"the teacher has {len(teacher.widths)}: give the student the same number"
             )
         return list(self.widths)

@@ -105,7 +105,7 @@ class MLP(FeedForward):
 
     @property
     def init_args(self) -> dict[str, Any]:
-        """The arguments that make such a network, but for `replicates`."""
+        """The constructor's arguments, except `replicates`."""
         return {
             "input_dim": self.input_dim,
             "widths": self.widths,
@@ -123,7 +123,7 @@ def as_mlp(network: nn.Module, purpose: str, remedy: str) -> MLP:
     """A network as the MLP that it is.
 
     Raises:
-        InputError: If it is none, that `purpose` is for MLPs alone; `remedy` says what to do.
+        InputError: If it is not an MLP; the message says that `purpose` is for MLPs, then `remedy`.
     """
     if not isinstance(network, MLP):
         raise InputError(f"{purpose} is for tsl.networks.MLP, not for {type(network).__name__}: {remedy}")

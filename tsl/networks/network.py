@@ -1,4 +1,4 @@
-"""What tsl asks of a network, be it a teacher or a student.
+"""The interface of networks, teacher or student.
 
 Letters: R replicates, B inputs.
 """
@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 
 class Activations(NamedTuple):
-    """Everything a network computes on its way, hidden layers in order from the input.
+    """The output and the hidden activations of a network, layers in order from the input.
 
     A layer's nodes are `[R, B, nodes]`, or maps `[R, B, channels, height, width]` of which every channel is a node.
 
@@ -62,7 +62,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
-        """E_x β_kk of every hidden layer over a batch, each `[R, nodes]`, NaN where a network does not tell it.
+        """E_x β_kk of every hidden layer over a batch, each `[R, nodes]`, NaN where a network does not give it.
 
         Args:
             activations: The network's, in evaluation mode.

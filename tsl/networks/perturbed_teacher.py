@@ -23,14 +23,14 @@ class PerturbedTeacher(Initialization):
 
     In a hidden layer of m teacher nodes, student node k copies teacher node k mod m, and the outgoing weights of the c
     copies of a node are divided by c: a student of the teacher's kind computes the teacher's function, whatever its
-    widths. Of each row of these weights (a node's incoming weights and its bias) is kept, as `keep` says:
+    widths. `keep` says what is kept of each row of these weights (a node's incoming weights and its bias):
 
     - all: the row itself;
     - directions: the row's direction, at the norm of a row of `DefaultInitialization`;
     - signs: the sign of each entry (so a zero stays zero), at the magnitude of an entry of `DefaultInitialization`.
 
     Independent N(0, noise²) is then added to every weight and bias, the output's too. BatchNorm is copied where teacher
-    and student have it in the same place, without noise, and starts anew where not.
+    and student have it in the same place, without noise, and is initialized as new otherwise.
 
     Args:
         noise: Standard deviation of what is added, in the units of the weights.
@@ -50,12 +50,14 @@ class PerturbedTeacher(Initialization):
                 biases where it has.
         """
         if teacher is None:
-            raise InputError("PerturbedTeacher is for a student: it needs the teacher it starts from")
+            raise InputError(
+                "PerturbedTeacher is for a student and needs its teacher: set it as student_initialization"
+            )
         network, teacher = as_mlp(network, *MLP_ALONE), as_mlp(teacher, *MLP_ALONE)
         if any(n < m for n, m in zip(network.widths, teacher.widths, strict=True)):
             raise InputError(
                 f"PerturbedTeacher copies every teacher node: hidden layers of {network.widths} nodes cannot hold the "
-                f"teacher's {teacher.widths}, so give the student more nodes (--model.multiplier)"
+                f"teacher's {teacher.widths}; give the student more nodes (model.init_args.student)"
             )
         if teacher.bias and not network.bias:
             raise InputError("PerturbedTeacher copies the teacher's biases: give the student bias: true as well")
@@ -92,7 +94,7 @@ def copied_rows(layer: ReplicatedLayer, nodes: int, inputs: int) -> Tensor:
 
 
 def copy_norm(norm: ReplicatedBatchNorm, source: ReplicatedBatchNorm) -> None:
-    """Give node k of a BatchNorm what node k mod m of another has."""
+    """Copy a BatchNorm's values: node k gets those of node k mod m."""
     own = dict(norm.state_dict())
     for name, values in source.state_dict().items():
         if name in own:

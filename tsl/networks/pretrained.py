@@ -42,7 +42,7 @@ class Pretrained(FeedForward):
 def save_network(network: FeedForward, path: Path | str) -> None:
     """Write networks to a file that `load_network` reads.
 
-    It holds plain values and tensors: `class_path`, `init_args` (but for the replicates) and `state_dict`.
+    It holds plain values and tensors: `class_path`, `init_args` (except the replicates) and `state_dict`.
     """
     kind = type(network)
     state = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
@@ -65,23 +65,25 @@ def load_network(path: Path | str, replicates: int | None = None) -> FeedForward
     held = len(next(iter(state.values())))
     if replicates is not None and held not in (1, replicates):
         raise InputError(
-            f"checkpoint: {path} holds {held} networks, and replicates = {replicates}: set --replicates {held}, or "
-            "give a file of one network, which serves any number"
+            f"checkpoint: {path} holds {held} networks, but replicates = {replicates}: set --replicates {held}, or "
+            "give a file of one network, which fits any number"
         )
     network = _instantiate(Path(path), saved["class_path"], saved["init_args"] | {"replicates": replicates or held})
     try:
         network.load_state_dict({name: t.expand(network.replicates, *t.shape[1:]) for name, t in state.items()})
     except RuntimeError as error:
-        raise InputError(f"checkpoint: {path} does not fit its settings: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"checkpoint: {path} does not fit the settings in it: {' '.join(str(error).split())}"
+        ) from error
     return network
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What the file holds, or what `save_network` would have written of the networks in a Classifier's checkpoint."""
+    """The content of a file of `save_network`; of a Classifier's checkpoint, in the same form."""
     if not path.is_file():
         raise InputError(
             f"checkpoint: {path}: no such file. Give one that tsl.prune_teacher wrote, or a checkpoint of a run "
-            "of tsl.modules.Classifier (--model.init_args.teacher.init_args.checkpoint FILE)"
+            "of tsl.modules.Classifier (model.init_args.teacher.init_args.checkpoint)"
         )
     saved = read_tensors(path, f"checkpoint: {path}")
     if isinstance(saved, dict) and "pytorch-lightning_version" in saved:
@@ -104,8 +106,8 @@ def _settings_of_run(checkpoint: Path) -> dict[str, Any]:
         class_path, init_args = named["class_path"], named.get("init_args", {})
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(
-            f"checkpoint: {checkpoint} is of a run, and {config} does not tell its networks: leave the file in the "
-            "directory of its run, which has to be one of tsl.modules.Classifier"
+            f"checkpoint: {checkpoint} is of a run, but {config} does not name its network: leave the file in "
+            "the directory of its run, which has to be one of tsl.modules.Classifier"
         ) from error
     if class_path.rsplit(".", 1)[-1] == Pretrained.__name__:
         return _read(Path(init_args["checkpoint"]))
@@ -120,4 +122,4 @@ def _instantiate(path: Path, class_path: str, init_args: dict[str, Any]) -> Feed
         return parser.instantiate_classes(network)["network"]
     except (ArgumentError, TypeError) as error:
         words = " ".join(str(error).split())
-        raise InputError(f"checkpoint: {path} names networks that cannot be made: {words}") from error
+        raise InputError(f"checkpoint: {path} names a network that cannot be made: {words}") from error

@@ -58,7 +58,7 @@ def prune(
             the top the norm of their fan-out); taken anew after the layers below were pruned.
         threshold: Remove only nodes that score less; any where None.
         max_loss_increase: By how much each replicate's loss may exceed that of `student`, relative to it: 0.01 is 1 %.
-            As much as it will where None.
+            No limit if None.
 
     Returns:
         The smaller student, and what was done to each hidden layer.
@@ -69,12 +69,12 @@ def prune(
     """
     student, teacher = (as_mlp(network, "this pruning", "use tsl.prune_teacher") for network in (student, teacher))
     if student.training and (student.batch_norm or student.dropout):
-        raise InputError("a student with BatchNorm or dropout is pruned in evaluation mode: call student.eval() before")
+        raise InputError("a student with BatchNorm or dropout is pruned in evaluation mode: call student.eval() first")
     if threshold is not None and by == "correlation" and not -1 <= threshold <= 1:
-        raise InputError(f"threshold = {threshold:g}: a correlation lies between -1 and 1")
+        raise InputError(f"threshold = {threshold:g}: expected a correlation, from -1 to 1")
     loss_before = mean_loss(student, teacher, batches, loss)
     if not loss_before.isfinite().all():
-        raise InputError(f"the student's loss is not finite, {loss_before.tolist()}: it diverged, so train it anew")
+        raise InputError(f"the student's loss is not finite, {loss_before.tolist()}: it diverged; train it again")
     exact, epsilons = mean_loss(teacher, teacher, batches, loss), 16 * torch.finfo(student.layers[0].weight.dtype).eps
     rounding = mean_loss(lambda inputs: teacher(inputs) * (1 + epsilons), teacher, batches, loss) - exact
     # None is not an infinite budget: infinitely more than a loss of 0 would be NaN.
@@ -148,7 +148,7 @@ def without_nodes(network: Kind, hidden: int, keep: Tensor, means: Tensor) -> Ki
     removed = means.to(outgoing).scatter(1, keep, 0).unsqueeze(-1)  # [R, n, 1]
     if getattr(network.layers[hidden + 1], "padding", 0) and removed.any():
         raise InputError(
-            f"convolution {hidden + 2} pads its maps, where the mean of a removed node is no constant bias: remove "
+            f"convolution {hidden + 2} pads its maps, so a removed node's mean cannot become a constant bias: remove "
             "only nodes without outgoing weights, or train with padding 0"
         )
     if network.bias:

@@ -13,7 +13,7 @@ def row_shape(layer: ReplicatedLayer) -> tuple[int, int]:
 
 @torch.no_grad()
 def set_rows(layer: ReplicatedLayer, rows: Tensor) -> None:
-    """Give a layer the rows `[R, out, in + 1]`; the last column goes unread where the layer has no biases."""
+    """Give a layer the rows `[R, out, in + 1]`; the last column is ignored if the layer has no biases."""
     _, below = row_shape(layer)
     layer.weight.copy_(rows[..., :below].unflatten(-1, layer.weight.shape[2:]))
     if layer.bias is not None:

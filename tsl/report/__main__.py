@@ -12,7 +12,7 @@ from tsl.runs.records import written_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report; what is left out is said on stderr and in the report.
+    """Write the report; warnings on stderr and notes in the report name what is left out.
 
     Args:
         arguments: The command line without the program's name; that of the process if None.
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(paths: Sequence[Path], out: Path) -> None:
     if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--out {out}: the report is an HTML file; expected the suffix .html")
+        raise InputError(f"--out {out}: expected a file that ends in .html")
     out.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(out) as temporary:
-        temporary.touch()  # a place that cannot be written is told before the runs are read
+        temporary.touch()  # fails before the runs are read if it cannot be written
         runs, notes = read_runs(paths)
         if not runs:
             raise InputError("; ".join(notes))

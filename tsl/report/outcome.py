@@ -13,12 +13,12 @@ from tsl.runs import ReplicateGroup
 from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, differences, names_in_words
 
 MOST_SETTINGS = 4
-"""Of more, only those that differ inside a run are all shown; others are left to the section on settings."""
+"""The most settings with a column; those that differ inside a run always have one. "What differs" shows all."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, and what it is sorted by: numbers before words, nothing last."""
+    """A cell's text, and the value that it is sorted by: numbers before words, empty cells last."""
 
     text: str
     value: float | str | None
@@ -79,7 +79,7 @@ def outcome_table(rows: Sequence[Row]) -> str:
 
 
 def in_words(name: str) -> str:
-    """The name of a column as people read it.
+    """The heading of a column.
 
     >>> in_words("rho_mean"), in_words("recovered_fraction_0.95"), in_words("val_mse")
     ('ρ_mean', 'recovered', 'val mse')

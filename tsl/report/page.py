@@ -45,7 +45,7 @@ def make_page(runs: Sequence[Run], notes: Sequence[str]) -> str:
 
     Args:
         runs: The runs, at least one.
-        notes: What is to be said beside what the runs say themselves.
+        notes: Notes to show before those of the runs.
 
     Raises:
         InputError: If there is nothing to draw.
@@ -73,10 +73,10 @@ def make_page(runs: Sequence[Run], notes: Sequence[str]) -> str:
         id(group.run): int(frame["epoch"].max()) if len(frame) else None
         for group, frame in zip(groups, losses, strict=True)
     }
-    said = [*notes, *differing_kinds(runs)]
-    said += [note for run in runs for note in _notes_of(run, last_epochs[id(run)])]
+    all_notes = [*notes, *differing_kinds(runs)]
+    all_notes += [note for run in runs for note in _notes_of(run, last_epochs[id(run)])]
     if not any(len(frame) for frame in (*losses, *layers)):
-        raise InputError(f"none of the runs has records: {'; '.join(said)}")
+        raise InputError(f"none of the runs has records: {'; '.join(all_notes)}")
     table = outcome_table(outcome_rows(groups, losses, layers))
     experiments = list(dict.fromkeys(str(run.config.get("experiment", run.name)) for run in runs))
     title = f"{', '.join(experiments[:3])}{' …' if len(experiments) > 3 else ''}"
@@ -86,7 +86,7 @@ def make_page(runs: Sequence[Run], notes: Sequence[str]) -> str:
         settings="" if len(groups) == len(runs) else SETTINGS_DIFFER,
         made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         style=_text("style.css"),
-        notes="".join(f"<li>{escape(note)}</li>" for note in dict.fromkeys(said)),
+        notes="".join(f"<li>{escape(note)}</li>" for note in dict.fromkeys(all_notes)),
         outcome=table,
         differences=differences_table(runs),
         details=run_details(runs),
@@ -103,10 +103,10 @@ def _losses(group: ReplicateGroup) -> pd.DataFrame:
 
 
 def _notes_of(run: Run, last: int | None) -> list[str]:
-    """What is to be said of a run whose losses end at an epoch."""
+    """The notes on a run whose losses end at an epoch."""
     notes = [f"{run.name}: {note}" for note in run.notes]
     if last is None:
-        notes.append(f"{run.name}: it has no losses yet; it stopped before its first evaluation, or still waits for it")
+        notes.append(f"{run.name}: it has no losses yet; it stopped before its first evaluation, or has not reached it")
     elif run.planned_epochs is not None and last < run.planned_epochs:
         notes.append(f"{run.name}: {run.state}, its records end at epoch {last} of {run.planned_epochs}")
     if error := run.status.get("error"):

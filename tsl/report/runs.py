@@ -1,4 +1,4 @@
-"""Runs as the report sees them: whatever of their records can be read, for each group of replicates."""
+"""Runs for the report: all records that can be read, for each group of replicates."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 from tsl.runs import ReplicateGroup, Run, readable_run
 
 SAME_KIND = ("model.class_path", "model.init_args.teacher.class_path", "model.init_args.teacher.init_args.widths")
-"""Settings that make runs of the same kind: curves of others stand in one figure, and say nothing of each other."""
+"""Runs that differ in these settings are of different kinds, so their curves cannot be compared."""
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
@@ -18,7 +18,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
         paths: Directories of runs; one named twice counts once.
 
     Returns:
-        Those that are runs, and a note for each that is none.
+        The runs, and a note for each directory that is not a run.
     """
     paths = list({path.resolve(): path for path in paths}.values())
     short = ["/".join(path.absolute().parts[-2:]) for path in paths]
@@ -36,7 +36,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
 def evaluated(
     group: ReplicateGroup, table: str, epochs: Collection[int] | None = None, needed: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """The rows of one of a run's tables that are of a group's replicates and of evaluation inputs.
+    """The rows of a group's replicates in one of a run's tables, on evaluation inputs.
 
     Args:
         group: The group.
@@ -52,7 +52,7 @@ def evaluated(
 
 
 def differing_kinds(runs: Sequence[Run]) -> list[str]:
-    """What keeps runs from being compared, if anything does."""
+    """Notes on settings that make runs incomparable; empty if there are none."""
     notes = []
     for key in SAME_KIND:
         by_value: dict[str, list[str]] = {}
@@ -61,5 +61,5 @@ def differing_kinds(runs: Sequence[Run]) -> list[str]:
                 by_value.setdefault(str(run.settings.get(key)), []).append(run.name)
         if len(by_value) > 1:
             words = "; ".join(f"{value} in {', '.join(names)}" for value, names in by_value.items())
-            notes.append(f"these runs do not belong in one figure, their {key} differs: {words}")
+            notes.append(f"these runs cannot be compared in one figure, because their {key} differs: {words}")
     return notes

@@ -52,15 +52,15 @@ def run_details(runs: Sequence[Run]) -> str:
 
 
 def commands(run: Run) -> list[str]:
-    """The shell commands that run it again, beside the first one; comments say what they cannot bring back."""
+    """The shell commands that run it again, beside the first one; comments name what they cannot restore."""
     if not run.config:
-        return ["# without its config.yaml it cannot be repeated"]
+        return ["# it has no config.yaml, so it cannot be repeated"]
     recorded = run.status.get("environment", {})
     lines = []
     if "git_commit" in recorded:
         lines.append(f"git checkout {recorded['git_commit']}")
         if recorded.get("git_changes"):
-            lines.append("# tracked files differed from this commit, and those changes are not kept")
+            lines.append("# tracked files had changes that this commit does not hold")
     again = f"{run.config.get('version') or run.path.name}-again"
     lines.append(
         f"python -m tsl.fit --config {shlex.quote(str(run.path / 'config.yaml'))} --version {shlex.quote(again)}"
@@ -71,7 +71,7 @@ def commands(run: Run) -> list[str]:
 
 
 def environments(runs: Sequence[Run]) -> str:
-    """What each run was computed with, told once for runs that agree, as HTML."""
+    """The environment of each run, once for runs that agree, as HTML."""
     by_environment: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
         by_environment.setdefault(tuple(_environment_lines(run.status)), []).append(run.name)

@@ -1,4 +1,4 @@
-"""Where a run is written, `<root>/<experiment>/<version>/`, and how a stopped run goes on in the same place."""
+"""Where a run is written, `<root>/<experiment>/<version>/`, and how a stopped run is resumed there."""
 
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,16 @@ from tsl.runs.settings import RECORDING, WITHOUT_EFFECT, flatten, is_among
 
 MAY_CHANGE = ("trainer.", "total_samples", *RECORDING, *WITHOUT_EFFECT)
 MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches", "trainer.overfit_batches", "chunk_size")
-"""Of the settings that may change when a run goes on, those that may not: its position in an epoch counts chunks."""
+"""The exceptions to `MAY_CHANGE`. chunk_size is one because a checkpoint's position in an epoch counts chunks."""
 
 
 def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path: str) -> Path:
-    """The checkpoint file that `--ckpt_path` means.
+    """The checkpoint file for a value of `--ckpt_path`.
 
     Args:
         root: Directory of all runs.
         experiment: Name that related runs share.
-        version: Name of the run; any run of the experiment where None.
+        version: Name of the run; any run of the experiment if None.
         ckpt_path: A file, or "last" for the newest `last.ckpt`.
 
     Raises:
@@ -37,10 +37,10 @@ def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path:
 
 
 def epochs_of_checkpoint(checkpoint: Path) -> int:
-    """The epochs that a checkpoint has seen, the last of them perhaps in part.
+    """The epochs that a checkpoint was trained for, counting the last one even if it was interrupted.
 
     Raises:
-        InputError: If the file is no checkpoint of Lightning's, or damaged.
+        InputError: If the file is damaged, or not a checkpoint of Lightning.
     """
     from tsl.tensor_files import read_tensors  # imports torch, which takes seconds that reading a run need not wait for
 
@@ -54,12 +54,12 @@ def run_of_checkpoint(checkpoint: Path) -> Path | None:
 
 
 def check_same_run(run: Path, before: dict[str, Any], config: dict[str, Any]) -> None:
-    """Refuse to go on with a run under settings that change what it computes.
+    """Refuse to resume a run with settings that change what it computes.
 
     Args:
         run: The run directory.
-        before: The settings of the run, nested; with today's defaults for settings that it is too old to know.
-        config: The settings of now, as a nested dictionary of plain values.
+        before: The settings of the run, nested; with current defaults for settings that are newer than the run.
+        config: The new settings, as a nested dictionary of plain values.
 
     Raises:
         InputError: Naming every setting that differs.

@@ -10,7 +10,7 @@ from typing import Any
 from tsl import __version__
 
 DISTRIBUTION = "teacher-student-lightning"
-"""What tsl is called where it is installed."""
+"""The name of tsl's distribution."""
 
 
 def environment() -> dict[str, Any]:
@@ -22,14 +22,14 @@ def environment() -> dict[str, Any]:
     """
     found: dict[str, Any] = {"python": platform.python_version(), "packages": package_versions()}
     commit = _git("rev-parse", "HEAD")
-    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)  # not so in an environment inside a repository
+    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)  # fails for an environment inside a repository
     if commit is not None and tracked is not None:
         found |= {"git_commit": commit, "git_changes": bool(_git("status", "--porcelain", "--untracked-files=no"))}
     return found
 
 
 def package_versions() -> dict[str, str]:
-    """The version of tsl, and the installed one of every package that it cannot do without."""
+    """The version of tsl, and of every package that it requires."""
     versions = {DISTRIBUTION: __version__}
     try:
         requirements = metadata.requires(DISTRIBUTION) or []
@@ -39,13 +39,13 @@ def package_versions() -> dict[str, str]:
     for name in (re.match(r"[\w.-]+", line)[0] for line in required):  # type: ignore[index]
         try:
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # training goes on without some of them
+        except metadata.PackageNotFoundError:  # training works without some of them
             versions[name] = "not installed"
     return versions
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says about the directory of this file; None outside a repository, or without git."""
+    """The output of git in the directory of this file; None outside a repository, or without git."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

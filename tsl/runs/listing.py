@@ -1,4 +1,4 @@
-"""List runs, their states and outcomes: `python -m tsl.runs [DIR]`; tab-separated lines where it is no terminal.
+"""List runs, their states and outcomes: `python -m tsl.runs [DIR]`; tab-separated lines if not on a terminal.
 
 A run whose replicates differ in settings has a row for each group of replicates that have the same ones.
 """
@@ -23,14 +23,14 @@ from tsl.runs.settings import RECORDING, differences, in_words, names_in_words
 from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, RUNNING, STATES
 
 COLUMNS = ("run", "state", "epoch", "val_mse", "rho_mean", "recovered", "settings", "when", "note")
-OF_RUN = ("run", "state", "epoch", "when", "note")
+COLUMNS_OF_RUN = ("run", "state", "epoch", "when", "note")
 """The columns that rows of the same run have in common."""
 
 COLOURS = dict(zip(STATES, ("cyan", "green", "red", "yellow"), strict=True))
 
 
 class Outcome(NamedTuple):
-    """What the last records of a group of replicates say, as far as there are any.
+    """The last recorded outcome of a group of replicates; empty where there are no records.
 
     Attributes:
         epoch: The last epoch recorded.
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(_rich_table(rows))
         if any(row["state"] == RESUMABLE for row in rows):
             command = f"python -m tsl.fit --config {directory}/RUN/config.yaml --ckpt_path last"
-            console.print(f"go on with a resumable run: {command}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"to resume a run: {command}", markup=False, highlight=False, soft_wrap=True)
     else:
         print("\n".join("\t".join(row) for row in [list(COLUMNS), *([row[name] for name in COLUMNS] for row in rows)]))
     return 0
@@ -80,7 +80,7 @@ def list_runs(directory: Path) -> list[dict[str, str]]:
         InputError: If there are none.
     """
     if not directory.is_dir():
-        raise InputError(f"{directory} is no directory; name the one that holds runs (trainer.default_root_dir)")
+        raise InputError(f"{directory} is not a directory: give the one that holds runs (trainer.default_root_dir)")
     paths = sorted(find_runs(directory))
     if not paths:
         raise InputError(f"{directory} holds no runs: nothing in it has a config.yaml of tsl.fit, or records/")
@@ -103,7 +103,7 @@ def find_runs(directory: Path) -> Iterator[Path]:
 
 
 def read_outcomes(run: Run) -> list[Outcome]:
-    """What the last records of each of a run's groups of replicates say.
+    """The last recorded outcome of each of a run's groups of replicates.
 
     Raises:
         DamagedRecordsError: If they cannot be read.
@@ -130,7 +130,7 @@ def read_outcomes(run: Run) -> list[Outcome]:
 
 
 def _rows(run: Run) -> list[dict[str, str]]:
-    """The rows of a run but for what sets each apart."""
+    """The rows of a run, without the settings in which they differ."""
     notes = list(run.notes)
     try:
         outcomes = read_outcomes(run)
@@ -139,9 +139,9 @@ def _rows(run: Run) -> list[dict[str, str]]:
         notes.append(str(error))
     state, status = run.state, run.status
     if state == FAILED:
-        notes.append(status.get("error") or "it stopped and left no checkpoint")
+        notes.append(status.get("error") or "it stopped and has no checkpoint to resume from")
     if not status and state != COMPLETE:
-        notes.append("it has no status.json (an older run), so it may still be running")
+        notes.append("it has no status.json (an older version wrote it), so it may still be running")
     epoch = "-" if outcomes[0].epoch is None else str(outcomes[0].epoch)
     of_run = {
         "run": run.name,
@@ -162,7 +162,7 @@ def _rows(run: Run) -> list[dict[str, str]]:
 
 
 def _local_time(run: Path, since: str | None) -> str:
-    """When it started or ended; when something was last written to it, if it does not say."""
+    """When it started or ended; if status.json does not say, when a file of it was last written."""
     try:
         moment = datetime.fromisoformat(str(since)).astimezone()
     except ValueError:
@@ -172,7 +172,7 @@ def _local_time(run: Path, since: str | None) -> str:
 
 
 def _settings(groups: Sequence[ReplicateGroup]) -> list[str]:
-    """What sets each group apart from the others of the runs in the same directory."""
+    """The settings in which each group differs from the others of the runs in the same directory."""
     words = [group.label for group in groups]
     by_parent: dict[Path, list[int]] = {}
     for index, group in enumerate(groups):
@@ -194,7 +194,7 @@ def _rich_table(rows: Sequence[dict[str, str]]) -> Table:
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     before = ""
     for row in rows:
-        said = OF_RUN if row["run"] == before else ()  # by the row above
+        said = COLUMNS_OF_RUN if row["run"] == before else ()  # shown in the row above
         cells = {name: "" if name in said else row[name] for name in COLUMNS}
         table.add_row(*(Text(cells[name], COLOURS[row["state"]] if name == "state" else "") for name in COLUMNS))
         before = row["run"]

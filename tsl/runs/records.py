@@ -53,9 +53,9 @@ MORE_COLUMNS = {
     "layers": r".+",
     "losses": "|".join(("train_size", "augmented_size", "population_loss", *ACCURACY_COLUMNS)),
 }
-"""Names a table's further columns may have: settings that differ along the replicates, other thresholds, measures of
+"""Names that further columns may have: settings that differ along the replicates, other thresholds, measures of
 nodes and of whole layers (redundancy, cka, rho_mean_null), the training inputs of a replicate before and after
-augmentation, the exact loss where theory says it, and accuracies where the data has labels."""
+augmentation, the exact loss where it has a closed form, and accuracies where the data has labels."""
 
 KEYS = (
     *("epoch", "split", "replicate", "layer", "network", "output", "node", "teacher_node", "student_node"),
@@ -63,7 +63,7 @@ KEYS = (
 )
 """The columns that say which row it is; a table is sorted by those it has."""
 
-ALWAYS = "it stopped before its first evaluation, or ran without tsl.callbacks.SpecializationRecords: run it again"
+ALWAYS = "it stopped before its first evaluation, or has no tsl.callbacks.SpecializationRecords: run it again with it"
 ON_REQUEST = {
     "certificate": "run it again with tsl.callbacks.CertificateRecords under trainer.callbacks (see "
     "configs/certificate.yaml)",
@@ -72,9 +72,9 @@ ON_REQUEST = {
     "tsl.callbacks.SpecializationRecords)",
     "overlaps": "run it again with `--records.overlaps true`",
     "output_weights": "run it again with `--records.overlaps true`, and one hidden layer",
-    "activity": "its teacher was not conditioned (`--model.init_args.condition_teacher true`)",
+    "activity": "its teacher was not conditioned: run it again with `--model.condition_teacher true`",
 }
-"""Why a run may lack a table, and the remedy."""
+"""Why a run may lack a table, and what to do."""
 
 FROM_ONE = (
     *("layer", "node", "teacher_node", "student_node", "best_student", "best_teacher", "best_aligned_student"),
@@ -83,11 +83,11 @@ FROM_ONE = (
 
 
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C reads a thousand configurations in a second."""
+"""The loader in C, if PyYAML has it: it reads a thousand configurations in a second."""
 
 
 class DamagedRecordsError(InputError):
-    """A file of a run is there and cannot be read; the message names it."""
+    """A file of a run exists but cannot be read; the message names it."""
 
 
 class NoRecordsError(InputError):
@@ -145,7 +145,7 @@ def read_table(
         run_dir: The run's directory.
         table: A key of `COLUMNS`.
         epochs: The recorded epochs to read; all if None.
-        needed: The columns that have to be there, for a reader of records from before there were others; all of
+        needed: The columns that have to be there, for readers that accept records of older versions; all of
             `COLUMNS[table]` if None.
 
     Returns:
@@ -153,7 +153,7 @@ def read_table(
 
     Raises:
         ValueError: If the table is unknown.
-        InputError: If the directory is no run.
+        InputError: If the directory is not a run.
         NoRecordsError: If the run has no such table.
         DamagedRecordsError: If a file cannot be read or lacks columns.
     """
@@ -169,14 +169,14 @@ def read_table(
 
 
 def check_table(run_dir: Path | str, table: str) -> None:
-    """Refuse a table that `read_table` would refuse, by the ends of its files, without reading their rows.
+    """Refuse a table that `read_table` would refuse, from the files' schemas, without reading their rows.
 
     Args:
         run_dir: The run's directory.
         table: A key of `COLUMNS`.
 
     Raises:
-        InputError: If the directory is no run.
+        InputError: If the directory is not a run.
         NoRecordsError: If the run has no such table.
         DamagedRecordsError: If a file cannot be read or lacks columns.
     """
@@ -229,7 +229,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         run_dir: The run's directory.
 
     Returns:
-        The nested configuration, as it is said today (`tsl.runs.translation`).
+        The nested configuration, with older settings translated (`tsl.runs.translation`).
 
     Raises:
         InputError: If the directory is no run, or has no configuration.
@@ -238,7 +238,7 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
     _check_run(run_dir)
     path = Path(run_dir) / "config.yaml"
     if not path.is_file():
-        raise InputError(f"{run_dir} has no config.yaml, which every run of tsl.fit writes; copy it beside its records")
+        raise InputError(f"{run_dir} has no config.yaml, which every run of tsl.fit has; copy it there")
     try:
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -255,7 +255,7 @@ def _table_dir(run_dir: Path | str, table: str) -> Path:
 
 
 def _files(run_dir: Path | str, table: str) -> dict[int, Path]:
-    """The files of a table by their epochs; any other file there, such as somebody's copy, is none of them."""
+    """The files of a table by their epochs; other files, such as somebody's copy, are left out."""
     named = ((re.fullmatch(r"epoch_(\d+)", path.stem), path) for path in _table_dir(run_dir, table).glob("*.parquet"))
     return {int(match[1]): path for match, path in named if match}
 
@@ -263,9 +263,9 @@ def _files(run_dir: Path | str, table: str) -> dict[int, Path]:
 def _check_run(run_dir: Path | str) -> None:
     directory = Path(run_dir)
     if not directory.is_dir():
-        raise InputError(f"{run_dir} is no run directory: there is no such directory")
+        raise InputError(f"{run_dir} is not a run directory: it does not exist")
     if not (directory / "config.yaml").exists() and not (directory / "records").exists():
-        raise InputError(f"{run_dir} is no run directory: it holds neither config.yaml nor records/")
+        raise InputError(f"{run_dir} is not a run directory: it has neither config.yaml nor records/")
 
 
 def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:

@@ -15,11 +15,11 @@ from tsl.runs.status import read_status, run_state
 
 
 class Run:
-    """A run's directory: its settings, tables, state and checkpoints, read when they are asked for.
+    """A run's directory: its settings, tables, state and checkpoints, each read at its first use.
 
     Args:
         path: The directory, `<root>/<experiment>/<version>`.
-        name: What it is called in figures and tables; the last two parts of its path where not given.
+        name: Its name in figures and tables; the last two parts of its path if not given.
         tables: Tables that stand in for those on disk, by name.
         config: Nested settings that stand in for config.yaml.
     """
@@ -55,7 +55,7 @@ class Run:
         """The seed of replicate 0.
 
         Raises:
-            InputError: If config.yaml says none that is a number.
+            InputError: If config.yaml has one that is not a number.
         """
         seed = self.config.get("seed_everything", 0)
         if not isinstance(seed, int):
@@ -64,13 +64,13 @@ class Run:
 
     @property
     def planned_epochs(self) -> int | None:
-        """How long it was to train; None if it does not say."""
+        """trainer.max_epochs; None if config.yaml has none."""
         epochs = self.settings.get("trainer.max_epochs")
         return epochs if isinstance(epochs, int) and epochs >= 0 else None
 
     @property
     def status(self) -> dict[str, Any]:
-        """What its process said of itself."""
+        """The content of its status.json."""
         return read_status(self.path)
 
     @property
@@ -86,7 +86,7 @@ class Run:
         """A row for each replicate: `replicate`, `seed`, and a column for every setting that differs along them.
 
         Raises:
-            InputError: If the table is there and cannot be read, or config.yaml says no number of replicates.
+            InputError: If the table exists but cannot be read, or replicates in config.yaml is not a number.
         """
         if "replicates" in self._tables:
             return self._tables["replicates"]
@@ -123,7 +123,7 @@ class Run:
     def table(
         self, table: str, epochs: Collection[int] | None = None, needed: Collection[str] | None = None
     ) -> pd.DataFrame:
-        """The rows of one table, of all replicates; see `tsl.runs.records.read_table`, which says what it raises."""
+        """The rows of one table, of all replicates; see `tsl.runs.records.read_table`."""
         if table not in self._tables:
             return read_table(self.path, table, epochs, needed)
         frame = self._tables[table]
@@ -164,11 +164,11 @@ class Run:
 
 
 def readable_run(path: Path | str, name: str | None = None) -> Run:
-    """A run for lists and reports, which damage does not stop: settings that cannot be read are left out, and noted.
+    """A run for lists and reports: settings and tables that cannot be read are left out and named in `notes`.
 
     Args:
         path: Its directory.
-        name: What it is called; as in `Run` where not given.
+        name: Its name in lists; as in `Run` if not given.
     """
     run = Run(path, name)
     try:
@@ -189,17 +189,17 @@ def readable_run(path: Path | str, name: str | None = None) -> Run:
 
 
 _LISTS_OF_OLDER_RUNS = (".polarity", ".std", ".train_size")
-"""What could differ along the replicates before there was a table `replicates`."""
+"""The endings of settings that could differ along the replicates before there was a table `replicates`."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReplicateGroup:
-    """Replicates of a run with the same settings but for the seed: what other tools would call a run.
+    """The replicates of a run that have the same settings except the seed.
 
     Args:
         run: The run.
-        varying: The settings of these replicates that other replicates have otherwise, by their dotted names.
-        replicates: Which they are.
+        varying: The settings that differ along the run's replicates, with these replicates' values, by dotted names.
+        replicates: Their numbers, from 0 on.
     """
 
     run: Run
@@ -219,17 +219,17 @@ class ReplicateGroup:
 
     @property
     def label(self) -> str:
-        """What sets it apart within its run: "polarity=1,std=0.1"; empty where nothing differs but the seed."""
+        """The settings that differ within its run: "polarity=1,std=0.1"; empty if only seeds differ."""
         names = names_in_words(list(self.varying))
         return ",".join(f"{names[key]}={in_words(value)}" for key, value in self.varying.items())
 
     @property
     def name(self) -> str:
-        """The run's name and what sets the group apart within it."""
+        """The run's name and the group's label."""
         return " ".join(filter(None, [self.run.name, self.label]))
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Those rows of one of the run's tables that are of these replicates."""
+        """The rows of these replicates in one of the run's tables."""
         return frame[frame["replicate"].isin(self.replicates)] if self.varying and len(frame) else frame
 
 

@@ -1,4 +1,4 @@
-"""The settings of runs: by dotted names, in words, and what sets runs apart."""
+"""The settings of runs: by dotted names, in words, and the settings in which runs differ."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ WITHOUT_EFFECT = (
 """Settings that change neither what a run computes nor what it records: names, their beginnings, or last words."""
 
 RECORDING = ("records.", "evaluate_train")
-"""Settings that change what is recorded, and not what is computed; named as in `WITHOUT_EFFECT`."""
+"""Settings that change what is recorded but not what is computed; named as in `WITHOUT_EFFECT`."""
 
 
 def flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def flatten(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_among(key: str, names: Sequence[str]) -> bool:
-    """Whether a setting is meant by a list such as `WITHOUT_EFFECT`.
+    """Whether a list such as `WITHOUT_EFFECT` covers a setting.
 
     >>> is_among("records.pairs", RECORDING), is_among("data.init_args.evaluate_train", RECORDING)
     (True, True)
@@ -73,7 +73,7 @@ def differences(settings: Sequence[dict[str, Any]], besides: Sequence[str] = ())
 
 
 def in_words(value: Any) -> str:
-    """A setting's value as it stands in names, tables and legends.
+    """A setting's value in names, tables and legends.
 
     >>> in_words(2e6), in_words(0.1), in_words([20, 30]), in_words(None)
     ('2000000', '0.1', '[20,30]', 'none')
@@ -81,12 +81,12 @@ def in_words(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:.10g}"  # not 2e+06, which is no number of inputs
+        return f"{value:.10g}"  # not 2e+06, which nobody reads as a number of inputs
     return value if isinstance(value, str) else str(value).replace(" ", "")
 
 
 def names_in_words(keys: Sequence[str]) -> dict[str, str]:
-    """The last word of each setting's name, or as many as tell them apart.
+    """The last word of each setting's name, or as many as make the names differ.
 
     >>> names_in_words(["a.init_args.std", "b.init_args.std", "lr"])
     {'a.init_args.std': 'a.std', 'b.init_args.std': 'b.std', 'lr': 'lr'}

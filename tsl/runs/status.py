@@ -1,7 +1,7 @@
-"""Whether a run still runs, and how it ended: `<run>/status.json`, which its process keeps locked while it lives.
+"""Whether a run is still running, and how it ended: `<run>/status.json`, which its process keeps locked.
 
-The lock goes with the process, however that dies, so a file that says "running" and is not locked is of a run that was
-killed. Between machines it holds where the file system passes locks on (NFS 4 does).
+The lock ends with the process, however that dies, so a file with the state "running" that is not locked belongs to a
+run that was killed. Other machines see the lock if the file system shares locks (NFS 4 does).
 """
 
 import contextlib
@@ -22,11 +22,11 @@ RUNNING, COMPLETE, FAILED, RESUMABLE = STATES = ("running", "complete", "failed"
 
 
 class StatusFile:
-    """Says in a run's directory that this process runs it, with what and since when, and later how it ended.
+    """Writes which process runs the run, on what and since when, and later how it ended.
 
     Args:
         run: The run's directory; made if it does not exist.
-        device: What it computes on, as torch names it.
+        device: The device that it computes on, in torch's spelling.
     """
 
     def __init__(self, run: Path | str, device: str) -> None:
@@ -44,10 +44,10 @@ class StatusFile:
         self._locked = self._write()
 
     def end(self, state: str, error: str | None = None) -> None:
-        """Say how the run ended, and give the file up.
+        """Write how the run ended, and release the file.
 
         Args:
-            state: One of `STATES`: "complete", "failed", or "resumable" when it was told to stop.
+            state: One of `STATES`: "complete", "failed", or "resumable" if it was stopped.
             error: What went wrong.
         """
         self.content |= {"state": state, "ended": _now()} | ({"error": error} if error else {})
@@ -58,14 +58,14 @@ class StatusFile:
     def _write(self) -> TextIO:
         with written_whole(self.path) as temporary:
             file = temporary.open("w", encoding="utf-8")
-            _lock(file)  # before it can be read: a file renamed stays locked
+            _lock(file)  # before others can read it; a renamed file stays locked
             json.dump(self.content, file, indent=1)
             file.flush()
         return file
 
 
 def read_status(run: Path | str) -> dict[str, Any]:
-    """What a run's `status.json` says; nothing if it has none, as runs from before there was one, or it is damaged."""
+    """The content of a run's `status.json`; empty if it is damaged or missing, as in runs of older versions."""
     try:
         content = json.loads((Path(run) / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The outcome of a run, told to the person who started it: of each setting that differs along its replicates."""
+"""The outcome of a run, printed at its end: a row for each setting that differs along its replicates."""
 
 from pathlib import Path
 
@@ -50,8 +50,7 @@ def accuracies(run: Path | str, label: str = "") -> pd.Series:
 
     Args:
         run: The run's directory.
-        label: What sets the replicates apart whose mean it is, as in `ReplicateGroup.label`; empty where nothing
-            differs along the replicates but the seed.
+        label: Which replicates, as in `ReplicateGroup.label`; empty for all, if only their seeds differ.
 
     Raises:
         InputError: If there is none.
@@ -94,7 +93,7 @@ def last_epoch(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_over(*groups: ReplicateGroup) -> str:
-    """Over how many replicates a mean is: "mean over 4 replicates", of each setting if there are several."""
+    """The number of replicates of a mean: "mean over 4 replicates", with "of each setting" if there are several."""
     counts = sorted({len(group.replicates) for group in groups})
     count = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     words = f"mean over {count} replicate{'' if counts == [1] else 's'}"
@@ -134,5 +133,5 @@ def _begin(group: ReplicateGroup) -> str:
 def _print_end(console: Console, run: Run) -> None:
     more = len(run.groups) - MOST_SETTINGS
     if more > 0:
-        console.print(f"and {more} more settings: python -m tsl.runs {run.path} lists all", soft_wrap=True)
+        console.print(f"and {more} more settings; python -m tsl.runs {run.path} lists all", soft_wrap=True)
     console.print(f"run written to {run.path}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Settings as they are said today, from shorter ways to say them and from those of older runs.
+"""Translates short and older forms of settings into the current ones.
 
 One setting says which network a student is, `model.init_args.student`. `multiplier: 2` and `--model.multiplier 2` are
 short for `tsl.networks.LikeTeacher` with `multiplier: 2`. Nothing here imports torch.
@@ -19,14 +19,14 @@ MOVED = {
 
 LIKE_TEACHER, WITH_WIDTHS = "tsl.networks.LikeTeacher", "tsl.networks.WithWidths"
 FORMER = {"multiplier": LIKE_TEACHER, "student_widths": WITH_WIDTHS}
-"""What says the student's widths beside `student`, and the class that it means."""
+"""Other settings for the student's widths, and the class of `student` that each stands for."""
 
 
 def translated(settings: Any) -> Any:
-    """Nested settings, or a single value among them, as they are said today.
+    """Nested settings, or a single value among them, in their current form.
 
     Raises:
-        InputError: If settings say twice which network the student is.
+        InputError: If two settings choose the student's network.
     """
     if isinstance(settings, str):
         return MOVED.get(settings, settings)
@@ -45,7 +45,7 @@ def translated(settings: Any) -> Any:
 
 
 def translated_arguments(arguments: Sequence[str]) -> list[str]:
-    """The command line of tsl.fit as it is said today, but for mappings among its values, which `translated` reads."""
+    """The command line of tsl.fit in its current form, except mappings among its values, which `translated` reads."""
     found: list[str] = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -79,13 +79,13 @@ def _with_one_student(arguments: dict[str, Any]) -> dict[str, Any]:
         said = {"init_args": said}
     is_like_teacher = said.get("class_path") in (None, LIKE_TEACHER)
     if network is not None or not is_like_teacher:
-        # Runs of before say a multiplier of 1 beside their student_network, for that was the default.
+        # Older runs have the default multiplier of 1 beside their student_network.
         doubled = widths is not None or multiplier not in (None, 1) or (network is not None and said)
         if doubled:
             name = "student_widths" if widths is not None else "multiplier" if multiplier is not None else "student"
             raise InputError(
                 f"model.init_args.{name} = {arguments[name]} and model.init_args."
-                f"{'student' if network is None else 'student_network'} both say which network the student is: leave "
+                f"{'student' if network is None else 'student_network'} both choose the student's network: leave "
                 "one of them out"
             )
         said = network if network is not None else said

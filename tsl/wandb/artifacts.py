@@ -1,4 +1,4 @@
-"""What a run leaves in W&B for others to start from: its networks and its records, each readable as a run directory."""
+"""The artifacts of a run in W&B, for other runs to start from: its networks and its records."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ CHECKPOINT = "checkpoints/last.ckpt"
 
 
 def run_artifacts(run: Path, name: str, metadata: dict[str, Any]) -> list[Any]:
-    """The artifacts of a run: `<name>-checkpoint` and `<name>-records`, as far as there is something to put in.
+    """The artifacts of a run: `<name>-checkpoint` and `<name>-records`, if it has any.
 
     Downloaded, the first is what `tsl.modules.load_run` and `tsl.modules.TeacherOfRun` read, the second what
     `tsl.figures` reads.
@@ -17,7 +17,7 @@ def run_artifacts(run: Path, name: str, metadata: dict[str, Any]) -> list[Any]:
     Args:
         run: The run's directory.
         name: What to call it, unique in the project.
-        metadata: What to say of it.
+        metadata: Its metadata in W&B.
     """
     import wandb
 

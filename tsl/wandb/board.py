@@ -1,4 +1,4 @@
-"""Shows a run in W&B while it trains: summaries, tables of nodes, pictures, charts, and what it leaves."""
+"""Shows a run in W&B while it trains: summaries, tables of nodes, pictures, charts and artifacts."""
 
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,17 @@ from tsl.wandb.scalars import EPOCH, STEP, summaries
 
 
 class WandbBoard(pl.Callback):
-    """Adds to a W&B logger what makes a run readable there; without such a logger it does nothing.
+    """Adds summaries, tables, pictures and charts to a W&B logger; without such a logger it does nothing.
 
-    Every scalar gets a summary and stands against optimizer step and epoch; where settings differ along the replicates,
-    scalars, charts and tables of nodes say which setting they are of. Tables, pictures and charts are made of
-    records, so at epochs at which nodes are recorded (`records.every_n_epochs`): before training, at the end, and in
-    between as `every_n_epochs` says. Heat map and trajectories need `records.pairs`. Tables keep the first replicates,
-    as many as W&B shows; the records hold all. At the end the last checkpoint and the records are logged as artifacts.
-    A training loss that is not finite raises an alert.
+    Every scalar gets a summary and can be plotted against optimizer step and epoch. Where settings differ along the
+    replicates, scalars, charts and tables of nodes name the setting. Tables, pictures and charts are made from
+    records, so only at epochs at which nodes are recorded (`records.every_n_epochs`): before training, at the end,
+    and in between every `every_n_epochs`. Heat map and trajectories need `records.pairs`. Tables have the first
+    replicates, as many as W&B shows; the records have all. At the end the last checkpoint and the records are
+    logged as artifacts. A training loss that is not finite raises an alert.
 
     Args:
-        every_n_epochs: Tables, pictures and charts every so many epochs; where not given, whenever the number of epochs
+        every_n_epochs: Tables, pictures and charts every so many epochs; if not given, whenever the number of epochs
             has doubled.
     """
 
@@ -42,14 +42,14 @@ class WandbBoard(pl.Callback):
         self._defined = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say what the run is computed with."""
+        """Log the environment of the run."""
         self._defined = False
         for logger in wandb_loggers(trainer):
             logger.log_hyperparams({"environment": environment()})
             self.run_id = logger.version
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Define the summaries before anything is logged, but after `RunFiles` has said which settings differ."""
+        """Define the summaries before anything is logged, but after `RunFiles` has found which settings differ."""
         self._define_summaries(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -62,9 +62,9 @@ class WandbBoard(pl.Callback):
             self._show(trainer, evaluated_epoch(trainer), at_once=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the last epoch, and log what the run leaves."""
+        """Show the last epoch, and log the artifacts."""
         self._show(trainer, trainer.current_epoch, at_once=True)
-        directory = trainer.log_dir  # processes tell each other, so all have to ask
+        directory = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if not trainer.is_global_zero:
             return
         for logger in wandb_loggers(trainer):
@@ -80,11 +80,11 @@ class WandbBoard(pl.Callback):
                 logger.experiment.alert(title="training diverged", text=str(exception), level="ERROR")
 
     def state_dict(self) -> dict[str, Any]:
-        """The id of the W&B run, by which a resumed run goes on with it, and the last epoch shown."""
+        """The id of the W&B run, which a resumed run continues, and the last epoch shown."""
         return {} if self.run_id is None else {"run_id": self.run_id, "shown": self.shown}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take in what `state_dict` gave."""
+        """Restore what `state_dict` gave."""
         self.shown = state_dict["shown"]
 
     def _define_summaries(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -97,7 +97,7 @@ class WandbBoard(pl.Callback):
             run = logger.experiment
             run.define_metric(EPOCH)
             for name, summary in summaries(layers, alignments_of(trainer), settings).items():
-                # To wandb an unescaped dot, as in recovered_0.95, parts a name from one inside of it.
+                # wandb reads an unescaped dot, as in recovered_0.95, as a step into a nested value.
                 run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
 
     def _is_due(self, epoch: int) -> bool:
@@ -108,9 +108,9 @@ class WandbBoard(pl.Callback):
     def _show(self, trainer: pl.Trainer, epoch: int, at_once: bool) -> None:
         """Log the tables, pictures and charts of an epoch, if it is due or wanted `at_once`, and has records of nodes.
 
-        The first process decides: for the others it may be too early to see what it recorded.
+        Only the first process decides, because the others may not see its records yet.
         """
-        directory = trainer.log_dir  # processes tell each other, so all have to ask
+        directory = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         loggers = wandb_loggers(trainer)
         if not loggers or not trainer.is_global_zero or self.shown == epoch or not (at_once or self._is_due(epoch)):
             return
@@ -122,12 +122,12 @@ class WandbBoard(pl.Callback):
 
 
 def shown_media(directory: Path, epoch: int, entity: str | None) -> dict[str, Any]:
-    """What is logged of one recorded epoch of a run, by its name in W&B.
+    """The tables, charts and pictures of one recorded epoch of a run, by their names in W&B.
 
     Args:
         directory: The run's directory.
         epoch: Epochs trained.
-        entity: The user or team whose custom charts draw the charts' tables; unknown offline unless it was given.
+        entity: The user or team whose custom charts draw the charts' tables; None offline, unless it was given.
     """
     import wandb
 

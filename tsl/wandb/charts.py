@@ -64,7 +64,7 @@ def _datum(column: str) -> str:
 
 
 _CURVE = {"calculate": f"trim(datum['name'] + ' ' + {_datum('setting')})", "as": "curve"}
-"""A run, or each setting in it, by which marks are coloured and joined."""
+"""The column by which marks are coloured and joined: a run, or each setting in it."""
 
 _LAYER = _slider("layer", "layer", 1, 1, MOST_LAYERS, 1)
 
@@ -147,7 +147,7 @@ def table(frame: pd.DataFrame) -> Any:
 
 
 def with_settings(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """A table of a run's records with a column `setting`: what sets a row's replicate apart from others of the run."""
+    """A table of a run's records with a column `setting`: the row's values of settings that differ within the run."""
     labels = {replicate: group.label for group in run.groups for replicate in group.replicates}
     return frame.assign(setting=frame["replicate"].map(labels).fillna(""))
 

@@ -153,11 +153,11 @@ def save(dashboard: Any) -> None:
     try:
         dashboard.save()
     except wandb.errors.Error as error:
-        raise InputError(f"W&B did not take the workspace: {one_line(error)}") from error
+        raise InputError(f"W&B refused the workspace: {one_line(error)}") from error
 
 
 def one_line(error: Exception) -> str:
-    """What an exception says, in one line."""
+    """An exception's message in one line."""
     return " ".join(str(error).split())
 
 

@@ -1,4 +1,4 @@
-"""W&B as a logger that never stops a run, and that files runs by what they are."""
+"""A W&B logger that never stops a run, and that groups, names and tags runs by their settings."""
 
 import os
 import sys
@@ -17,20 +17,20 @@ TAGGED = {
     "polarity": POLARITY,
     "loss": "model.init_args.loss",
 }
-"""Settings that become tags, such as "multiplier=2", by the name they get there."""
+"""Settings that become tags, such as "multiplier=2", by their name in the tag."""
 
 ENVIRONMENT = {"group": "WANDB_RUN_GROUP", "job_type": "WANDB_JOB_TYPE", "name": "WANDB_NAME", "tags": "WANDB_TAGS"}
-"""The environment variables by which wandb lets a user say the same."""
+"""The environment variables with which a user can set the same."""
 
 LONGEST_TAG = 64
-"""Characters that W&B takes of a tag."""
+"""The most characters of a tag in W&B."""
 
 
 class WandbRunLogger(WandbLogger):
-    """Lightning's W&B logger, except that a run never fails for want of W&B.
+    """Lightning's W&B logger, except that a run never fails because W&B is missing.
 
-    Without the package nothing is logged; without a login, or a server that answers, the run is logged offline, for
-    `wandb sync` later. Either is said once. The logger's run ends when training ends.
+    Without the package nothing is logged; without a login, or if no server answers, the run is logged offline, and
+    `wandb sync` sends it later. One warning says so. The logger's run ends when training ends.
 
     Args:
         project: W&B project.
@@ -65,16 +65,16 @@ class WandbRunLogger(WandbLogger):
             import wandb  # noqa: F401
         except ImportError:
             self.available = False
-            say("wandb is not installed, so nothing is logged to W&B: pip install wandb")
+            warn_once("wandb is not installed, so nothing is logged to W&B: pip install wandb")
             return
         # Not Lightning's `offline`, which refuses log_model and changes the environment of the process.
         mode = {"mode": "offline"} if offline else {}
         filed = {"entity": entity, "group": group, "job_type": job_type, "tags": tags}
         super().__init__(project=project, name=name, save_dir=save_dir, log_model=log_model, **filed, **mode)
-        del self._wandb_init["anonymous"]  # of which wandb says that it will go away
+        del self._wandb_init["anonymous"]  # deprecated in wandb
 
     def file_under(self, root: str, experiment: str, version: str, config: dict[str, Any]) -> None:
-        """Say where the run belongs, wherever the user did not.
+        """Set the run's group, job type, name and tags where the user did not.
 
         Args:
             root: Directory of all runs.
@@ -82,15 +82,15 @@ class WandbRunLogger(WandbLogger):
             version: Name of this run.
             config: The settings, nested.
         """
-        said = {"group": experiment, "job_type": "train", "name": f"{experiment}/{version}", "tags": tags(config)}
-        for key, value in said.items():
+        defaults = {"group": experiment, "job_type": "train", "name": f"{experiment}/{version}", "tags": tags(config)}
+        for key, value in defaults.items():
             if self._wandb_init.get(key) is None and not os.environ.get(ENVIRONMENT[key]):
                 self._wandb_init[key] = value
         self._wandb_init["dir"] = self._save_dir = self._save_dir or root
         self._name = self._wandb_init["name"]
 
     def go_on(self, run_id: str) -> None:
-        """Log to an earlier run of this id, rather than to a new one."""
+        """Log to the earlier run of this id instead of a new one."""
         self._id = self._wandb_init["id"] = run_id
 
     @property
@@ -105,13 +105,15 @@ class WandbRunLogger(WandbLogger):
                 return super().experiment
             except wandb.errors.Error as error:
                 reason = " ".join(str(error).split())
-                say(f"W&B cannot be reached, so this run is logged offline (send it later with `wandb sync`): {reason}")
+                warn_once(
+                    f"W&B cannot be reached, so this run is logged offline; send it later with `wandb sync`: {reason}"
+                )
                 self._wandb_init["mode"] = "offline"
         return super().experiment
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the wandb run; whatever is logged later goes on with it."""
+        """End the wandb run; later values are logged to the same run."""
         super().finalize(status)
         if self._experiment is not None:
             self.go_on(self._experiment.id)
@@ -139,12 +141,12 @@ def sweep_run_id() -> str | None:
 
 
 def saved_run_id(checkpoint: Path) -> str | None:
-    """The id of the wandb run that `WandbBoard` left in a checkpoint, or None."""
+    """The id of the wandb run that `WandbBoard` saved in a checkpoint, or None."""
     callbacks = read_tensors(checkpoint).get("callbacks", {})
     return callbacks.get("WandbBoard", {}).get("run_id")
 
 
 @rank_zero_only
-def say(message: str) -> None:
-    """Tell the user, once for all processes."""
+def warn_once(message: str) -> None:
+    """Print a warning, in one process only."""
     print(f"warning: {message}", file=sys.stderr)

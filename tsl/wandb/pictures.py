@@ -21,7 +21,7 @@ DPI = 200
 
 
 class Picture(NamedTuple):
-    """A picture and what has to be said of it."""
+    """A picture and its caption."""
 
     image: Image.Image
     caption: str
@@ -41,7 +41,9 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
     groups = Run(run).groups
     of_first = "replicate 0" + (f" ({groups[0].label})" if groups[0].label else "")
     config = read_config(run)
-    config["trainer"] = config["trainer"] | {"max_epochs": epoch}  # or figures say that records end before the last one
+    config["trainer"] = config["trainer"] | {
+        "max_epochs": epoch
+    }  # else figures would note that records end before the last epoch
 
     def picture(figure: ModuleType, rows: pd.DataFrame, caption: str, **settings: Any) -> Picture:
         drawn = figure.draw([Run(run, tables={figure.TABLES[0]: rows}, config=config)], **settings)

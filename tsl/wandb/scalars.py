@@ -1,4 +1,4 @@
-"""The scalars that a run logs, and what W&B keeps of each in its table of runs."""
+"""The scalars that a run logs, and their summaries in W&B's table of runs."""
 
 from collections.abc import Collection, Mapping
 
@@ -21,7 +21,7 @@ ACCURACIES = tuple(f"val/{name}" for name in ACCURACY_COLUMNS)
 
 
 def summaries(layers: int, alignments: Mapping[str, bool | None], settings: Collection[str] = ()) -> dict[str, str]:
-    """What of each scalar's values is kept as its summary, in the words of `wandb.Run.define_metric`.
+    """The summary of each scalar, in the words of `wandb.Run.define_metric`.
 
     Args:
         layers: Hidden layers of the networks.

@@ -40,7 +40,7 @@ def check_activations(teacher: Tensor, student: Tensor) -> None:
         student: Floating point, `[..., samples, n]`, the same samples and leading axes.
 
     Raises:
-        ValueError: If that is not what came.
+        ValueError: If they have another shape or type.
     """
     for name, activations in (("teacher", teacher), ("student", student)):
         if activations.ndim < 2:

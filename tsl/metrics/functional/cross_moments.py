@@ -135,7 +135,7 @@ def merge(first: CrossMoments, second: CrossMoments) -> CrossMoments:
 
 
 def constant_nodes(moments: CrossMoments) -> tuple[Tensor, Tensor]:
-    """Which teacher and which student nodes never change but for rounding, `[..., m]` and `[..., n]` bool.
+    """Which teacher and which student nodes never change except by rounding, `[..., m]` and `[..., n]` bool.
 
     A node is constant when its standard deviation is at most `CONSTANT` machine epsilons of the precision its
     activations came in, relative to its mean; a dead node, zero everywhere, is one.

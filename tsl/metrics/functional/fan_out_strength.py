@@ -1,4 +1,4 @@
-"""How strongly a node of the top hidden layer is heard in the output."""
+"""How strongly a node of the top hidden layer acts on the output."""
 
 from torch import Tensor
 

@@ -14,7 +14,7 @@ def node_correlation(teacher: Tensor, student: Tensor) -> Tensor:
     ρ_jk = Σ (t_j − t̄_j)(s_k − s̄_k) / √(Σ (t_j − t̄_j)² · Σ (s_k − s̄_k)²), and 0 where either node is constant.
 
     A node counts as constant when its standard deviation is at most 4 machine epsilons (of the precision it came in) of
-    its mean: what is left of such a node is rounding. What is 1 but for the rounding of the sums is given as 1.
+    its mean: what is left of such a node is rounding. Values within rounding of 1 are given as 1.
 
     Args:
         teacher: Post-activation outputs t_j, `[..., samples, m]`.

@@ -20,7 +20,7 @@ def accumulation_dtype(device: torch.device) -> torch.dtype:
 
 
 def clamp_to_one(value: Tensor) -> Tensor:
-    """Clamp a value that lies in [−1, 1] but for rounding, and make what is 1 but for rounding exactly 1.
+    """Clamp a value that lies in [−1, 1] up to rounding, and make values within rounding of 1 exactly 1.
 
     Example:
         >>> clamp_to_one(torch.tensor([1 + 1e-15, 1 - 1e-14, 0.9, -1 - 1e-15], dtype=torch.float64)).tolist()

@@ -39,7 +39,7 @@ def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
-    """What the best rotation or reflection of one layer, both scaled to unit length, leaves of the other.
+    """The distance of one layer from the best rotation or reflection of the other, both scaled to unit length.
 
     min over orthogonal Q of ‖T/‖T‖_F − S·Q/‖S‖_F‖_F = √(2 − 2·`procrustes_similarity`), a metric. As a difference from
     1 it resolves distances down to 5e-7; below, it is 0.

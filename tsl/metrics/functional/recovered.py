@@ -1,4 +1,4 @@
-"""Which teacher nodes have been found by some student node."""
+"""Which teacher nodes are matched by some student node."""
 
 from torch import Tensor
 
