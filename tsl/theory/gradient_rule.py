@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tsl.metrics.functional import fan_out_strength
+
 
 class NetworkPass(NamedTuple):
     """What Lemma 1 needs to know of a network and one batch, a constant-1 unit appended to every layer.
@@ -170,7 +172,7 @@ def mean_beta_diagonals(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> l
     Returns:
         For layers 1 to L, the mean over the B inputs, `[R, nodes]`.
     """
-    top = weights[-1].square().sum(dim=1)
+    top = fan_out_strength(weights[-1]).square()
     if len(weights) == 2:
         return [top]
     samples = gates[-1].shape[1]
