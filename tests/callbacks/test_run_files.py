@@ -60,7 +60,7 @@ def test_a_run_whose_data_file_has_changed_stays_as_it_was(tmp_path: Path, capsy
     arguments = [*TINY, "--trainer.default_root_dir", str(root), *data]
     main(arguments)
     before = contents(root)
-    for size, message in (((200, 7), "has 7 columns"), ((20, 6), "20")):
+    for size, message in (((200, 7), "has 7 columns"), ((20, 6), "has 20 rows to draw from")):
         np.save(inputs, np.random.default_rng(0).normal(size=size))
         with pytest.raises(SystemExit):
             main([*arguments, "--ckpt_path", "last", "--trainer.max_epochs", "3"])

@@ -109,8 +109,8 @@ class RunFiles(pl.Callback):
                 self._status = StatusFile(self._run, str(module.device))
             except OSError as error:
                 raise InputError(
-                    f"the run's directory {self._run} cannot be written ({error.strerror}): make it writable, or choose "
-                    "another --trainer.default_root_dir"
+                    f"the run's directory {self._run} cannot be written ({error.strerror}): make it writable, or "
+                    "choose another --trainer.default_root_dir"
                 ) from error
 
     def _end(self, state: str, error: str | None = None) -> None:
