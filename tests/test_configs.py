@@ -12,10 +12,10 @@ from tsl.randomness import replicate_generators
 EXPERIMENTS = sorted(path for path in (ROOT / "configs").glob("*.yaml"))
 IMAGES = sorted(path for path in (ROOT / "configs/cifar10").glob("*.yaml"))
 
-OVERLAYS = sorted(path for path in (ROOT / "configs").glob("E*/*.yaml"))
+OVERLAYS = sorted(path for path in (ROOT / "configs").glob("[ET]*/*.yaml"))
 QUICK = sorted(path for path in (ROOT / "configs/quick").glob("*.yaml"))
 
-BASE = re.compile(r"--config configs/(two_layer|multilayer|cifar10/student)\.yaml --config")
+BASE = re.compile(r"--config configs/(two_layer|multilayer|committee|cifar10/student)\.yaml --config")
 
 
 @pytest.fixture(scope="module")

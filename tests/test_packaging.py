@@ -13,8 +13,11 @@ from tsl.runs.environment import DISTRIBUTION
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDERS = ("tsl", "configs", "docs", "benchmarks", "scripts", ".ci")
 PATHS = [*ROOT.iterdir(), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
-BINARY = {".png", ".pyc"}
-TEXTS = {path: path.read_text() for path in PATHS if path.is_file() and path.suffix not in BINARY}
+TEXTS = {
+    path: path.read_text()
+    for path in PATHS
+    if path.is_file() and not {".png", "__pycache__"} & {path.suffix, path.parent.name}
+}
 OF_A_STRANGER = re.compile(
     r"pip3? install (-\S+ +)*['\"]?tsl\b|\btsl\[\w|(requires|version|distribution)\(['\"]tsl['\"]\)"
 )

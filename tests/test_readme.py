@@ -25,6 +25,7 @@ RUN_ELSEWHERE = (
     "WANDB_MODE=offline",  # tests/test_loggers.py
     "python -m tsl.fit --config configs/multilayer.yaml",  # tests/test_configs.py
     "python -m tsl.fit --config configs/cifar10/",  # tests/test_configs.py
+    "python -m tsl.compare",  # tests/compare/test_command_line.py
     "python -m tsl.prune_teacher",  # tests/experiments/test_prune_teacher.py
 )
 
@@ -97,7 +98,7 @@ def test_what_a_document_shows_works(document: str, checkout: Path, monkeypatch:
                 run(words)
                 done += bool(words)
     sys.modules.pop("mine", None)
-    assert done >= {"README.md": 13, "docs/guide.md": 6}[document]
+    assert done >= {"README.md": 13, "docs/guide.md": 7}[document]
     assert len(drawn) == {"README.md": 1, "docs/guide.md": 2}[document]
     assert all(figure.axes[0].collections for figure in drawn)
 

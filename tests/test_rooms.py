@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "figures": {"theory", "runs"},  # of theory, what is computed from records
     "report": {"theory", "runs", "figures"},
     "wandb": {"runs", "figures", "modules", "callbacks"},
-    "compare": {"metrics", "networks", "data"},
+    "compare": {"metrics", "networks", "data", "modules", "figures"},  # the last three in its command line alone
     "fit": {"metrics", "theory", "networks", "data", "runs", "modules", "callbacks", "wandb", "configs"},
     "experiments": {
         *{"metrics", "theory", "networks", "data", "runs", "modules", "callbacks", "figures", "report", "fit"},
@@ -84,6 +84,12 @@ def test_no_import_points_up(path: Path) -> None:
     assert allowed is not None, f"tsl/{of} is new: give it a line in the table of tests/test_rooms.py"
     wrong = imports(path) - allowed - FOR_ALL - {of}
     assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(sorted(wrong))}, which {of} may not"
+
+
+def test_only_the_command_line_of_compare_reads_runs_and_draws() -> None:
+    for path in sorted((PACKAGE / "compare").glob("*.py")):
+        if path.stem not in ("__main__", "sources", "figures", "page"):
+            assert imports(path) <= {"compare", "metrics", "networks", "errors", "randomness"}, path
 
 
 def test_the_table_itself_has_no_way_round() -> None:

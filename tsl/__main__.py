@@ -10,6 +10,7 @@ COMMANDS = {
     "runs": ("tsl.runs", "list runs, their states and outcomes"),
     "figures": ("tsl.figures", "draw a figure from the records of runs"),
     "report": ("tsl.report", "write one HTML file about runs"),
+    "compare": ("tsl.compare", "compare any two networks, layer by layer and node by node"),
     "reproduce": ("tsl.reproduce", "run and draw an experiment of the paper"),
     "sample-complexity": ("tsl.sample_complexity", "find the training size at which teacher nodes are recovered"),
     "certify": ("tsl.certify", "hold the theorem against a trained two-layer run"),

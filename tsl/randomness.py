@@ -22,6 +22,7 @@ Purpose = Literal[
     "crops",
     "flips",
     "strength",
+    "label_noise",
 ]
 
 

@@ -122,3 +122,9 @@ def test_a_network_without_biases_has_zero_biases() -> None:
     module = make_module(teacher=partial(MLP, input_dim=6, widths=[4], output_dim=3, bias=False))
     module.make_networks()
     assert torch.equal(two_layer_weights(module.student).bias, torch.zeros(1, 8))
+
+
+def test_another_activation_is_refused(fit: Fit) -> None:
+    module = make_module(teacher=partial(MLP, input_dim=6, widths=[4], output_dim=3, activation="erf"))
+    with pytest.raises(InputError, match=r"about .*ReLU: the teacher has the activation erf"):
+        fit(module, make_data(evaluate_train=True), callbacks=[CertificateRecords()])

@@ -48,7 +48,7 @@ def epoch_of(data: Any, epoch: int = 0) -> Labelled:
     """All minibatches of an epoch, inputs `[R, B, ...]`."""
     loader = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
-    inputs, labels = zip(*loader, strict=True)
+    inputs, labels = zip(*((chunk.inputs, chunk.labels) for chunk in loader), strict=True)
     return Labelled(torch.cat(inputs).transpose(0, 1).flatten(1, 2), torch.cat(labels).transpose(0, 1).flatten(1, 2))
 
 

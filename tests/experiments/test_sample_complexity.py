@@ -181,8 +181,8 @@ def test_a_failed_run_ends_its_search(
         (["--least", "10000"], "--least 10000, --most 10000 (data.init_args.train_size if not given): expected least"),
         (
             [
-                "{model: {init_args: {teacher_initialization: {class_path: tsl.networks.SeparableTeacher, init_args: "
-                "{polarity: [1, 2]}}}}}"
+                "{model: {init_args: {teacher_initialization: {class_path: tsl.networks.SeparableInitialization, "
+                "init_args: {polarity: [1, 2]}}}}}"
             ],
             "polarity: the replicates differ in it, and a search finds one training size for all of them",
         ),
@@ -193,7 +193,10 @@ def test_a_failed_run_ends_its_search(
             ["{model: {init_args: {teacher: {init_args: {widths: [4, 4]}}}}}", "--vary", "m=2"],
             "= [4, 4]: expected one hidden",
         ),
-        (["{model: {init_args: {student_widths: [9]}}}", "--vary", "m=2"], "student_widths fixes the student's nodes"),
+        (
+            ["{model: {init_args: {student_widths: [9]}}}", "--vary", "m=2"],
+            "student.init_args.widths fixes the student's nodes",
+        ),
     ],
 )
 def test_mistakes_are_named(

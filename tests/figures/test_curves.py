@@ -112,7 +112,8 @@ def test_a_teacher_without_polarity(make_run: MakeRun):
 @pytest.mark.parametrize("setting", ["multiplier", "seed_everything"])
 def test_a_setting_that_is_no_number(make_run: MakeRun, setting: str):
     run = Run(make_run())
-    (run.config if setting == "seed_everything" else run.config["model"]["init_args"])[setting] = "two"
+    of_student = run.config["model"]["init_args"]["student"]["init_args"]
+    (run.config if setting == "seed_everything" else of_student)[setting] = "two"
     with pytest.raises(InputError, match=f"{setting} in config.yaml is 'two'; expected a number"):
         collect([run], "losses")
 

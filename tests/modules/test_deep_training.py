@@ -99,6 +99,17 @@ def test_a_student_without_its_teachers_batch_norm() -> None:
     assert (module.student.batch_norm, module.student.negative_slope) == (None, 0.2)
 
 
+def test_teacher_and_student_may_have_different_activations() -> None:
+    module = deep_module(student={"activation": "erf"})
+    module.make_teacher = partial(module.make_teacher, negative_slope=0.1)
+    module.make_networks()
+    assert module.teacher.activation == ("relu", 0.1)
+    assert module.student.activation == ("erf", 0.0)
+    inputs = torch.randn(1, 3, module.student.input_dim)
+    activations = module.student.activations(inputs)
+    torch.testing.assert_close(activations.post[0], torch.erf(activations.pre[0] / 2**0.5))
+
+
 def test_weights_are_normalized_after_every_step(fit: Any) -> None:
     module = deep_module(normalize_weights=True)
     forward, norms = module.loss, []

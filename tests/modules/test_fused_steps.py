@@ -19,8 +19,7 @@ from tests.conftest import DIM, OUTPUTS, make_data, make_module
 from tsl.data import TeacherAgnostic
 from tsl.errors import DivergenceError, InputError
 from tsl.modules import KL, cross_entropy, half_squared_error, mse
-from tsl.modules.student import StudentChanges
-from tsl.networks import MLP, GaussianInitialization
+from tsl.networks import MLP, GaussianInitialization, LikeTeacher
 
 Fit = Callable[..., pl.Trainer]
 
@@ -178,8 +177,8 @@ class Watcher(pl.Callback):
         ({"optimizer": partial(Adam, lr=0.01)}, {}, "the optimizer is Adam, and only SGD is compiled"),
         ({"optimizer": partial(SGD, lr=0.01, maximize=True)}, {}, "the optimizer maximizes"),
         ({"loss": anything}, {}, "the loss anything is none of tsl.modules"),
-        ({"student": StudentChanges(batch_norm="before")}, {}, "the student has batch_norm: before"),
-        ({"student": StudentChanges(dropout=0.5)}, {}, "the student has dropout 0.5"),
+        ({"student": LikeTeacher(batch_norm="before")}, {}, "the student has batch_norm: before"),
+        ({"student": LikeTeacher(dropout=0.5)}, {}, "the student has dropout 0.5"),
         ({}, {"precision": "bf16-mixed"}, "trainer.precision is bf16-mixed"),
         ({}, {"callbacks": [Watcher()]}, "Watcher watches single steps"),
     ],

@@ -12,15 +12,15 @@ from tsl.errors import InputError
 from tsl.networks import ConvNet
 from tsl.networks.convnet import some_images
 from tsl.networks.hyperplanes import hyperplanes
-from tsl.theory.gradient_rule import gate
 
 SETTINGS: list[dict[str, Any]] = [
     {},
     {"kernel_size": [3, 2], "stride": [1, 2], "padding": [1, 0], "negative_slope": 0.1},
+    {"activation": "erf"},
     {"batch_norm": "before", "padding": 1, "stride": 2, "input_shape": [2, 7, 8]},
     {"batch_norm": "after", "widths": [3, 4, 2], "bias": False},
 ]
-settings = pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "geometry", "before", "after"])
+settings = pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "geometry", "erf", "before", "after"])
 
 
 def from_layer(network: ConvNet, layer: int, maps: torch.Tensor, r: int) -> torch.Tensor:
@@ -96,7 +96,7 @@ def test_the_lowest_error_is_minus_the_gradient_of_the_squared_error(
 def test_the_lowest_error_of_a_large_batch_is_of_some_of_its_images(make_convnet: Callable[..., ConvNet]) -> None:
     network, _, activations = made_with_activations(make_convnet, {}, images=50)
     error = torch.randn_like(activations.output)
-    whole = network.output_gradients(activations, error)[0] * gate(activations.pre[0])
+    whole = network.output_gradients(activations, error)[0] * network.activation.gate(activations.pre[0])
     assert some_images(50) == slice(None, None, 3)
     torch.testing.assert_close(network.lowest_error(activations, error), whole[:, ::3])
 

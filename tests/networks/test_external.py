@@ -81,7 +81,7 @@ def test_a_resnet_of_torchvision_with_weights_of_a_file(tmp_path: Path) -> None:
     [
         ({"module": None}, "give either module or torchvision_model"),
         ({"torchvision_model": "resnet18"}, "give either module or torchvision_model"),
-        ({"module": None, "torchvision_model": "resnet19"}, "resnet19: no such model; choose among .*resnet18"),
+        ({"module": None, "torchvision_model": "resnet19"}, "resnet19: no such model; nearest: .*resnet18"),
         (
             {"layers": ["1", "relu"]},
             r"= \['1', 'relu'\]: no such layers as \['relu'\]; choose, .* among 0, 1, 2",
@@ -107,6 +107,9 @@ def test_files_that_are_not_its_weights(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is damaged, or holds more than tensors"):
         external(weights=str(path))
     torch.save({"state_dict": small().state_dict()}, path)
+    with pytest.raises(InputError, match=r"holds state dicts under state_dict: say which with weights_key"):
+        external(weights=str(path))
+    torch.save([1, 2], path)
     with pytest.raises(InputError, match="holds no state dict of tensors by name"):
         external(weights=str(path))
     state = small().state_dict()
@@ -115,3 +118,47 @@ def test_files_that_are_not_its_weights(tmp_path: Path) -> None:
     torch.save(state, path)
     with pytest.raises(InputError, match=r"missing 0.bias; unexpected other; of another shape 3.bias \[5\] for \[4\]"):
         external(weights=str(path))
+
+
+class InPlace(nn.Module):
+    """Normalizes its inputs in place and calls its ReLU twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.lower, self.upper, self.relu = nn.Linear(6, 4), nn.Linear(4, 3), nn.ReLU(inplace=True)
+        self.idle = nn.ReLU()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs.sub_(1).div_(2)
+        output: torch.Tensor = self.relu(self.upper(self.relu(self.lower(inputs))))
+        return output
+
+
+def test_a_module_that_changes_its_input_leaves_the_students_inputs_alone() -> None:
+    made = External(2, input_shape=[6], layers=["relu#1", "relu#2"], module=InPlace())
+    inputs = torch.randn(2, 5, 6)
+    kept = inputs.clone()
+    activations = made.activations(inputs)
+    torch.testing.assert_close(inputs, kept, rtol=0, atol=0)
+    module = made.module
+    assert isinstance(module, InPlace)
+    first = module.lower((kept - 1) / 2).relu()
+    torch.testing.assert_close(activations.post[0], first)
+    torch.testing.assert_close(activations.post[1], module.upper(first).relu())
+    last = External(2, input_shape=[6], layers=["relu"], module=module).activations(inputs).post[0]
+    torch.testing.assert_close(last, activations.post[1])
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (["relu", "relu#2"], "relu and relu#2 are the same; name each layer once"),
+        (["relu#1", "relu#1"], "relu#1 and relu#1 are the same"),
+        (["idle"], r"no such layers as \['idle'\] \(idle never ran\).*WatchedLayer"),
+        (["relu#3"], r"no such layers as \['relu#3'\]"),
+    ],
+)
+def test_calls_that_are_not_there_or_named_twice(layers: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        External(2, input_shape=[6], layers=layers, module=InPlace())

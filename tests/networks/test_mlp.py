@@ -84,7 +84,8 @@ def test_a_student_has_all_options_of_its_teacher_but_those_changed() -> None:
 @pytest.mark.parametrize("multiplier", [1.3, 0.1])
 def test_multiplier_without_whole_nodes(multiplier: float) -> None:
     with pytest.raises(
-        InputError, match=r"model.init_args.multiplier = .* gives whole numbers for the teacher's \[4, 7\]"
+        InputError,
+        match=r"student.init_args.multiplier = .* gives whole numbers for the teacher's \[4, 7\]",
     ):
         network().widened(multiplier)
 

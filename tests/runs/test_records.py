@@ -44,6 +44,8 @@ def test_columns_are_those_of_the_design():
         "gradients": ["epoch", "replicate", "layer", "rms", "max"],
         "activity": ["epoch", "replicate", "layer", "node", "active_fraction"],
         "mean_matrices": [*where, "matrix", "row", "column", "value"],
+        "overlaps": ["epoch", "replicate", "alpha", "normalization", "matrix", "row", "column", "value"],
+        "output_weights": ["epoch", "replicate", "alpha", "network", "output", "node", "value"],
         "certificate": [
             *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
             *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),

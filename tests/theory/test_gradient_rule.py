@@ -4,15 +4,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu
 
+from tsl.errors import InputError
 from tsl.networks import MLP, GaussianInitialization, effective_layers, squared_strengths
 from tsl.randomness import replicate_generators
 from tsl.theory.gradient_rule import (
     LayerTerms,
     NetworkPass,
     backpropagated_error,
-    gate,
     gradient_rule,
     mean_beta_diagonals,
     network_pass,
@@ -27,6 +26,9 @@ anywhere = pytest.mark.parametrize(
         ([4, 6, 7], 0.1, {}),
         ([4, 6], 0.2, {"bias": False}),
         ([4], 0.0, {"batch_norm": "after"}),
+        ([4], 0.0, {"activation": "erf"}),
+        ([4], 0.0, {"activation": "quadratic", "batch_norm": "before"}),
+        ([4, 6], 0.0, {"activation": "linear"}),
         ([4, 6, 7], 0.0, {"batch_norm": "before"}),
         ([4, 6, 7], 0.1, {"batch_norm": "after"}),
         ([4, 6], 0.2, {"batch_norm": "before", "bias": False}),
@@ -53,7 +55,7 @@ def network(widths: list[int], slope: float, seed: int = 0, **options: Any) -> M
 
 def passed(of: MLP, inputs: Tensor) -> NetworkPass:
     weights, biases = zip(*effective_layers(of), strict=True)
-    return network_pass(weights, biases, of.activations(inputs).pre, of.negative_slope)
+    return network_pass(weights, biases, of.activations(inputs).pre, of.activation)
 
 
 def terms(widths: list[int], slope: float, options: dict[str, Any]) -> tuple[MLP, MLP, Tensor, list[LayerTerms]]:
@@ -72,12 +74,12 @@ def upper_jacobian(of: MLP, layer: int, inputs: Tensor) -> Tensor:
                 signal = of.layers[number](signal)
                 if of.batch_norm == "before":
                     signal = of.norms[number](signal)
-                signal = leaky_relu(signal, of.negative_slope)
+                signal = of.activation(signal)
             if of.batch_norm == "after":
                 signal = of.norms[number](signal)
         return of.layers[-1](signal)
 
-    post = leaky_relu(of.activations(inputs).pre[layer], of.negative_slope)
+    post = of.activation(of.activations(inputs).pre[layer])
     samples = []
     for b in range(inputs.shape[1]):
         jacobian = torch.func.jacrev(upper)(post[:, b : b + 1])  # (R, 1, outputs, R, 1, nodes)
@@ -133,7 +135,7 @@ def test_the_short_ways_agree_with_the_rule(widths: list[int], slope: float, opt
     student, teacher, inputs, layers = terms(widths, slope, options)
     activations = student.activations(inputs)
     weights = [weight for weight, _ in effective_layers(student)]
-    gates = [gate(pre, slope) for pre in activations.pre]
+    gates = [student.activation.gate(pre) for pre in activations.pre]
     error = backpropagated_error(weights, gates, teacher(inputs) - activations.output)
     torch.testing.assert_close(error, layers[0].g, rtol=0, atol=1e-9)
     for diagonal, layer in zip(mean_beta_diagonals(weights, gates), layers, strict=True):
@@ -185,7 +187,27 @@ def test_effective_layers_compute_the_network(widths: list[int], slope: float, o
             signal = signal @ weight[r].T + bias[r]
             if number < len(widths):
                 torch.testing.assert_close(signal, activations.pre[number][r], rtol=1e-11, atol=1e-11)
-                signal = leaky_relu(signal, slope)
+                signal = made.activation(signal)
         torch.testing.assert_close(signal, activations.output[r], rtol=1e-11, atol=1e-11)
     if not options.get("batch_norm"):
         assert all(weight is layer.weight for (weight, _), layer in zip(layers, made.layers, strict=True))
+
+
+def test_strengths_and_errors_of_deep_smooth_networks_are_those_of_autograd() -> None:
+    made = network([4, 6, 7], 0.0, activation="tanh")
+    inputs = torch.randn(2, SAMPLES, 5, dtype=torch.float64)
+    activations = made.activations(inputs)
+    for layer, strength in enumerate(squared_strengths(made, activations)):
+        expected = upper_jacobian(made, layer, inputs).square().sum(dim=2).mean(dim=1)
+        torch.testing.assert_close(strength, expected, rtol=1e-9, atol=1e-12)
+    target = torch.randn_like(activations.output)
+    (gradient,) = torch.autograd.grad((target - activations.output).square().sum() / 2, activations.pre[0])
+    error = made.lowest_error(activations, (target - activations.output).detach())
+    torch.testing.assert_close(error, -gradient, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(made.errors(inputs, target)[2], -gradient, rtol=1e-10, atol=1e-12)
+
+
+def test_lemma_1_of_deep_smooth_networks_is_refused() -> None:
+    made = network([4, 6], 0.0, activation="erf")
+    with pytest.raises(InputError, match="piecewise linear, and the network has erf in 2 hidden layers"):
+        passed(made, torch.zeros(2, 1, 5, dtype=torch.float64))

@@ -306,6 +306,7 @@ def test_every_polarity_of_a_sweep_in_one_run_is_a_tag() -> None:
     logger = WandbRunLogger()
     polarity = {"class_path": "tsl.networks.SeparableInitialization", "init_args": {"polarity": [0, 0.5, 0]}}
     loss = {"class_path": "tsl.modules.KL"}
-    model = {"init_args": {"teacher_initialization": polarity, "multiplier": 2.0, "loss": loss}}
+    student = {"class_path": "tsl.networks.LikeTeacher", "init_args": {"multiplier": 2.0}}
+    model = {"init_args": {"teacher_initialization": polarity, "student": student, "loss": loss}}
     logger.file_under("runs", "E2", "version_0", {"model": model})
     assert logger._wandb_init["tags"] == ["multiplier=2", "polarity=0", "polarity=0.5", "loss=KL"]

@@ -129,12 +129,18 @@ def two_layer_weights(network: MLP) -> TwoLayerWeights:
 
 
 def check_two_layers(teacher: Network) -> None:
-    """Refuse deeper networks.
+    """Refuse deeper networks, and other activations.
 
     Raises:
-        InputError: If the teacher is no MLP, or has more than one hidden layer.
+        InputError: If the teacher is no MLP of (leaky) ReLU, or has more than one hidden layer.
     """
-    checked_mlp(teacher)
+    activation = checked_mlp(teacher).activation
+    if not activation.is_piecewise_linear:
+        raise InputError(
+            "the certificate is the theorem's, which is about (leaky) ReLU: the teacher has the activation "
+            f"{activation.name} (--model.init_args.teacher.init_args.activation); leave "
+            "tsl.callbacks.CertificateRecords out of trainer.callbacks"
+        )
     if len(teacher.widths) != 1:
         raise InputError(
             f"the certificate is the two-layer theorem's, whose α_kj = |v_kᵀ v°_j| deeper networks do not have: the "

@@ -157,11 +157,11 @@ def lemma_terms(student: Network, teacher: Network, observed: Observation) -> li
     """The terms of Lemma 1 at every hidden layer, for one batch; BatchNorm is folded into the weights.
 
     Raises:
-        InputError: If a network is no MLP.
+        InputError: If a network is no MLP, or is deep and not piecewise linear.
     """
     runs = []
     for of_any_kind, activations in ((student, observed.student), (teacher, observed.teacher)):
         network = as_mlp(of_any_kind, "records.mean_matrices", "set it to false")
         weights, biases = zip(*effective_layers(network), strict=True)
-        runs.append(network_pass(weights, biases, activations.pre, network.negative_slope))
+        runs.append(network_pass(weights, biases, activations.pre, network.activation))
     return gradient_rule(*runs)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tsl.callbacks.frames import CorrelationMeasure, tidy
 from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
+from tsl.callbacks.overlap_records import Overlaps, check_overlaps, exact_losses, overlap_frames
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
 from tsl.modules import TeacherStudent
@@ -40,6 +41,9 @@ class SpecializationRecords(pl.Callback):
             and student activations that give one number for each replicate (`tsl.metrics.LinearCKA`), or functions of
             one network's correlation ρ_jk [m, n] (`tsl.metrics.functional.redundancy`), pruned teacher nodes left out.
             What such a function gives for each teacher node is a column of teacher_nodes, and its mean one of layers.
+        overlaps: Also write the overlaps Q, R and T of the lowest weights, and output weights, at every evaluation:
+            true or "fields" for covariances of pre-activations, which theory is about; "dimension" for W Wᵀ/d; "none"
+            for W Wᵀ.
 
     Raises:
         InputError: If an alignment has the name of another column.
@@ -53,6 +57,7 @@ class SpecializationRecords(pl.Callback):
         pairs: bool = False,
         mean_matrices: bool = False,
         alignments: dict[str, Alignment | CorrelationMeasure] | None = None,
+        overlaps: Overlaps = False,
     ) -> None:
         self.every_n_epochs = every_n_epochs
         self.epochs = epochs
@@ -60,6 +65,7 @@ class SpecializationRecords(pl.Callback):
         self.pairs = pairs
         self.mean_matrices = mean_matrices
         self.alignments = alignments or {}
+        self.overlaps: Overlaps = overlaps
         for name in sorted(self.alignments.keys() & {*COLUMNS["teacher_nodes"], *COLUMNS["layers"], *LAYER_SCALARS}):
             raise InputError(f"records.alignments has a measure {name!r}, which is a column of its own: rename it")
         self.of_correlation: dict[str, CorrelationMeasure] = {
@@ -68,6 +74,15 @@ class SpecializationRecords(pl.Callback):
         self.metrics: Any = {name: make for name, make in self.alignments.items() if name not in self.of_correlation}
         self._measures: dict[str, list[LayerMeasures]] = {}
         self._probes = generator("strength", 0)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
+        """Refuse networks and inputs that have no overlaps, where these are asked for.
+
+        Raises:
+            InputError: If that is so.
+        """
+        if self.overlaps:
+            check_overlaps(pl_module, pl_module.data, self.overlaps)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Write what conditioning made of the teacher, unless the run goes on from a checkpoint."""
@@ -132,6 +147,9 @@ class SpecializationRecords(pl.Callback):
         epoch = evaluated_epoch(trainer)
         losses = self._losses(pl_module, trained=epoch > 0)
         tables: dict[str, list[pd.DataFrame]] = {"losses": [losses]}
+        if self.overlaps:
+            of_overlaps = overlap_frames(pl_module, pl_module.data, self.overlaps, trainer.global_step)
+            tables |= {name: [frame] for name, frame in of_overlaps.items()}
         if pl_module.weight_gradients:
             tables["gradients"] = [gradient_frame(pl_module.weight_gradients)]
             pl_module.weight_gradients = {}
@@ -154,6 +172,7 @@ class SpecializationRecords(pl.Callback):
             "val_loss": pl_module.val_loss.compute(),
             "val_mse": pl_module.val_mse.compute(),
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),
+            **exact_losses(pl_module, data),
             **pl_module.accuracies(),
         }
         return tidy(losses, ("replicate",)).assign(**sizes)

@@ -34,12 +34,14 @@ from tsl.experiments.outcomes import (
     recovery,
 )
 from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
+from tsl.experiments.theory_outcomes import beside_theory, final_error, strength_order
 from tsl.experiments.trained_teachers import plan_teachers
 from tsl.figures import (
     alignment,
     best_correlation,
     convergence,
     l_shape,
+    order_parameters,
     sample_size,
     success_rate,
     trained_teacher,
@@ -55,6 +57,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "train_size": (TRAIN_SIZE,),
     "dim": ("model.init_args.teacher.init_args.input_dim", "data.init_args.dim"),
     "teacher": (trained_teacher.CHECKPOINT,),
+    "lr": ("model.init_args.optimizer.init_args.lr",),
 }
 """The settings that each axis stands for; the values of any other name shipped configs, `<runs>/<value>.yaml`."""
 
@@ -96,6 +99,12 @@ E6_QUICK: Axes = {"train_size": (512, 2_048, 10_240, 102_400), "multiplier": (2,
 E7_AXES: tuple[Axes, Axes] = ({"multiplier": (2, 10)}, {"multiplier": (5,)})
 E9_AXES: tuple[Axes, Axes] = ({"dim": range(10, 101, 10), "multiplier": (2, 10)}, {"dim": (10, 50)})
 E8_AXES: Axes = {"teacher": ("unpruned", "pruned"), "multiplier": (1, 2, 5)}
+T1_AXES: tuple[Axes, Axes] = ({"nodes": ("K2", "K3"), "inputs": ("d500", "d1000", "d2000")}, {"inputs": ("d500",)})
+T2_AXES: tuple[Axes, Axes] = (
+    {"multiplier": (1, 1.5, 2, 3), "lr": (0.005, 0.01, 0.02)},
+    {"multiplier": (1, 2), "lr": (0.01, 0.02)},
+)
+T4_AXES: tuple[Axes, Axes] = ({"polarity": (0.5, 1, 1.5)}, {"polarity": (1,)})
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
 
 
@@ -122,6 +131,10 @@ EXPERIMENTS = {
     "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
     "E8": Experiment("E8", trained_teacher, accuracy_and_correlations, E8_AXES, base="cifar10/student"),
     "E9": Experiment("E9", best_correlation, range_of_correlations, *E9_AXES),
+    "T1": Experiment("T1", order_parameters, beside_theory, *T1_AXES, "committee", {"theory": True}),
+    "T2": Experiment("T2", order_parameters, final_error, *T2_AXES, "committee", {"theory": True}),
+    "T3": Experiment("T3", order_parameters, beside_theory, {"multiplier": (1, 2)}, {}, "committee", {"theory": True}),
+    "T4": Experiment("T4", order_parameters, strength_order, *T4_AXES, "committee", {"theory": True}),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
 }
 

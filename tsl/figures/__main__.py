@@ -20,6 +20,7 @@ from tsl.figures import (
     heat_map,
     l_shape,
     l_shape_animation,
+    order_parameters,
     sample_size,
     specialization_order,
     success_rate,
@@ -61,6 +62,7 @@ REPLICATES = {
     "metavar": "R",
     "help": "replicates to draw (default: the first three of each setting)",
 }
+THEORY = {"action": "store_true", "help": "draw the solution of the equations of learning too"}
 
 FIGURES = {
     "l-shape": Entry(l_shape, "strength of student nodes against their best correlation (E1, E7)", {"epochs": EPOCHS}),
@@ -77,6 +79,9 @@ FIGURES = {
     "alignment": Entry(alignment, "alignment of whole layers per epoch, beside its null levels (E10)"),
     "trained-teacher": Entry(
         trained_teacher, "correlation of each layer, and accuracy, of students of a trained teacher per epoch (E8)"
+    ),
+    "order-parameters": Entry(
+        order_parameters, "overlaps and exact loss of two-layer students over time (T1 to T4)", {"theory": THEORY}
     ),
     "certificate": Entry(certificate, "ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
 }
@@ -141,7 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     figures = parser.add_subparsers(dest="figure", required=True)
     for name, entry in FIGURES.items():
         words = {option: f"--{option.replace('_', '-')}" for option in entry.options}
-        usage = "".join(f" [{word} {entry.options[option]['metavar']}]" for option, word in words.items())
+        values = {option: entry.options[option].get("metavar", "") for option in words}
+        usage = "".join(f" [{f'{word} {values[option]}'.strip()}]" for option, word in words.items())
         usage = f"%(prog)s RUN [RUN ...] --out FILE{usage}"
         figure = figures.add_parser(name, help=entry.help, description=entry.help, usage=usage)
         figure.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, with its records/")

@@ -150,6 +150,8 @@ def why_eager(module: Any, optimizer: Any) -> str | None:
     reasons = {
         f"the student is a {type(network).__name__}, and only those of tsl.networks.MLP are compiled": type(network)
         is not MLP,
+        f"the student has the activation {network.activation.name}, and only relu is compiled": network.activation.name
+        != "relu",
         f"the student has batch_norm: {network.batch_norm}": network.batch_norm is not None,
         f"the student has dropout {network.dropout:g}": network.dropout > 0,
         f"the optimizer is {type(optimizer).__name__}, and only SGD is compiled": type(optimizer)

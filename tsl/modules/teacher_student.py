@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from jsonargparse import lazy_instance
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from tsl.data import DataModule, Labelled
 from tsl.data.samples import Chunk, consecutive
 from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean
+from tsl.modules.label_noise import LabelNoise
 from tsl.modules.losses import accuracy, half_squared_error, of_mse
 from tsl.modules.steps import StepModule, check_shapes
 from tsl.modules.student import check_compared, freeze_all_but
@@ -30,6 +31,7 @@ from tsl.networks import (
     normalize_weights_,
 )
 from tsl.randomness import replicate_generators
+from tsl.replicates import PerReplicate, per_replicate
 
 Loss = Callable[[Tensor, Tensor], Any]
 """From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is said to be
@@ -88,6 +90,8 @@ class TeacherStudent(StepModule):
             active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`).
         normalize_weights: Scale the student's nodes to unit norm after every optimizer step
             (`tsl.networks.normalize_weights_`).
+        noise: Standard deviation of what is added to every output of the teacher in training, anew in every step, or a
+            list of them that repeats along the replicates. Evaluation is against the teacher without noise.
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.
         steps: How optimizer steps are taken: one by one with autograd ("eager"), many in one compiled call ("fused": on
@@ -107,6 +111,7 @@ class TeacherStudent(StepModule):
         trained_layers: list[PositiveInt] | None = None,
         condition_teacher: bool = False,
         normalize_weights: bool = False,
+        noise: PerReplicate[NonNegativeFloat] = 0.0,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
         steps: Literal["auto", "eager", "fused"] = "auto",
@@ -120,6 +125,9 @@ class TeacherStudent(StepModule):
         self.trained_layers = trained_layers
         self.condition_teacher = condition_teacher
         self.normalize_weights = normalize_weights
+        self.noise = noise
+        stds = per_replicate(noise, replicates, "model.init_args.noise")
+        self.label_noise = LabelNoise(stds, seed) if any(stds) else None
         self.activations_wanted = False
         self._teacher_answers = TeacherAnswers()
         self.teacher_activity: list[Tensor] = []
@@ -241,7 +249,7 @@ class TeacherStudent(StepModule):
         samples, index = chunk.samples, chunk.index[:, : self.steps_left()]
         inputs, replicates = samples.inputs, len(index)
         answers = replicates * len(samples) * self.teacher.output_dim * inputs.element_size()
-        if samples.augment is None and answers <= KEPT_ANSWERS:
+        if samples.augment is None and answers <= KEPT_ANSWERS and self.label_noise is None:
             if self._answered is None or self._answered[0] is not inputs:
                 self._answered = inputs, self._answers(inputs, ANSWERED)
             self.take_steps(*self._answered, index)
@@ -250,6 +258,11 @@ class TeacherStudent(StepModule):
             taken = samples.take(part)  # [R, K, B, ...]
             inputs = taken.flatten(1, 2)
             targets = self._answers(inputs, ANSWERED if inputs.ndim == 3 else taken.shape[2])
+            if self.label_noise is not None:
+                share = self.trainer.global_rank, self.trainer.world_size
+                by_step = targets.unflatten(1, taken.shape[1:3]).transpose(0, 1)  # [K, R, B, outputs]
+                by_step = self.label_noise(by_step, self.trainer.global_step, *share)
+                targets = by_step.transpose(0, 1).flatten(1, 2)
             self.take_steps(inputs, targets, consecutive(taken))
 
     def _answers(self, inputs: Tensor, size: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Teacher and student networks as plain torch modules, and how their weights start."""
 
 from tsl.networks.batch_norm import ReplicatedBatchNorm
+from tsl.networks.committee import CommitteeInitialization
 from tsl.networks.conditioning import condition
 from tsl.networks.convnet import ConvNet, ReplicatedConv2d
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
@@ -25,6 +26,7 @@ __all__ = [
     "MLP",
     "Activations",
     "AdversarialInitialization",
+    "CommitteeInitialization",
     "ConvNet",
     "DeepSeparableInitialization",
     "DefaultInitialization",

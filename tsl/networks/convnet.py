@@ -15,7 +15,7 @@ from tsl.metrics.functional import fan_out_strength
 from tsl.networks.batch_norm import along_nodes
 from tsl.networks.feed_forward import FeedForward, ReplicatedLayer, ReplicatedLinear
 from tsl.networks.network import Activations
-from tsl.theory.gradient_rule import gate
+from tsl.theory.activation import ActivationName
 
 
 class ReplicatedConv2d(ReplicatedLayer):
@@ -87,7 +87,7 @@ class ReplicatedConv2d(ReplicatedLayer):
 
 
 class ConvNet(FeedForward):
-    """R independent (leaky) ReLU networks of convolutions and one linear layer on the flattened last maps, no pooling.
+    """R independent networks of convolutions and one linear layer on the flattened last maps, no pooling.
 
     A node is a channel; each of its positions is a sample. The paper's teacher on CIFAR-10 (Tian, ICML 2020)
     has 64-64-64-64 channels, and BatchNorm after the activation.
@@ -101,7 +101,8 @@ class ConvNet(FeedForward):
         stride: Their step between positions, as above.
         padding: Zeros they add on every side, less than the kernel size, as above.
         bias: Whether every layer has a bias.
-        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU.
+        activation: Of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear.
+        negative_slope: Slope of relu below zero, up to 1; more than 0 is leaky ReLU.
         batch_norm: Whether every convolution has a BatchNorm, before or after its activation.
         batch_norm_affine: Whether each has a trained scale and shift.
         dropout: Probability, below 1, with which a channel's output at a position is 0 for a training image; the others
@@ -112,7 +113,7 @@ class ConvNet(FeedForward):
 
     Raises:
         InputError: If there is no convolution, a list has another length, maps would be smaller than the next kernel,
-            a slope is out of range, or dropout would leave no node.
+            a slope is out of range or not of relu, or dropout would leave no node.
 
     The weights are uninitialized; an `Initialization` fills them.
     """
@@ -128,6 +129,7 @@ class ConvNet(FeedForward):
         stride: PositiveInt | list[PositiveInt] = 1,
         padding: NonNegativeInt | list[NonNegativeInt] = 0,
         bias: bool = True,
+        activation: ActivationName = "relu",
         negative_slope: ClosedUnitInterval = 0.0,
         batch_norm: Literal["before", "after"] | None = None,
         batch_norm_affine: bool = True,
@@ -150,6 +152,7 @@ class ConvNet(FeedForward):
         super().__init__(
             layers,
             widths,
+            activation=activation,
             negative_slope=negative_slope,
             batch_norm=batch_norm,
             batch_norm_affine=batch_norm_affine,
@@ -179,7 +182,7 @@ class ConvNet(FeedForward):
                 signal = signal * along_nodes(self.norms[number].affine_map()[0], signal)
             gradients.append(signal)
             if number > 0:
-                signal = signal * gate(activations.pre[number], self.negative_slope)
+                signal = signal * self.activation.gate(activations.pre[number])
                 if self.batch_norm == "before":
                     signal = signal * along_nodes(self.norms[number].affine_map()[0], signal)
                 signal = self.layers[number].backward(signal, self.map_sizes[number - 1])  # type: ignore[operator]
@@ -210,7 +213,7 @@ class ConvNet(FeedForward):
         """
         images = some_images(error.shape[1])
         few = of_images(activations, images)
-        return self.output_gradients(few, error[:, images])[0] * gate(few.pre[0], self.negative_slope)
+        return self.output_gradients(few, error[:, images])[0] * self.activation.gate(few.pre[0])
 
     @property
     def init_args(self) -> dict[str, Any]:
@@ -223,6 +226,7 @@ class ConvNet(FeedForward):
             "stride": self.stride,
             "padding": self.padding,
             "bias": self.bias,
+            "activation": self.activation.name,
             "negative_slope": self.negative_slope,
             "batch_norm": self.batch_norm,
             "batch_norm_affine": self.batch_norm_affine,

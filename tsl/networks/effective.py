@@ -5,7 +5,7 @@ from torch import Tensor
 
 from tsl.networks.feed_forward import FeedForward
 from tsl.networks.network import Activations
-from tsl.theory.gradient_rule import gate, mean_beta_diagonals
+from tsl.theory.gradient_rule import mean_beta_diagonals
 
 
 def lowest_layer(network: FeedForward) -> tuple[Tensor, Tensor]:
@@ -19,7 +19,7 @@ def lowest_layer(network: FeedForward) -> tuple[Tensor, Tensor]:
 
 
 def effective_layers(network: FeedForward) -> list[tuple[Tensor, Tensor]]:
-    """Weights and biases of the plain (leaky) ReLU network that computes what `network` does in evaluation mode.
+    """Weights and biases of the plain network that computes what `network` does in evaluation mode.
 
     There BatchNorm is an affine map of each node: the running statistics are taken for constants, and no gradient goes
     through them. BatchNorm before the activation goes into its own layer. BatchNorm after it goes into the layer above,
@@ -55,5 +55,5 @@ def squared_strengths(network: FeedForward, activations: Activations) -> list[Te
 
     β is that of `effective_layers`: how strongly the output reacts to a node's output before any BatchNorm after it.
     """
-    gates = [gate(pre, network.negative_slope) for pre in activations.pre[1:]]
+    gates = [network.activation.gate(pre) for pre in activations.pre[1:]]
     return mean_beta_diagonals([weight for weight, _ in effective_layers(network)], gates)

@@ -3,19 +3,15 @@
 Letters: R replicates, B inputs.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any
-
 import torch
-import torchvision
 from jsonargparse.typing import PositiveInt
 from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
+from tsl.networks.elsewhere import named_model
 from tsl.networks.network import Activations, Network
-from tsl.tensor_files import read_tensors
+from tsl.networks.watching import Watcher
+from tsl.networks.weights import load_weights
 
 KEY = "model.init_args.teacher.init_args"
 
@@ -23,20 +19,24 @@ KEY = "model.init_args.teacher.init_args"
 class External(Network):
     """One trained module as the teacher of all R replicates: they are folded into its batch.
 
-    It is frozen and always in evaluation mode. A watched layer is what one of its modules puts out, maps
-    `[B, C, H, W]` or nodes `[B, nodes]`; of a module that is called several times, such as the ReLU of a ResNet's
-    block, the last call counts. Pre- and post-activations are both that output, so watch activations, not what comes
-    before them: of a ReLU's output the sign tells what its input's does. Strengths are NaN, and no node counts as
-    pruned. Its student needs an architecture of its own, `model.init_args.student`.
+    It is frozen and always in evaluation mode, and gets a copy of the inputs, so that one that changes them in place
+    leaves the student's alone. A watched layer is what one of its modules puts out, maps `[B, C, H, W]` or nodes
+    `[B, nodes]`, before an activation in place overwrites it. Of a module that is called several times, such as the
+    ReLU of a ResNet's block, `relu#1` is the first call, and plain `relu` the last. Pre- and post-activations are both
+    that output, so watch activations, not what comes before them: of a ReLU's output the sign tells what its input's
+    does. Strengths are NaN, and no node counts as pruned. Its student needs an architecture of its own,
+    `model.init_args.student`.
 
     Args:
         replicates: Number R of replicates that share it.
         input_shape: Shape of an input, such as [3, 32, 32].
         layers: Names of the modules to watch, from the input upward, as `named_modules` gives them.
         module: The module, by class_path and init_args: a class or an annotated function.
-        torchvision_model: The name of a model of torchvision instead, such as resnet18.
-        weights: File of its state dict, as `torch.save(module.state_dict(), path)` writes it. As the module comes where
-            None.
+        torchvision_model: The name of a model of torchvision instead, such as resnet18; or of timm, such as
+            timm/resnet18, if it is installed.
+        weights: File of its state dict, of `torch.save` or of safetensors; see `tsl.networks.weights.load_weights` for
+            what may be in it. As the module comes where None.
+        weights_key: The key under which the file holds the state dict; not needed if the file is one.
 
     Raises:
         InputError: If there are no or two modules, layers that are not there or cannot be watched, inputs that do not
@@ -52,28 +52,20 @@ class External(Network):
         module: nn.Module | None = None,
         torchvision_model: str | None = None,
         weights: str | None = None,
+        weights_key: str | None = None,
     ) -> None:
         super().__init__()
         if module is None and torchvision_model is not None:
-            module = from_torchvision(torchvision_model)
+            module = named_model(torchvision_model, f"{KEY}.torchvision_model")
         elif module is None or torchvision_model is not None:
             raise InputError(f"{KEY}: give either module or torchvision_model, the one or the other")
         self.module = module
         if weights is not None:
-            load_weights(self.module, weights)
+            load_weights(self.module, weights, f"{KEY}.weights", weights_key)
         self.replicates = replicates
         self.input_shape = list(input_shape)
         self.layers = layers
-        self._watched: dict[str, Tensor] = {}
-        modules = dict(self.module.named_modules())
-        missing = [name for name in layers if name not in modules]
-        if missing or not layers:
-            raise InputError(
-                f"{KEY}.layers = {layers}: no such layers as {missing}; choose, from the input upward, among "
-                f"{', '.join(name for name in modules if name)}"
-            )
-        for name in layers:
-            modules[name].register_forward_hook(partial(self._watch, name))
+        self._watcher = Watcher(self.module)
         self.eval().requires_grad_(False)
         self._try()
 
@@ -83,10 +75,8 @@ class External(Network):
 
     def activations(self, inputs: Tensor) -> Activations:
         """The module's output and the watched layers', for inputs `[R, B, ...]`."""
-        self._watched.clear()
-        output = self.module(inputs.flatten(0, 1))
-        watched = [self._watched[name].unflatten(0, inputs.shape[:2]) for name in self.layers]
-        self._watched.clear()
+        output, seen = self._watcher.outputs(inputs.flatten(0, 1), self.layers)
+        watched = [seen[name].unflatten(0, inputs.shape[:2]) for name in self.layers]
         return Activations(watched, watched, output.unflatten(0, inputs.shape[:2]))
 
     def active_nodes(self) -> list[Tensor]:
@@ -98,76 +88,54 @@ class External(Network):
         """NaN; see the base class."""
         return [post.new_full((self.replicates, post.shape[2]), torch.nan) for post in activations.post]
 
-    def _watch(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
-        # A copy, for an activation after this layer may work in place.
-        self._watched[name] = output.clone() if isinstance(output, Tensor) else torch.empty(0)
-
     @torch.no_grad()
     def _try(self) -> None:
         """Find out the layers' shapes, and whether inputs fit."""
         like = next((parameter for parameter in self.parameters()), torch.empty(0))
+        inputs = like.new_zeros(2, *self.input_shape)
         try:
-            output = self.module(like.new_zeros(2, *self.input_shape))
+            ran = {layer.name for layer in self._watcher.layers(inputs)}
         except Exception as error:  # whatever a module from elsewhere raises
             raise InputError(
                 f"{KEY}.input_shape = {self.input_shape} does not fit {type(self.module).__name__}: "
                 f"{' '.join(str(error).split())}"
             ) from error
-        for name, values in {**{name: self._watched.get(name) for name in self.layers}, "output": output}.items():
+        self._check_layers(ran)
+        output, seen = self._watcher.outputs(inputs, self.layers)
+        for name, values in {**{name: seen.get(name) for name in self.layers}, "output": output}.items():
             axes = (2,) if name == "output" else (2, 4)
             if not isinstance(values, Tensor) or values.ndim not in axes or len(values) != 2:
-                got = f"got {list(values.shape)}" if isinstance(values, Tensor) and values.numel() else "got none"
+                got = f"got {list(values.shape)}" if isinstance(values, Tensor) else "got none"
                 raise InputError(
                     f"{KEY}.layers: {name} of {type(self.module).__name__} cannot be watched: expected [B, nodes] or "
                     f"maps [B, C, H, W] for B = 2, {got}"
                 )
-        watched = [self._watched[name] for name in self.layers]
+        watched = [seen[name] for name in self.layers]
         self.widths = [values.shape[1] for values in watched]
         self.map_sizes = [tuple(values.shape[2:]) for values in watched]
         self.output_dim = output.shape[1]
-        self._watched.clear()
 
+    def _check_layers(self, ran: set[str]) -> None:
+        """Refuse layers that did not run, or are named twice.
 
-def from_torchvision(name: str) -> nn.Module:
-    """A model of torchvision by its name, its weights drawn at random; nothing is downloaded.
-
-    Raises:
-        InputError: If there is none.
-    """
-    try:
-        make: Callable[..., nn.Module] = torchvision.models.get_model_builder(name)
-    except ValueError as error:
-        names = ", ".join(torchvision.models.list_models(torchvision.models))
-        raise InputError(f"{KEY}.torchvision_model = {name}: no such model; choose among {names}") from error
-    return make(weights=None)
-
-
-def load_weights(module: nn.Module, path: str) -> None:
-    """Load a state dict from a file, safely.
-
-    Raises:
-        InputError: If the file is missing, damaged, or of another module; the message names keys.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"{KEY}.weights = {path}: no such file")
-    saved = read_tensors(path, f"{KEY}.weights = {path}")
-    if not isinstance(saved, Mapping) or not all(isinstance(value, Tensor) for value in saved.values()):
-        raise InputError(
-            f"{KEY}.weights = {path} holds no state dict of tensors by name: write it with "
-            "torch.save(module.state_dict(), path)"
-        )
-    here = module.state_dict()
-    both = [name for name in here if name in saved]
-    faults = {
-        "missing": [name for name in here if name not in saved],
-        "unexpected": [name for name in saved if name not in here],
-        "of another shape": [
-            f"{name} {list(saved[name].shape)} for {list(here[name].shape)}"
-            for name in both
-            if saved[name].shape != here[name].shape
-        ],
-    }
-    told = [f"{fault} {', '.join(names[:5])}{' …' * (len(names) > 5)}" for fault, names in faults.items() if names]
-    if told:
-        raise InputError(f"{KEY}.weights = {path} is of another module than {type(module).__name__}: {'; '.join(told)}")
-    module.load_state_dict(saved)
+        Raises:
+            InputError: Naming those that can be watched.
+        """
+        calls = {name: name for name in ran}
+        for name in sorted(ran):  # a plain name is the last call
+            plain, _, call = name.partition("#")
+            if int(call or 0) >= int(calls.get(plain, plain).partition("#")[2] or 0):
+                calls[plain] = name
+        missing = [name for name in self.layers if name not in calls]
+        if missing or not self.layers:
+            there = [name for name in missing if name in dict(self.module.named_modules())]
+            raise InputError(
+                f"{KEY}.layers = {self.layers}: no such layers as {missing}"
+                + (f" ({', '.join(there)} never ran)" if there else "")
+                + f"; choose, from the input upward, among {', '.join(sorted(ran))}. An activation that is a function "
+                "(F.relu) is no module: give it as tsl.networks.watching.WatchedLayer()(F.relu(x))"
+            )
+        same = [calls[name] for name in self.layers]
+        twice = [name for name, call in zip(self.layers, same, strict=True) if same.count(call) > 1]
+        if twice:
+            raise InputError(f"{KEY}.layers = {self.layers}: {' and '.join(twice)} are the same; name each layer once")

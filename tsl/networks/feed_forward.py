@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from tsl.errors import InputError
 from tsl.networks.batch_norm import ReplicatedBatchNorm
 from tsl.networks.network import Activations, Network
+from tsl.theory.activation import ActivationName, checked_activation
 
 Own = TypeVar("Own", bound="FeedForward")
 
@@ -57,19 +58,20 @@ class ReplicatedLinear(ReplicatedLayer):
 
 
 class FeedForward(Network):
-    """R independent (leaky) ReLU networks whose layers follow each other; `MLP` and `ConvNet` say which layers.
+    """R independent networks whose layers follow each other; `MLP` and `ConvNet` say which layers.
 
     Args:
         layers: From the input upward, the last a `ReplicatedLinear`.
         widths: Nodes of each hidden layer.
-        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU.
+        activation: Of the hidden nodes; see `tsl.theory.activation`.
+        negative_slope: Slope of relu below zero, up to 1; more than 0 is leaky ReLU.
         batch_norm: Whether every hidden layer has a BatchNorm, before or after its activation.
         batch_norm_affine: Whether each has a trained scale and shift.
         dropout: Probability, below 1, with which an output of a hidden layer is 0 for a training sample; the others
             are scaled up by 1 / (1 − dropout). In evaluation mode nothing is dropped.
 
     Raises:
-        InputError: If there is no hidden layer, a slope is out of range, or dropout would leave no node.
+        InputError: If there is no hidden layer, a slope is out of range or not of relu, or dropout would leave no node.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class FeedForward(Network):
         layers: Sequence[ReplicatedLayer],
         widths: list[int],
         *,
+        activation: ActivationName,
         negative_slope: float,
         batch_norm: Literal["before", "after"] | None,
         batch_norm_affine: bool,
@@ -85,14 +88,13 @@ class FeedForward(Network):
         super().__init__()
         if not widths:
             raise InputError("widths is empty: a teacher and its student need at least one hidden layer")
-        if not 0 <= negative_slope <= 1:
-            raise InputError(f"negative_slope = {negative_slope:g}: give a slope from 0 to 1")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout = {dropout:g}: give a probability from 0 to below 1, or no node is left")
         self.layers: Sequence[ReplicatedLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.replicates, self.output_dim = self.layers[-1].weight.shape[:2]
         self.widths = list(widths)
         self.bias = self.layers[-1].bias is not None
+        self.activation = checked_activation(activation, negative_slope)
         self.negative_slope = negative_slope
         self.batch_norm = batch_norm
         self.batch_norm_affine = batch_norm_affine
@@ -190,12 +192,6 @@ class FeedForward(Network):
             if self.dropout and self.training:
                 signal = signal * self._dropout_mask(signal)
         return Activations(pre, post, output(signal))
-
-    def activation(self, pre: Tensor) -> Tensor:
-        """The (leaky) ReLU of pre-activations of any shape."""
-        if self.negative_slope:
-            return nn.functional.leaky_relu(pre, self.negative_slope)
-        return pre.relu()
 
     def _dropout_mask(self, post: Tensor) -> Tensor:
         if self._dropout_generators is None:

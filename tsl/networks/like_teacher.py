@@ -7,6 +7,7 @@ from jsonargparse.typing import ClosedUnitInterval, PositiveFloat, PositiveInt
 from tsl.errors import InputError
 from tsl.networks.feed_forward import FeedForward, multiplied
 from tsl.networks.network import Network
+from tsl.theory.activation import ActivationName
 
 
 class LikeTeacher:
@@ -14,8 +15,9 @@ class LikeTeacher:
 
     Args:
         multiplier: Student nodes for each teacher node.
-        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU. This and what
-            follows is as in the teacher where None.
+        activation: Of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear. This and what follows
+            is as in the teacher where None.
+        negative_slope: Slope of relu below zero, up to 1; 0 where another activation is given alone.
         batch_norm: Where each hidden layer normalizes its nodes: before or after the activation, or nowhere ("none").
         batch_norm_affine: Whether that is followed by a trained scale and shift.
         dropout: Probability with which an output of a hidden node is dropped in training.
@@ -24,12 +26,14 @@ class LikeTeacher:
     def __init__(
         self,
         multiplier: PositiveFloat = 1.0,
+        activation: ActivationName | None = None,
         negative_slope: ClosedUnitInterval | None = None,
         batch_norm: Literal["before", "after", "none"] | None = None,
         batch_norm_affine: bool | None = None,
         dropout: ClosedUnitInterval | None = None,
     ) -> None:
         self.multiplier = multiplier
+        self.activation = activation
         self.negative_slope = negative_slope
         self.batch_norm = batch_norm
         self.batch_norm_affine = batch_norm_affine
@@ -50,8 +54,10 @@ class LikeTeacher:
                 f"no student can be made like a teacher of {type(teacher).__name__}: set model.init_args.student to a "
                 "class that makes a network, such as tsl.networks.ConvNet"
             )
-        names = ("negative_slope", "batch_norm", "batch_norm_affine", "dropout")
+        names = ("activation", "negative_slope", "batch_norm", "batch_norm_affine", "dropout")
         changes: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if "activation" in changes:
+            changes.setdefault("negative_slope", 0.0)
         if changes.get("batch_norm") == "none":
             changes["batch_norm"] = None
         return teacher.with_widths(self._widths(teacher, active_only), **changes)
@@ -66,7 +72,8 @@ class WithWidths(LikeTeacher):
 
     Args:
         widths: The student's nodes in each hidden layer.
-        negative_slope: This and what follows: see `LikeTeacher`.
+        activation: Of the hidden nodes. This and what follows: see `LikeTeacher`.
+        negative_slope: Slope of relu below zero.
         batch_norm: Where each hidden layer normalizes its nodes.
         batch_norm_affine: Whether that is followed by a trained scale and shift.
         dropout: Probability with which an output of a hidden node is dropped in training.
@@ -75,12 +82,13 @@ class WithWidths(LikeTeacher):
     def __init__(
         self,
         widths: list[PositiveInt],
+        activation: ActivationName | None = None,
         negative_slope: ClosedUnitInterval | None = None,
         batch_norm: Literal["before", "after", "none"] | None = None,
         batch_norm_affine: bool | None = None,
         dropout: ClosedUnitInterval | None = None,
     ) -> None:
-        super().__init__(1.0, negative_slope, batch_norm, batch_norm_affine, dropout)
+        super().__init__(1.0, activation, negative_slope, batch_norm, batch_norm_affine, dropout)
         self.widths = widths
 
     def _widths(self, teacher: FeedForward, active_only: bool) -> list[int]:

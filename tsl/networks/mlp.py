@@ -13,11 +13,12 @@ from tsl.errors import InputError
 from tsl.networks.effective import effective_layers, squared_strengths
 from tsl.networks.feed_forward import FeedForward, ReplicatedLinear
 from tsl.networks.network import Activations
-from tsl.theory.gradient_rule import backpropagated_error, gate
+from tsl.theory.activation import ActivationName
+from tsl.theory.gradient_rule import backpropagated_error
 
 
 class MLP(FeedForward):
-    """R independent fully connected ReLU or leaky-ReLU networks of one shape.
+    """R independent fully connected networks of one shape.
 
     Inputs `[R, B, d]` may have any shape of d numbers, `[R, B, C, H, W]` for images: they are flattened.
 
@@ -27,14 +28,15 @@ class MLP(FeedForward):
         widths: Nodes of each hidden layer, from the input upward.
         output_dim: Number of outputs.
         bias: Whether every layer has a bias.
-        negative_slope: Slope of the activation below zero, up to 1: 0 is ReLU, more is leaky ReLU.
+        activation: Of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear.
+        negative_slope: Slope of relu below zero, up to 1; more than 0 is leaky ReLU.
         batch_norm: Whether every hidden layer has a BatchNorm, before or after its activation.
         batch_norm_affine: Whether each has a trained scale and shift.
         dropout: Probability, below 1, with which a hidden node's output is 0 for a training sample; the others are
             scaled up by 1 / (1 − dropout). In evaluation mode nothing is dropped.
 
     Raises:
-        InputError: If there is no hidden layer, a slope is out of range, or dropout would leave no node.
+        InputError: If there is no hidden layer, a slope is out of range or not of relu, or dropout would leave no node.
 
     The weights are uninitialized; an `Initialization` fills them.
     """
@@ -47,6 +49,7 @@ class MLP(FeedForward):
         widths: list[PositiveInt],
         output_dim: PositiveInt,
         bias: bool = True,
+        activation: ActivationName = "relu",
         negative_slope: ClosedUnitInterval = 0.0,
         batch_norm: Literal["before", "after"] | None = None,
         batch_norm_affine: bool = True,
@@ -58,6 +61,7 @@ class MLP(FeedForward):
                 for fan_in, fan_out in pairwise([input_dim, *widths, output_dim])
             ],
             widths,
+            activation=activation,
             negative_slope=negative_slope,
             batch_norm=batch_norm,
             batch_norm_affine=batch_norm_affine,
@@ -77,13 +81,13 @@ class MLP(FeedForward):
 
     def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
         """Of all inputs, `[R, B, nodes]`; see the base class."""
-        gates = [gate(pre, self.negative_slope) for pre in activations.pre]
+        gates = [self.activation.gate(pre) for pre in activations.pre]
         return backpropagated_error([weight for weight, _ in effective_layers(self)], gates, error)
 
     @torch.no_grad()
     def errors(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """In place, one product a layer and direction, where there is no BatchNorm; see the base class."""
-        if self.batch_norm:
+        """In place, one product a layer and direction, of (leaky) ReLU without BatchNorm; see the base class."""
+        if self.batch_norm or self.activation.name != "relu":
             return super().errors(inputs, targets)
         *hidden, top = self.layers
         post: list[Tensor] = []
@@ -107,6 +111,7 @@ class MLP(FeedForward):
             "widths": self.widths,
             "output_dim": self.output_dim,
             "bias": self.bias,
+            "activation": self.activation.name,
             "negative_slope": self.negative_slope,
             "batch_norm": self.batch_norm,
             "batch_norm_affine": self.batch_norm_affine,

@@ -38,6 +38,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "gradients": ("epoch", "replicate", "layer", "rms", "max"),
     "activity": ("epoch", "replicate", "layer", "node", "active_fraction"),
     "mean_matrices": ("epoch", "split", "replicate", "layer", "matrix", "row", "column", "value"),
+    "overlaps": ("epoch", "replicate", "alpha", "normalization", "matrix", "row", "column", "value"),
+    "output_weights": ("epoch", "replicate", "alpha", "network", "output", "node", "value"),
     "certificate": (
         *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
         *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),
@@ -49,13 +51,16 @@ MORE_COLUMNS = {
     "replicates": r".+",
     "teacher_nodes": r".+",
     "layers": r".+",
-    "losses": "|".join(("train_size", "augmented_size", *ACCURACY_COLUMNS)),
+    "losses": "|".join(("train_size", "augmented_size", "population_loss", *ACCURACY_COLUMNS)),
 }
 """Names a table's further columns may have: settings that differ along the replicates, other thresholds, measures of
 nodes and of whole layers (redundancy, cka, rho_mean_null), the training inputs of a replicate before and after
-augmentation, and accuracies where the data has labels."""
+augmentation, the exact loss where theory says it, and accuracies where the data has labels."""
 
-KEYS = ("epoch", "split", "replicate", "layer", "node", "teacher_node", "student_node", "matrix", "row", "column")
+KEYS = (
+    *("epoch", "split", "replicate", "layer", "network", "output", "node", "teacher_node", "student_node"),
+    *("matrix", "row", "column"),
+)
 """The columns that say which row it is; a table is sorted by those it has."""
 
 ALWAYS = "it stopped before its first evaluation, or ran without tsl.callbacks.SpecializationRecords: run it again"
@@ -65,13 +70,15 @@ ON_REQUEST = {
     "pairs": "run it again with `--records.pairs true` (`pairs: true` of tsl.callbacks.SpecializationRecords)",
     "mean_matrices": "run it again with `--records.mean_matrices true` (`mean_matrices: true` of "
     "tsl.callbacks.SpecializationRecords)",
+    "overlaps": "run it again with `--records.overlaps true`",
+    "output_weights": "run it again with `--records.overlaps true`, and one hidden layer",
     "activity": "its teacher was not conditioned (`--model.init_args.condition_teacher true`)",
 }
 """Why a run may lack a table, and the remedy."""
 
 FROM_ONE = (
     *("layer", "node", "teacher_node", "student_node", "best_student", "best_teacher", "best_aligned_student"),
-    *("row", "column"),
+    *("row", "column", "output"),
 )
 
 

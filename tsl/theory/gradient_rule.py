@@ -2,12 +2,13 @@
 
     g_l(x) = D_l(x) [A_l(x) f°_l(x) − B_l(x) f_l(x)],    A_l = V_lᵀ V°_l,    B_l = V_lᵀ V_l
 
-Letters follow the paper: f° teacher, f student, f_l(x) the outputs of layer l, W_l the weights into it, D_l(x) the 0/1
-(or leak/1) gate of its nodes, V_l(x) the derivative of the output with respect to f_l(x), so that
-V_{l-1}(x) = V_l(x) D_l(x) W_l, with the output weights at the top. R replicates, B inputs.
+Letters follow the paper: f° teacher, f student, f_l(x) the outputs of layer l, W_l the weights into it, D_l(x) the
+derivative of its nodes' activation (the 0/1 gate of ReLU), V_l(x) the derivative of the output with respect to f_l(x),
+so that V_{l-1}(x) = V_l(x) D_l(x) W_l, with the output weights at the top. R replicates, B inputs.
 
 Biases enter as weights of a constant-1 unit, which `network_pass` appends to every layer as its last node; then
-V_l(x) f_l(x) is the whole output f(x), and Lemma 1 holds as it stands.
+V_l(x) f_l(x) is the whole output f(x), and Lemma 1 holds as it stands. At the top hidden layer, where V_l is the output
+weights, it holds for any activation; below, for those that are piecewise linear, as `network_pass` checks.
 
 With BatchNorm, give the weights and biases of `tsl.networks.effective_layers`: in evaluation mode BatchNorm is an
 affine map, its running statistics taken for constants, and the lemma is that of the plain network it amounts to.
@@ -20,7 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tsl.errors import InputError
 from tsl.metrics.functional import fan_out_strength
+from tsl.theory.activation import Activation
 
 
 class NetworkPass(NamedTuple):
@@ -85,7 +88,10 @@ class LayerTerms(NamedTuple):
 
 
 def network_pass(
-    weights: Sequence[Tensor], biases: Sequence[Tensor | None], pre: Sequence[Tensor], negative_slope: float = 0.0
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    pre: Sequence[Tensor],
+    activation: Activation = Activation(),  # noqa: B008 (a tuple)
 ) -> NetworkPass:
     """Append the constant-1 unit to every layer of a network and of what it computed.
 
@@ -93,16 +99,25 @@ def network_pass(
         weights: W_l from layer 1 to the output, each `[R, out, in]`.
         biases: The bias of each, `[R, out]`, or None.
         pre: Pre-activations of every hidden layer, `[R, B, nodes]`.
-        negative_slope: Slope of the activation below zero.
+        activation: Of the hidden layers.
+
+    Raises:
+        InputError: If there is more than one hidden layer, and the activation is not piecewise linear.
     """
+    if len(pre) > 1 and not activation.is_piecewise_linear:
+        raise InputError(
+            "Lemma 1 writes the output as V_l(x) f_l(x), which below the top hidden layer needs an activation that is "
+            f"piecewise linear, and the network has {activation.name} in {len(pre)} hidden layers: set "
+            "records.mean_matrices to false, or take one hidden layer, or activation: relu or linear"
+        )
     no_biases = [weight.new_zeros(weight.shape[:2]) for weight in weights]
     columns = [none if bias is None else bias for bias, none in zip(biases, no_biases, strict=True)]
     with_bias = [torch.cat([weight, b.unsqueeze(-1)], dim=-1) for weight, b in zip(weights, columns, strict=True)]
     for layer, weight in enumerate(with_bias[:-1]):
         with_bias[layer] = pad(weight, (0, 0, 0, 1))
         with_bias[layer][:, -1, -1] = 1
-    gates = [gate(values, negative_slope) for values in pre]
-    post = [values * layer_gate for values, layer_gate in zip(pre, gates, strict=True)]
+    gates = [activation.gate(values) for values in pre]
+    post = [activation(values) for values in pre]
     return NetworkPass(with_bias, _with_ones(gates), _with_ones(post))
 
 
@@ -130,14 +145,6 @@ def output_jacobians(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> Iter
         gated = jacobian * layer_gate.unsqueeze(2)
         jacobian = torch.bmm(gated.flatten(1, 2), weight).unflatten(1, gated.shape[1:3])
         yield jacobian
-
-
-def gate(pre_activation: Tensor, negative_slope: float = 0.0) -> Tensor:
-    """The derivative D_l(x) of a (leaky) ReLU at its pre-activations, of their shape; the slope at 0 is the leak.
-
-    The leak `negative_slope` is from 0 to 1.
-    """
-    return pre_activation.sign().clamp_(min=negative_slope)  # a tenth of the time of torch.where
 
 
 def backpropagated_error(weights: Sequence[Tensor], gates: Sequence[Tensor], error: Tensor) -> Tensor:

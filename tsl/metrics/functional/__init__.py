@@ -23,6 +23,7 @@ from tsl.metrics.functional.recovered import recovered
 from tsl.metrics.functional.redundancy import redundancy
 from tsl.metrics.functional.rho_mean import rho_mean
 from tsl.metrics.functional.rv_coefficient import rv_coefficient
+from tsl.metrics.functional.soft_matching import soft_matching
 from tsl.metrics.functional.weight_alignment import WeightAlignment, weight_alignment
 from tsl.names import THRESHOLDS
 
@@ -58,6 +59,7 @@ __all__ = [
     "rho_mean",
     "rv_coefficient",
     "shuffled_samples",
+    "soft_matching",
     "svcca",
     "weight_alignment",
 ]

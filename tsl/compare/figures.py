@@ -1,0 +1,98 @@
+"""Heat maps of a comparison: layers against layers, nodes against nodes, networks against networks."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from tsl.compare.comparison import Comparison
+from tsl.figures.style import HEAT, PRINT, footnotes, node_ticks
+
+WORDS = {
+    "minibatch_cka": "minibatch CKA (debiased, flattened outputs)",
+    "linear_cka": "linear CKA",
+    "debiased_linear_cka": "debiased linear CKA",
+    "rho_mean_a": "mean best correlation of the nodes of the rows",
+    "rho_mean_b": "mean best correlation of the nodes of the columns",
+    "one_to_one": "mean correlation, matched one to one",
+    "soft_matching": "mean correlation, soft matching",
+    "procrustes_similarity": "Procrustes similarity",
+    "cca": "mean canonical correlation",
+    "svcca": "SVCCA",
+    "linear_regression_r2_a": "R², rows explained by columns",
+    "linear_regression_r2_b": "R², columns explained by rows",
+}
+
+
+@mpl.rc_context(PRINT)
+def draw_layers(comparison: Comparison, measure: str, network_a: str, network_b: str) -> Figure:
+    """One measure of all pairs of layers, layers of network a from top to bottom."""
+    table = comparison.table(measure, network_a, network_b)
+    return _matrix(
+        table.to_numpy(), list(table.index), list(table.columns), f"layers of {network_a}", f"layers of {network_b}",
+        WORDS[measure],
+    )  # fmt: skip
+
+
+@mpl.rc_context(PRINT)
+def draw_networks(comparison: Comparison, measure: str) -> Figure:
+    """One measure of all pairs of networks."""
+    table = comparison.networks(measure)
+    names = list(table.index)
+    label = f"{WORDS[measure]}:\neach layer's best, averaged over layers"
+    return _matrix(table.to_numpy(), names, names, "", "", label)
+
+
+@mpl.rc_context(PRINT)
+def draw_nodes(comparison: Comparison, pair: tuple[str, str, str, str]) -> Figure:
+    """ρ_jk of one pair of layers: rows by how well they are matched, columns beside their best partner."""
+    rho = comparison.correlations[pair].numpy()
+    rows = np.argsort(-rho.max(axis=1), kind="stable")
+    rho = rho[rows]
+    columns = np.lexsort((-rho.max(axis=0), rho.argmax(axis=0)))
+    network_a, network_b, layer_a, layer_b = pair
+    figure = Figure(figsize=(5.0, 4.2), layout="constrained")
+    panel = figure.subplots()
+    extent = (0.5, rho.shape[1] + 0.5, rho.shape[0] + 0.5, 0.5)
+    image = panel.imshow(
+        rho[:, columns], cmap=HEAT, vmin=-1, vmax=1, extent=extent, interpolation="none", aspect="auto"
+    )
+    panel.grid(visible=False)
+    panel.set(xlabel=f"nodes of {network_b}, {layer_b}", ylabel=f"nodes of {network_a}, {layer_a}")
+    panel.set_yticks(node_ticks(rho.shape[0]))
+    panel.set_xticks(node_ticks(rho.shape[1]))
+    figure.colorbar(image, ax=panel, label=r"$\rho_{jk}$")
+    footnotes(figure, ["rows by best correlation, the greatest first; columns beside their best partner"])
+    return figure
+
+
+def _shortened(name: str) -> str:
+    """The end of a long name.
+
+    >>> _shortened("network.encoder.layers.encoder_layer_11.mlp.1")
+    '…encoder.layers.encoder_layer_11.mlp.1'
+    """
+    return name if len(name) <= 38 else f"…{name[-37:]}"
+
+
+def _matrix(
+    values: np.ndarray, rows: Sequence[str], columns: Sequence[str], row_label: str, column_label: str, label: str
+) -> Figure:
+    rows, columns = ([_shortened(name) for name in names] for names in (rows, columns))
+    beside, below = (0.055 * max(map(len, names)) for names in (rows, columns))  # inches of their names
+    size = (min(2.3 + beside + 0.17 * len(columns), 14), min(1.5 + below + 0.17 * len(rows), 14))
+    figure = Figure(figsize=size, layout="constrained")
+    panel = figure.subplots()
+    image = panel.imshow(values, cmap=HEAT, vmin=-1, vmax=1, interpolation="none")
+    panel.grid(visible=False)
+    panel.set_xticks(range(len(columns)), labels=columns, rotation=90, fontsize=6)
+    panel.set_yticks(range(len(rows)), labels=rows, fontsize=6)
+    panel.set(xlabel=column_label, ylabel=row_label)
+    panel.set_title(label, fontsize=7.5)
+    if values.size <= 100:
+        for (j, k), value in np.ndenumerate(values):
+            panel.text(k, j, f"{value:.2f}", ha="center", va="center", fontsize=5, color="w" if value > 0.6 else "k")
+    bar = figure.colorbar(image, ax=panel, shrink=0.8)
+    bar.ax.set_ylim(min(0.0, float(np.nanmin(values))), 1)
+    return figure

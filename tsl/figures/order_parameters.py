@@ -1,0 +1,177 @@
+"""T1 to T3: overlaps Q and R and the exact loss against time, simulation over theory."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tsl.figures.style import PALETTE, PRINT, footnotes, grid, legend_above
+from tsl.figures.theory_lines import MODEL, Course, is_small_rate, recorded_course, theory_of
+from tsl.runs import Run
+
+TABLES = ("overlaps", "output_weights", "losses")
+PRECISION = 1e-8
+"""Losses of theory below this are errors of the integration."""
+
+MOST_NODES = 3
+"""Teacher nodes whose overlaps are drawn one by one."""
+
+
+class Transition(NamedTuple):
+    """When a run's students specialize, by the mean over replicates.
+
+    Attributes:
+        plateau: First and last α of the plateau.
+        specialization: α of the transition.
+    """
+
+    plateau: tuple[float, float]
+    specialization: float
+
+
+def differentiation(course: Course) -> np.ndarray:
+    """How far student nodes differ in their overlap with a teacher node: largest minus mean, `[times, replicates]`.
+
+    Of |R_in| / √(Q_ii T_nn), and the mean over teacher nodes: 0 where all student nodes are alike.
+    """
+    cosines = np.abs(course.cosines)
+    return (cosines.max(axis=2) - cosines.mean(axis=2)).mean(axis=-1)
+
+
+def transition(course: Course) -> Transition | None:
+    """Plateau and specialization, as definitions that need no fit; None if student nodes end as much alike as before.
+
+    Specialization is when the mean `differentiation` passes half of its last value. The plateau ends when it last
+    passes a tenth of that (or doubles its first value, if that is more), and begins when the loss is first within 10 %
+    of what it is then.
+    """
+    spread, loss = differentiation(course).mean(axis=1), course.loss.mean(axis=1)
+    start, end = spread[0], spread[-1]
+    if not end > max(0.2, 2 * start):
+        return None
+    late = int(np.flatnonzero(spread < end / 2)[-1]) + 1
+    specialization = np.interp(end / 2, spread[late - 1 : late + 1], course.alpha[late - 1 : late + 1])
+    early = np.flatnonzero(spread[:late] < max(end / 10, 2 * start))
+    last = int(early[-1]) if len(early) else 0
+    first = int(np.flatnonzero(loss <= 1.1 * loss[last])[0]) if np.isfinite(loss).all() else last
+    return Transition((course.alpha[min(first, last)], course.alpha[last]), float(specialization))
+
+
+@mpl.rc_context(PRINT)
+def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
+    """For each run a row: Q of each pair of student nodes, R of each with its best teacher nodes, and the loss.
+
+    Student nodes are put in the order of the teacher nodes that they end nearest to, replicate by replicate, in
+    simulation and theory each. Points are
+    the mean over replicates with its standard deviation, thin lines single replicates, thick lines theory.
+
+    Args:
+        runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
+        theory: Draw the solution of the equations of learning, from each replicate's own first overlaps.
+    """
+    figure, rows = grid(len(runs), 3, 1.9, share_y="none", share_x="row")
+    notes = ["points: mean ± standard deviation over replicates; thin lines: single replicates"]
+    handles: dict[str, Any] = {}
+    for run, panels in zip(runs, rows, strict=True):
+        simulated = sorted_nodes(recorded_course(run))
+        solved = None
+        if theory:
+            alpha = np.linspace(0, simulated.alpha[-1], 201)
+            solved = sorted_nodes(theory_of(run, alpha))  # near a symmetric start it may choose otherwise
+            small = is_small_rate(run.settings.get(f"{MODEL}.student.init_args.activation") or teacher_activation(run))
+            handles_of_theory = "theory (small learning rate)" if small else "theory"
+            solved = solved._replace(loss=np.where(solved.loss > PRECISION, solved.loss, np.nan))
+            notes.append(
+                "theory: mean over replicates of the solutions from their own first overlaps; losses down to "
+                f"{PRECISION:.0e}, below which the error of the integration shows"
+            )
+        draw_run(panels, simulated, solved, handles)
+        if solved is not None:
+            handles[handles_of_theory] = panels[2].lines[-1]
+        panels[0].set_title(run.name, loc="left")
+        found = transition(simulated)
+        if found is None:
+            notes.append(f"{run.name}: student nodes did not differentiate")
+            continue
+        for panel in panels:
+            handles["plateau"] = panel.axvspan(*found.plateau, color="0.5", alpha=0.12, linewidth=0)
+            handles["specialization"] = panel.axvline(found.specialization, color="0.4", linestyle=":", linewidth=1)
+    for panel in rows[-1]:
+        panel.set_xlabel(r"$\alpha$ = samples / dimension")
+    legend_above(figure, handles)
+    footnotes(figure, notes)
+    return figure
+
+
+def draw_run(panels: Sequence[Axes], simulated: Course, solved: Course | None, handles: dict[str, Any]) -> None:
+    """Draw one run into its three panels."""
+    K, M = simulated.R.shape[-2:]
+    shown = min(M, MOST_NODES)
+    for course, is_theory in ((simulated, False), *(((solved, True),) if solved is not None else ())):
+        diagonal = np.diagonal(course.Q, axis1=-2, axis2=-1)
+        lines = [("$Q_{kk}$", panels[0], diagonal.mean(axis=-1), 0)]
+        if K > 1:
+            off = (course.Q.sum(axis=(-2, -1)) - diagonal.sum(axis=-1)) / (K * (K - 1))
+            lines.append(("$Q_{ik}$", panels[0], off, 1))
+        for node in range(shown):
+            nearest = rf"$R_{{{node + 1}{node + 1}}}$, nearest"
+            lines.append((nearest, panels[1], course.R[..., node % K, node], 2 + node))
+        others = np.ones((K, M), dtype=bool)
+        others[np.arange(min(K, M)), np.arange(min(K, M))] = False
+        if others.any():
+            lines.append(("$R_{in}$, others", panels[1], course.R[..., others].mean(axis=-1), 6))
+        lines.append(("loss", panels[2], course.loss, 5))
+        for name, panel, values, color in lines:
+            artist = curve(panel, course.alpha, values, PALETTE[color], is_theory)
+            if not is_theory and name != "loss":
+                handles[name] = artist
+    for panel, label in zip(panels, ("$Q$, mean over nodes", "$R$", "population loss"), strict=True):
+        panel.set_ylabel(label)
+    positive = simulated.loss[np.isfinite(simulated.loss)]
+    if len(positive) and (positive > 0).all():
+        panels[2].set_yscale("log")
+        panels[2].set_ylim(bottom=positive.min() / 2)  # where the standard deviation exceeds the mean, bars end there
+
+
+def curve(panel: Axes, alpha: np.ndarray, values: np.ndarray, color: str, is_theory: bool) -> Any:
+    """One quantity `[times, replicates]`: theory as a line, simulation as points, its replicates as thin lines."""
+    mean = values.mean(axis=1)
+    if is_theory:
+        return panel.plot(alpha, mean, color=color, linewidth=1.4)[0]
+    panel.plot(alpha, values, color=color, linewidth=0.3, alpha=0.5)
+    every = max(1, len(alpha) // 20)
+    std = values.std(axis=1, ddof=1) if values.shape[1] > 1 else np.zeros_like(mean)
+    shown = alpha[::every], mean[::every], std[::every]
+    return panel.errorbar(*shown, color=color, fmt="o", markersize=2.5, elinewidth=0.7)
+
+
+def best_order(course: Course) -> np.ndarray:
+    """For each replicate the student nodes in the order of the teacher nodes they end nearest to, `[replicates, K]`."""
+    from scipy.optimize import linear_sum_assignment
+
+    orders = []
+    for cosines in np.abs(course.cosines[-1]):
+        students, teachers = linear_sum_assignment(-cosines)
+        first = students[np.argsort(teachers)]
+        orders.append(np.concatenate([first, np.setdiff1d(np.arange(len(cosines)), first)]))
+    return np.stack(orders)
+
+
+def in_order(course: Course, order: np.ndarray) -> Course:
+    """The same with student nodes in another order, `[replicates, K]`."""
+    replicate = np.arange(len(order))[:, None]
+    Q = course.Q[:, replicate[..., None], order[:, :, None], order[:, None, :]]
+    return course._replace(Q=Q, R=course.R[:, replicate, order])
+
+
+def sorted_nodes(course: Course) -> Course:
+    """The same with student nodes in the order of the teacher nodes they end nearest to."""
+    return in_order(course, best_order(course))
+
+
+def teacher_activation(run: Run) -> str:
+    """The name of the teacher's activation."""
+    return str(run.settings.get(f"{MODEL}.teacher.init_args.activation", "relu"))

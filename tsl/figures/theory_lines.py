@@ -1,0 +1,168 @@
+"""What theory says of a run: its settings and first overlaps as the equations of online learning, and their solution.
+
+Only tables and settings are read; Q, R and T are covariances of pre-activations (`records.overlaps: true`).
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tsl.errors import InputError
+from tsl.runs import Run
+
+MODEL, DATA = "model.init_args", "data.init_args"
+SGD = ("torch.optim.SGD", "tsl.modules.SGD")
+
+
+class Course(NamedTuple):
+    """Order parameters of a run's replicates over time, simulated or by theory.
+
+    Attributes:
+        alpha: Samples for each input dimension, `[times]`.
+        Q: Overlaps of student nodes, `[times, replicates, K, K]`.
+        R: Of student and teacher nodes, `[times, replicates, K, M]`.
+        T: Of teacher nodes, `[replicates, M, M]`.
+        readout: The student's output weights, `[times, replicates, outputs, K]`.
+        teacher_readout: The teacher's, `[replicates, outputs, M]`.
+        loss: Population loss, `[times, replicates]`; NaN where the run did not record it.
+    """
+
+    alpha: np.ndarray
+    Q: np.ndarray
+    R: np.ndarray
+    T: np.ndarray
+    readout: np.ndarray
+    teacher_readout: np.ndarray
+    loss: np.ndarray
+
+    @property
+    def cosines(self) -> np.ndarray:
+        """R_in / √(Q_ii T_nn), `[times, replicates, K, M]`."""
+        Q, T = (np.sqrt(np.diagonal(each, axis1=-2, axis2=-1)) for each in (self.Q, self.T))
+        return self.R / (Q[..., :, None] * T[..., None, :])
+
+
+def recorded_course(run: Run) -> Course:
+    """The order parameters that a run recorded.
+
+    Raises:
+        InputError: If its overlaps are not normalized by "fields", or it has none.
+    """
+    overlaps, readouts, losses = (run.table(name) for name in ("overlaps", "output_weights", "losses"))
+    scaled = overlaps["normalization"].iloc[0]
+    if scaled != "fields":
+        raise InputError(
+            f'{run.path} has overlaps normalized by "{scaled}": theory is about covariances of pre-activations, so run '
+            "it again with --records.overlaps true"
+        )
+
+    def array(frame: pd.DataFrame, row: str, column: str) -> np.ndarray:
+        keys = ["epoch", "replicate", row, column]
+        values = frame.sort_values(keys)["value"].to_numpy()
+        return values.reshape(*(frame[key].nunique() for key in keys))
+
+    Q, R, T = (array(overlaps[overlaps["matrix"] == name], "row", "column") for name in "QRT")
+    student, teacher = (
+        array(readouts[readouts["network"] == name], "output", "node") for name in ("student", "teacher")
+    )
+    loss = losses.reindex(columns=["epoch", "replicate", "population_loss"]).sort_values(["epoch", "replicate"])
+    loss = loss[loss["epoch"].isin(overlaps["epoch"])]["population_loss"].to_numpy().reshape(len(Q), -1)
+    alpha = overlaps.groupby("epoch")["alpha"].first().to_numpy()
+    return Course(alpha, Q, R, T[0], student, teacher[0], loss)
+
+
+def theory_of(run: Run, alpha: Sequence[float] | np.ndarray) -> Course:
+    """The solution of the equations of online learning from a run's first overlaps, with its own settings.
+
+    Args:
+        run: A run with the tables `overlaps` and `output_weights`, recorded from before training on.
+        alpha: Increasing times from 0.
+
+    Raises:
+        InputError: If the theory is not about such a run, or has no closed form for it.
+    """
+    import torch
+
+    from tsl.theory.activation import Activation
+    from tsl.theory.dynamics import Rates, learning_curve, rates_of_sgd
+    from tsl.theory.order_parameters import OrderParameters
+    from tsl.theory.population_loss import gaussian_averages
+
+    check_settings(run)
+    start, settings = recorded_course(run), run.settings
+    if start.alpha[0] != 0:
+        raise InputError(f"{run.path} has no overlaps of before training, from which theory starts: run it again")
+    network = f"{MODEL}.teacher.init_args"
+    teacher = Activation(settings.get(f"{network}.activation", "relu"), settings.get(f"{network}.negative_slope", 0.0))
+    student = student_activation(settings, teacher)
+    averages = gaussian_averages(student, teacher, start.R.shape[-2:])
+    lr, std, noise = (
+        torch.tensor(of_replicates(run, key), dtype=torch.float64)
+        for key in (f"{MODEL}.optimizer.init_args.lr", f"{DATA}.distribution.init_args.std", f"{MODEL}.noise")
+    )
+    both = rates_of_sgd(lr, settings[f"{DATA}.dim"], settings[f"{DATA}.batch_size"], std)
+    trained = settings.get(f"{MODEL}.trained_layers") or [1, 2]
+    eta, eta_readout = (rate * (layer in trained) for layer, rate in enumerate(both, start=1))
+    rates = Rates(eta, eta_readout, noise, small_rate=is_small_rate(student.name))
+    overlaps = OrderParameters(*(torch.tensor(each) for each in (start.Q[0], start.R[0], start.T)))
+    readouts = torch.tensor(start.readout[0]), torch.tensor(start.teacher_readout)
+    curve = learning_curve(overlaps, *readouts, averages, rates, torch.tensor(np.array(alpha)))
+    Q, R, _ = (each.numpy() for each in curve.overlaps)
+    return Course(curve.alpha.numpy(), Q, R, start.T, curve.readout.numpy(), start.teacher_readout, curve.loss.numpy())
+
+
+def of_replicates(run: Run, key: str, default: float = 0.0) -> list[float]:
+    """A number among the settings, for each replicate."""
+    if key in run.replicates:
+        return [float(value) for value in run.replicates[key]]
+    return [float(run.settings.get(key, default))] * len(run.replicates)
+
+
+def is_small_rate(activation: str) -> bool:
+    """Whether theory is for small learning rates alone: terms of second order have no closed form for (leaky) ReLU."""
+    return activation == "relu"
+
+
+def student_activation(settings: dict[str, Any], teacher: Any) -> Any:
+    """The student's activation where it differs from the teacher's, else the teacher's."""
+    name = settings.get(f"{MODEL}.student.init_args.activation")
+    slope = settings.get(f"{MODEL}.student.init_args.negative_slope")
+    if name is None:
+        return teacher if slope is None else teacher._replace(negative_slope=slope)
+    return type(teacher)(name, slope or 0.0)
+
+
+def check_settings(run: Run) -> None:
+    """Refuse a run that the equations are not about.
+
+    Raises:
+        InputError: Naming the setting.
+    """
+    settings = run.settings
+    expected = {
+        f"{DATA}.fresh_inputs": (True, "each input is seen once"),
+        f"{DATA}.replacement": (False, "each input is seen once"),
+        f"{DATA}.augmentation": (None, "inputs are Gaussian"),
+        f"{DATA}.distribution.class_path": ("tsl.data.Gaussian", "inputs are Gaussian"),
+        f"{MODEL}.teacher.init_args.bias": (False, "there are no biases"),
+        f"{MODEL}.teacher.init_args.batch_norm": (None, "there is no BatchNorm"),
+        f"{MODEL}.student.class_path": (
+            ("tsl.networks.LikeTeacher", "tsl.networks.WithWidths"),
+            "the student is like the teacher",
+        ),
+        f"{MODEL}.normalize_weights": (False, "weights are not rescaled"),
+        f"{MODEL}.loss": ("tsl.modules.half_squared_error", "the objective is half the squared error"),
+        f"{MODEL}.optimizer.class_path": (SGD, "steps are plain SGD"),
+        f"{MODEL}.optimizer.init_args.momentum": (0, "steps are plain SGD"),
+        f"{MODEL}.optimizer.init_args.weight_decay": (0, "steps are plain SGD"),
+        f"{MODEL}.lr_scheduler": (None, "the learning rate is constant"),
+    }
+    for key, (value, why) in expected.items():
+        allowed = value if isinstance(value, tuple) else (value,)
+        if settings.get(key, allowed[0]) not in allowed:
+            raise InputError(
+                f"{run.path}: {key} = {settings[key]}, and theory is about runs in which {why}: draw the figure "
+                "without --theory"
+            )

@@ -1,0 +1,65 @@
+"""The best soft matching of two layers of any widths."""
+
+from math import lcm
+
+import numpy as np
+import torch
+from torch import Tensor
+
+COPIES = 4
+"""So many times the wider layer's nodes an assignment problem may have before the linear program is faster."""
+
+
+def soft_matching(correlation: Tensor) -> Tensor:
+    """The mean correlation of the best soft matching: every node has the same weight in its layer, and may split it.
+
+    max over P ≥ 0 with row sums 1/m and column sums 1/n of Σ_jk P_jk ρ_jk. For layers of one width the best P is a
+    permutation, and this is `one_to_one_mean`. Solved exactly: copies of each node make the widths equal where few are
+    enough (a layer of 64 nodes and one of 128), and a linear program does it elsewhere.
+
+    Args:
+        correlation: `[..., m, n]`, as `node_correlation` gives it.
+
+    Returns:
+        `[...]`, in [−1, 1]; higher is closer, and it is the same with m and n swapped. Cost: cubic in the nodes, on the
+        CPU.
+
+    Raises:
+        ValueError: If a correlation is NaN.
+
+    Source: Khosla and Williams 2024, "Soft matching distance: a metric on neural representations that captures
+    single-neuron tuning", for correlations instead of distances.
+
+    Example:
+        >>> round(soft_matching(torch.tensor([[0.9, 0.8], [0.9, 0.1]])).item(), 4)
+        0.85
+        >>> round(soft_matching(torch.tensor([[0.9, 0.5]])).item(), 4)
+        0.7
+    """
+    *leading, m, n = correlation.shape
+    if correlation.isnan().any():
+        raise ValueError("expected correlations, got NaN")
+    matrices = correlation.detach().cpu().double().reshape(-1, m, n).numpy()
+    values = [_matched(matrix) for matrix in matrices]
+    return torch.tensor(values, dtype=correlation.dtype, device=correlation.device).reshape(leading)
+
+
+def _matched(matrix: np.ndarray) -> float:
+    from scipy.optimize import linear_sum_assignment
+
+    m, n = matrix.shape
+    common = lcm(m, n)
+    if common > COPIES * max(m, n):
+        return _by_linear_program(matrix)
+    copies = matrix.repeat(common // m, axis=0).repeat(common // n, axis=1)
+    return float(copies[linear_sum_assignment(copies, maximize=True)].mean())
+
+
+def _by_linear_program(matrix: np.ndarray) -> float:
+    from scipy.optimize import linprog
+    from scipy.sparse import eye_array, kron, vstack
+
+    m, n = matrix.shape
+    sums = vstack([kron(eye_array(m), np.ones((1, n))), kron(np.ones((1, m)), eye_array(n))])
+    weights = np.concatenate([np.full(m, 1 / m), np.full(n, 1 / n)])
+    return -float(linprog(-matrix.ravel(), A_eq=sums, b_eq=weights).fun)
