@@ -4,8 +4,8 @@
 
 ResNet-18 against ResNet-34 (random weights), debiased linear CKA of flattened outputs in minibatches, images of
 64 × 64: all pairs of activations beside the forward passes, and all pairs of modules beside the two libraries
-(pip install 'tsl[libraries]'), which take fewer images. Times are those of the process's threads together, which other
-programs on the machine disturb less.
+(pip install '.[libraries]' in a checkout), which take fewer images. Times are those of the process's threads together,
+which other programs on the machine disturb less.
 """
 
 from __future__ import annotations

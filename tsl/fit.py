@@ -32,6 +32,7 @@ from tsl.runs.directory import (
     find_checkpoint,
     run_of_checkpoint,
 )
+from tsl.runs.records import read_config
 from tsl.runs.summary import print_classifier_summary, print_summary
 from tsl.runs.translation import translated, translated_arguments
 from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
@@ -112,7 +113,7 @@ class TeacherStudentCLI(LightningCLI):
             config.ckpt_path = str(checkpoint)
             run = run_of_checkpoint(checkpoint)
         if run is not None:
-            check_same_run(run, self._settings())
+            check_same_run(run, self._settings_of(run), self._settings())
             if run != (root / config.experiment / (config.version or run.name)).resolve():
                 raise InputError(
                     f"--ckpt_path {checkpoint} is of the run {run}, which goes on in its own place: set "
@@ -174,6 +175,19 @@ class TeacherStudentCLI(LightningCLI):
         """The nested settings of the run, as plain values."""
         config = self.config[self.subcommand]
         settings: dict[str, Any] = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_unset=False))
+        return settings
+
+    def _settings_of(self, run: Path) -> dict[str, Any]:
+        """The nested settings of a run, with today's defaults for settings that it is too old to know."""
+        parser = self._parser(self.subcommand)
+        parser.exit_on_error = False
+        try:
+            known = parser.parse_path(str(run / "config.yaml"))
+        except ArgumentError:  # it has settings that there are no longer
+            return read_config(run)
+        finally:
+            parser.exit_on_error = True
+        settings: dict[str, Any] = yaml.safe_load(parser.dump(known, skip_unset=False))
         return settings
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:

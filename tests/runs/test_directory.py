@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Path:
     ],
 )
 def test_what_a_run_computes_stays(run: Path, key: str) -> None:
-    check_same_run(run, changed(Run(run).config, key, 3))
+    check_same_run(run, Run(run).config, changed(Run(run).config, key, 3))
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_what_a_run_computes_stays(run: Path, key: str) -> None:
 def test_what_changes_a_run_is_refused(run: Path, key: str) -> None:
     before = Run(run).settings.get(key)
     with pytest.raises(InputError, match=f"was run with other settings:\n  {key}: {before} in the run, 3.5 now\n"):
-        check_same_run(run, changed(Run(run).config, key, 3.5))
+        check_same_run(run, Run(run).config, changed(Run(run).config, key, 3.5))
 
 
 def test_settings_of_callbacks_are_named_one_by_one(run: Path) -> None:
     config = changed(Run(run).config, "model.init_args.losses", [{"weight": 1}])
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(InputError, match=r"model.init_args.losses.0.weight: 1 in the run, 2 now"):
-        check_same_run(run, changed(config, "model.init_args.losses", [{"weight": 2}]))
+        check_same_run(run, config, changed(config, "model.init_args.losses", [{"weight": 2}]))

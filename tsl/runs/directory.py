@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from tsl.errors import InputError
-from tsl.runs.run import Run
 from tsl.runs.settings import RECORDING, WITHOUT_EFFECT, flatten, is_among
 
 MAY_CHANGE = ("trainer.", "total_samples", *RECORDING, *WITHOUT_EFFECT)
@@ -54,21 +53,22 @@ def run_of_checkpoint(checkpoint: Path) -> Path | None:
     return run if (run / "config.yaml").is_file() else None
 
 
-def check_same_run(run: Path, config: dict[str, Any]) -> None:
+def check_same_run(run: Path, before: dict[str, Any], config: dict[str, Any]) -> None:
     """Refuse to go on with a run under settings that change what it computes.
 
     Args:
         run: The run directory.
+        before: The settings of the run, nested; with today's defaults for settings that it is too old to know.
         config: The settings of now, as a nested dictionary of plain values.
 
     Raises:
         InputError: Naming every setting that differs.
     """
-    before, now = Run(run).settings, flatten(config)
+    then, now = flatten(before), flatten(config)
     changed = [
-        f"  {key}: {before.get(key)} in the run, {now.get(key)} now"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and (is_among(key, MAY_NOT_CHANGE) or not is_among(key, MAY_CHANGE))
+        f"  {key}: {then.get(key)} in the run, {now.get(key)} now"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key) and (is_among(key, MAY_NOT_CHANGE) or not is_among(key, MAY_CHANGE))
     ]
     if changed:
         raise InputError(
