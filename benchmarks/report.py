@@ -14,7 +14,7 @@ from typing import Any
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tests.report.conftest import FLAGS
 from tsl.report.__main__ import main as report
 

@@ -11,6 +11,11 @@ ROOT = Path(__file__).parents[1]
 TINY = ["--config", str(ROOT / "configs/two_layer.yaml"), "--config", str(ROOT / "tests/tiny.yaml")]
 
 
+def contents(directory: Path) -> dict[Path, bytes]:
+    """Every file and folder below a directory, with what the files hold."""
+    return {path: path.read_bytes() if path.is_file() else b"" for path in directory.rglob("*")}
+
+
 def weights(run: Path) -> dict[str, torch.Tensor]:
     state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     return {name: tensor for name, tensor in state.items() if name.startswith(("teacher.", "student."))}

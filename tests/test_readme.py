@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
+import tsl.figures
 from tests.fitting import ROOT
 from tsl.figures.__main__ import main as draw
 from tsl.fit import main as fit
@@ -23,6 +25,7 @@ RUN_ELSEWHERE = (
     "WANDB_MODE=offline",  # tests/test_loggers.py
     "python -m tsl.fit --config configs/multilayer.yaml",  # tests/test_configs.py
     "python -m tsl.fit --config configs/cifar10/",  # tests/test_configs.py
+    "python -m tsl.compare",  # tests/compare/test_command_line.py
     "python -m tsl.prune_teacher",  # tests/experiments/test_prune_teacher.py
 )
 
@@ -50,6 +53,13 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def at_tiny_size(snippet: str) -> str:
+    """A snippet with the sizes of its run made small."""
+    for size, tiny in (("10_000", "60"), ("dim=100", "dim=6"), ("max_epochs=10", "max_epochs=2")):
+        snippet = snippet.replace(size, tiny)
+    return snippet
+
+
 def run(words: list[str]) -> None:
     """Run a command in this process; tsl.fit with the tiny settings laid over its configs."""
     if not words:
@@ -66,14 +76,21 @@ def run(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("document", [pytest.param("README.md", marks=pytest.mark.slow), "docs/guide.md"])
-def test_what_a_document_shows_works(document: str, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_document_shows_works(document: str, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    draw_l_shape = tsl.figures.l_shape.draw
+    monkeypatch.setattr(tsl.figures.l_shape, "draw", lambda runs: drawn.append(draw_l_shape(runs)))
     done = 0
     for language, text in blocks(document):
         if language == "python":
             if text.startswith("# mine.py"):
                 (checkout / "mine.py").write_text(text)
             else:
-                exec(compile(text, document, "exec"), {})
+                exec(compile(at_tiny_size(text), document, "exec"), {})
+            done += 1
+        elif language == "yaml":
+            (checkout / "more.yaml").write_text(text)
+            run(["python", "-m", "tsl.fit", "--config", "configs/two_layer.yaml", "--config", "more.yaml"])
             done += 1
         else:
             assert language == "console"
@@ -81,7 +98,9 @@ def test_what_a_document_shows_works(document: str, checkout: Path, capsys: pyte
                 run(words)
                 done += bool(words)
     sys.modules.pop("mine", None)
-    assert done >= {"README.md": 13, "docs/guide.md": 3}[document]
+    assert done >= {"README.md": 13, "docs/guide.md": 7}[document]
+    assert len(drawn) == {"README.md": 1, "docs/guide.md": 2}[document]
+    assert all(figure.axes[0].collections for figure in drawn)
 
 
 def test_the_documents_name_files_that_exist() -> None:

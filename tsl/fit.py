@@ -147,12 +147,17 @@ class TeacherStudentCLI(LightningCLI):
         return epochs
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off."""
+        """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off.
+
+        With `logger: false` the run has its own directory all the same, and no metrics.csv.
+        """
         config = self._get(self.config_init, "trainer")
-        if config.logger is not False:
+        names = self._get(self.config_init, "experiment"), self._get(self.config_init, "version")
+        run_logger = RunLogger(config.default_root_dir, *names)
+        if config.logger is False:
+            kwargs["default_root_dir"] = run_logger.log_dir  # what Lightning takes for log_dir without loggers
+        else:
             others = config.logger if isinstance(config.logger, list) else [config.logger]
-            names = self._get(self.config_init, "experiment"), self._get(self.config_init, "version")
-            run_logger = RunLogger(config.default_root_dir, *names)
             others = [logger for logger in others if logger not in (None, True)]
             kwargs["logger"] = [run_logger, *(logger for logger in others if self._is_ready(logger, run_logger))]
         callbacks = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]

@@ -9,13 +9,16 @@ RECOVERED = 0.95
 NULL = "_null"
 """The ending of a null level's name, after the measure's: the same measure with the teacher on shuffled inputs."""
 
-TRAIN_LOSS, VAL_LOSS = "train/loss", "val/loss"
+NODE_RECOVERED, FRACTION_RECOVERED = f"recovered_{RECOVERED:.2f}", f"recovered_fraction_{RECOVERED:.2f}"
+"""Columns at that threshold: of the table `teacher_nodes`, whether a node is; of `layers`, which share of nodes is."""
+
+TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY = "train/loss", "val/loss", "val/accuracy"
 ACCURACY_COLUMNS = ("accuracy", "teacher_accuracy", "teacher_agreement")
 """Columns of the table `losses` where the data has labels; each is logged too, as `val/<column>`."""
 
 LAYER_SCALARS = {
     "rho_mean": "rho_mean",
-    f"recovered_fraction_{RECOVERED:.2f}": f"recovered_{RECOVERED:.2f}",
+    FRACTION_RECOVERED: NODE_RECOVERED,
     f"rho_mean{NULL}": f"rho_mean{NULL}",
 }
 """The scalars of every hidden layer, logged as `specialization/layer<l>/<name>`, by their columns in `layers`."""

@@ -38,6 +38,11 @@ def augmented(augmentation: Any, inputs: Tensor, teacher: nn.Module | None = Non
     return augmentation(Samples(inputs), generators, teacher or nn.Identity())
 
 
+def test_the_augmentation_of_a_teacher_without_one_is_refused() -> None:
+    with pytest.raises(InputError, match=r"TeacherAware needs a teacher: set the DataModule's `teacher` before"):
+        TeacherAware()(Samples(some_inputs(DIM)), replicate_generators("augmentation", 0, R), None)
+
+
 @pytest.mark.parametrize("shape", [(DIM,), (2, 3, 4)])
 def test_agnostic_samples_are_the_inputs_and_steps_along_every_axis(shape: tuple[int, ...]) -> None:
     inputs, dim = some_inputs(*shape), torch.Size(shape).numel()

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tsl.experiments import outcomes
 from tsl.experiments.reproduce import EXPERIMENTS, closing_table
 from tsl.experiments.sweep import PlannedRun

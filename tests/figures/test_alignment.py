@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tsl.figures import alignment
 from tsl.figures.__main__ import main
 from tsl.runs import Run

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tsl.figures import trained_teacher
 from tsl.runs import Run
 from tsl.runs.records import read_table

@@ -11,7 +11,7 @@ import yaml
 from matplotlib.animation import Animation
 from matplotlib.axes import Axes
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tsl.figures import (
     alignment,
     best_correlation,

@@ -8,7 +8,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tsl.report.__main__ import main
 
 FLAGS = (

@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.figures.conftest import tidy
+from tests.made_up_runs import tidy
 from tsl.runs.records import read_table, write_table
 
 MakeRun = Callable[..., Path]

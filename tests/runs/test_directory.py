@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tsl.errors import InputError
 from tsl.runs import Run
 from tsl.runs.directory import check_same_run

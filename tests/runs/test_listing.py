@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tests.two_settings import LABELS, TwoSettings
 from tsl.runs.listing import COLUMNS, list_runs, main
 from tsl.runs.records import read_table

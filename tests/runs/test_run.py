@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tsl.errors import InputError
 from tsl.runs import Run
 from tsl.runs.records import DamagedRecordsError, write_table

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.figures.conftest import fake_run
 from tests.fitting import ROOT, TINY
+from tests.made_up_runs import fake_run
 from tsl.fit import main
 from tsl.runs.status import StatusFile, read_status, run_state
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tests.two_settings import LABELS, TwoSettings
 from tsl.errors import InputError
 from tsl.replicates import MOST_SETTINGS

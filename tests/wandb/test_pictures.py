@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from tests.figures.conftest import fake_run
+from tests.made_up_runs import fake_run
 from tsl.figures.curves import unfinished
 from tsl.runs.records import read_table
 from tsl.wandb import pictures as wandb_pictures

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tsl.errors import InputError
 from tsl.metrics.functional import best_correlation, match_count, observed, recovered, rho_mean
-from tsl.names import NULL, RECOVERED, recovered_column
+from tsl.names import FRACTION_RECOVERED, NULL, RECOVERED, recovered_column
 
 CorrelationMeasure = Callable[[Tensor], Tensor]
 """From one network's ρ_jk `[m, n]`, without pruned teacher nodes, to one number, or to one for each teacher node."""
@@ -76,7 +76,7 @@ def layer_frames(
     layers = {
         "rho_mean": rho_mean(correlation, active),
         f"rho_mean{NULL}": rho_mean(layer.null_correlation, active),
-        f"recovered_fraction_{RECOVERED:.2f}": (recovered(correlation, RECOVERED) & active).sum(1) / active.sum(1),
+        FRACTION_RECOVERED: (recovered(correlation, RECOVERED) & active).sum(1) / active.sum(1),
         **of_layer,
     }
     of_nodes = tidy(teacher_nodes, ("replicate", "node"))[active.flatten().numpy(force=True)]

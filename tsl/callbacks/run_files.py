@@ -57,7 +57,7 @@ class RunFiles(pl.Callback):
         """Write the files, before the records of epoch 0.
 
         Raises:
-            InputError: If the directory already holds a run, and this one does not resume it.
+            InputError: If the directory already holds a run and this one does not resume it, or it cannot be written.
         """
         self._write(trainer, pl_module)
 
@@ -73,7 +73,8 @@ class RunFiles(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Write that the run was stopped, or what went wrong; remove what a failed start wrote."""
         if not self._is_training:
-            self._remove()
+            if trainer.is_global_zero:
+                self._remove()
         elif isinstance(exception, KeyboardInterrupt | SIGTERMException):
             self._end(RESUMABLE)
         else:
@@ -83,7 +84,7 @@ class RunFiles(pl.Callback):
         if self._run is None or self._wrote:
             return
         resumes = trainer.global_step > 0
-        if self._run / "config.yaml" in self._before and not resumes and trainer.loggers:
+        if self._run / "config.yaml" in self._before and not resumes:
             raise InputError(
                 f"{self._run} already holds a run: choose another version, or resume that run with "
                 'trainer.fit(…, ckpt_path=".../checkpoints/last.ckpt")'
@@ -97,13 +98,19 @@ class RunFiles(pl.Callback):
             if not isinstance(logger, CSVLogger):
                 logger.log_hyperparams(config)
         if trainer.is_global_zero:
-            self._run.mkdir(parents=True, exist_ok=True)
-            if resumes:
-                drop_rows_after(self._run, trainer.global_step)
-            with written_whole(self._run / "config.yaml") as temporary:
-                temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-            write_table(self._run, "replicates", 0, replicates)
-            self._status = StatusFile(self._run, str(module.device))
+            try:
+                self._run.mkdir(parents=True, exist_ok=True)
+                with written_whole(self._run / "config.yaml") as temporary:
+                    temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+                if resumes:
+                    drop_rows_after(self._run, trainer.global_step)
+                write_table(self._run, "replicates", 0, replicates)
+                self._status = StatusFile(self._run, str(module.device))
+            except OSError as error:
+                raise InputError(
+                    f"the run's directory {self._run} cannot be written ({error.strerror}): make it writable, or "
+                    "choose another --trainer.default_root_dir"
+                ) from error
 
     def _end(self, state: str, error: str | None = None) -> None:
         if self._status is not None:
@@ -115,11 +122,15 @@ class RunFiles(pl.Callback):
             return
         self._end(FAILED)
         for path in {self._run / name for name in FILES} - self._before:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.exists():
+                path.unlink()
         for directory in (self._run, *self._run.parents):
-            if directory in self._before or any(directory.iterdir()):
+            if directory in self._before or (directory.exists() and any(directory.iterdir())):
                 return
-            directory.rmdir()
+            if directory.exists():
+                directory.rmdir()
 
 
 def replicate_settings(config: dict[str, Any]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from tsl.figures import sample_size
 from tsl.figures.trained_teacher import ACCURACY, TEACHER_ACCURACY
+from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import ReplicateGroup, Run
 from tsl.runs.summary import last_epoch
 
@@ -40,10 +41,11 @@ def recovery(group: ReplicateGroup) -> dict[str, str]:
     """E2: how many teacher nodes are recovered, early and at the end."""
     nodes = _rows(group, "teacher_nodes")
     early, end = nodes[(nodes["epoch"] == 5) & (nodes["split"] == "val")], last_epoch(nodes)
-    always = end.groupby(["layer", "node"])["recovered_0.95"].all()
+    always = end.groupby(["layer", "node"])[NODE_RECOVERED].all()
+    soon = f"{early[NODE_RECOVERED].mean():.1%}" if len(early) else "not recorded"
     return {
-        "recovered at 0.95 after 5 epochs": f"{early['recovered_0.95'].mean():.1%}" if len(early) else "not recorded",
-        "at the end": f"{end['recovered_0.95'].mean():.1%}",
+        f"recovered at {RECOVERED} after 5 epochs": soon,
+        "at the end": f"{end[NODE_RECOVERED].mean():.1%}",
         "nodes recovered in every replicate": f"{always.sum()} of {len(always)}",
     }
 

@@ -36,6 +36,7 @@ from tsl.errors import InputError
 from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
 from tsl.figures import sample_complexity as figure
 from tsl.figures.__main__ import save
+from tsl.names import NODE_RECOVERED
 from tsl.replicates import differing_settings
 from tsl.runs.records import read_table, written_whole
 from tsl.runs.settings import MULTIPLIER, TRAIN_SIZE, flatten
@@ -130,7 +131,7 @@ class Search:
     def take(self, run: PlannedRun) -> None:
         """Add the outcome of a complete run."""
         nodes = last_epoch(read_table(run.path, "teacher_nodes"))
-        recovered = nodes[nodes["layer"] == 1].groupby("replicate")["recovered_0.95"].mean()
+        recovered = nodes[nodes["layer"] == 1].groupby("replicate")[NODE_RECOVERED].mean()
         self.shares[run.settings[TRAIN_SIZE]] = recovered.to_numpy(dtype=float)
 
 

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, whole_epochs
+from tsl.names import NULL
 from tsl.runs import Run
 from tsl.runs.records import COLUMNS
 
@@ -31,7 +32,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     """
     frame = collect(runs, "layers")
     frame = frame[frame["split"] == "val"]
-    measures = ["rho_mean", *(name.removesuffix("_null") for name in frame if is_asked_for(str(name), frame.columns))]
+    measures = ["rho_mean", *(name.removesuffix(NULL) for name in frame if is_asked_for(str(name), frame.columns))]
     layers = sorted(frame["layer"].unique())
     figure, panels = grid(len(measures), len(layers), 1.8, share_y="all")
     handles: dict[str, Artist] = {}
@@ -46,8 +47,8 @@ def draw(runs: Sequence[Run]) -> Figure:
                 style = curve_style(index)
                 panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
                 (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
-                if f"{measure}_null" in rows:  # not in records from before there was one
-                    shuffled = rows.groupby("epoch")[f"{measure}_null"].mean()
+                if f"{measure}{NULL}" in rows:  # not in records from before there was one
+                    shuffled = rows.groupby("epoch")[f"{measure}{NULL}"].mean()
                     panel.plot(shuffled.index, shuffled, color=style["color"], linestyle=":", linewidth=0.9)
                 if 0 in mean.index:
                     panel.axhline(mean[0], color=style["color"], linestyle=(0, (1, 3)), linewidth=0.9)
@@ -63,5 +64,5 @@ def draw(runs: Sequence[Run]) -> Figure:
 
 def is_asked_for(column: str, columns: Sequence[str]) -> bool:
     """Whether a column of `layers` is the null level of a measure beside ρ_mean that has one."""
-    measure = column.removesuffix("_null")
-    return column.endswith("_null") and measure in columns and measure not in COLUMNS["layers"]
+    measure = column.removesuffix(NULL)
+    return column.endswith(NULL) and measure in columns and measure not in COLUMNS["layers"]

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tsl.figures.style import PRINT, curve_style, footnotes, legend_above
+from tsl.names import RECOVERED
 from tsl.theory.tipping_point import Growth, TippingPoint
 
 
@@ -58,7 +59,7 @@ def draw(
     legend_above(figure, handles)
     replicates = shares["replicate"].nunique()
     notes = [
-        f"recovered: best correlation above 0.95 on evaluation inputs, mean ± standard error of {replicates} "
+        f"recovered: best correlation above {RECOVERED} on evaluation inputs, mean ± standard error of {replicates} "
         f"replicates; N* where it crosses {level:.0%}, with 95 % bootstrap interval"
     ]
     if fit is not None and bounds:

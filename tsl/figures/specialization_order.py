@@ -12,12 +12,11 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, panel_title
+from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
 TABLES = ("teacher_nodes",)
-
-RECOVERED = "recovered_0.95"
 
 
 @mpl.rc_context(PRINT)
@@ -81,7 +80,7 @@ def recovery_epochs(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame[frame["split"] == "val"].sort_values("epoch", kind="stable")
     keys = ["group", "replicate", "layer", "node"]
     nodes = frame.drop_duplicates(keys)[[*keys, "curve", "polarity", "seed", "strength"]]
-    first = frame[frame[RECOVERED]].drop_duplicates(keys)[[*keys, "epoch"]]
+    first = frame[frame[NODE_RECOVERED]].drop_duplicates(keys)[[*keys, "epoch"]]
     nodes = nodes.merge(first, on=keys, how="left").fillna({"epoch": np.inf})
     return nodes.join(frame.groupby("group")["epoch"].max().rename("last_epoch"), on="group").sort_values(keys)
 
@@ -152,7 +151,7 @@ def _draw_correlations(panel: Axes, correlations: pd.DataFrame) -> None:
 
 
 def _set_axes(panel: Axes, last: int, strengths: pd.Series) -> None:
-    panel.set_ylabel("epoch of first recovery\n" + r"($\rho^*_j > 0.95$)")
+    panel.set_ylabel("epoch of first recovery\n" + rf"($\rho^*_j > {RECOVERED}$)")
     if strengths.max() > 5 * strengths.min() > 0:
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

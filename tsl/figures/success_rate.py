@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tsl.figures.curves import collect, missing_epoch, seeds_in_words, unfinished
 from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, wrapped
+from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -37,7 +38,7 @@ def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
     last_epochs = frame.groupby("group")["epoch"].transform("max")
     several_layers = frame["layer"].nunique() > 1
     by_panel = frame.groupby(["polarity", "layer"], dropna=False)
-    figure, panels = wrapped(by_panel.ngroups, "teacher node $j$", r"success rate ($\rho^*_j > 0.95$)")
+    figure, panels = wrapped(by_panel.ngroups, "teacher node $j$", rf"success rate ($\rho^*_j > {RECOVERED}$)")
     handles: dict[str, Artist] = {}
     for panel, ((polarity, layer), in_panel) in zip(panels, by_panel, strict=False):
         panel.set_title(panel_title(polarity, layer if several_layers else None))
@@ -49,7 +50,7 @@ def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
             style = curve_style(index) | {"markersize": max(5.5 - index, 2)}
             early_style, end_style = {"linestyle": ":", "markerfacecolor": "white"}, {"linestyle": "-"}
             for rows, phase in ((curve[curve["epoch"] == early_epoch], early_style), (at_end, end_style)):
-                rate = rows.groupby("node")["recovered_0.95"].mean()
+                rate = rows.groupby("node")[NODE_RECOVERED].mean()
                 if len(rate):
                     panel.plot(rate.index, rate, clip_on=False, label=name, **style | phase)
                     handles[name] = Line2D([], [], **style | end_style)
@@ -67,5 +68,5 @@ def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
 def _null_level(frame: pd.DataFrame) -> list[str]:
     """A note on what untrained students recover, where epoch 0 is recorded: from the least curve to the largest."""
     untrained = frame[frame["epoch"] == 0].groupby(["curve", "polarity"], observed=True, dropna=False)
-    rates = [f"{rate:.1%}" for rate in sorted(untrained["recovered_0.95"].mean())]
+    rates = [f"{rate:.1%}" for rate in sorted(untrained[NODE_RECOVERED].mean())]
     return [f"null level: {' to '.join(dict.fromkeys((rates[0], rates[-1])))}, of untrained students"] if rates else []

@@ -13,7 +13,7 @@ from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMean
 from tsl.modules.losses import accuracy, label_cross_entropy
 from tsl.modules.steps import StepModule, check_shapes
-from tsl.names import VAL_LOSS
+from tsl.names import VAL_ACCURACY, VAL_LOSS
 from tsl.networks import FeedForward, Initialization
 from tsl.networks.channel_pruning import KeptNodes
 from tsl.randomness import replicate_generators
@@ -138,4 +138,4 @@ class Classifier(StepModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and accuracy."""
-        self.log_scalars({VAL_LOSS: self.val_loss.compute(), "val/accuracy": self.val_accuracy.compute()})
+        self.log_scalars({VAL_LOSS: self.val_loss.compute(), VAL_ACCURACY: self.val_accuracy.compute()})

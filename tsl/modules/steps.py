@@ -17,11 +17,11 @@ from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.fused_steps import FusedSteps, why_eager
 from tsl.modules.sgd import check_schedule
-from tsl.names import TRAIN_LOSS, VAL_LOSS
+from tsl.names import TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
 from tsl.networks import FeedForward
 from tsl.randomness import replicate_generators
 
-IN_PROGRESS_BAR = (TRAIN_LOSS, VAL_LOSS, "val/accuracy")
+IN_PROGRESS_BAR = (TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY)
 
 
 class StepModule(pl.LightningModule):

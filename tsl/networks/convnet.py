@@ -11,6 +11,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
+from tsl.metrics.functional import fan_out_strength
 from tsl.networks.batch_norm import along_nodes
 from tsl.networks.feed_forward import FeedForward, ReplicatedLayer, ReplicatedLinear
 from tsl.networks.network import Activations
@@ -198,7 +199,8 @@ class ConvNet(FeedForward):
         few = of_images(activations, images)
         signs = torch.randint(2, few.output.shape[1:], generator=probes, device="cpu") * 2.0 - 1
         gradients = self.output_gradients(few, signs.to(few.output).expand_as(few.output))
-        top = self.layers[-1].weight.detach().square().sum(dim=1).unflatten(1, (self.widths[-1], -1)).mean(dim=-1)
+        squares = fan_out_strength(self.layers[-1].weight.detach()).square()  # of every position of a channel
+        top = squares.unflatten(1, (self.widths[-1], -1)).mean(dim=-1)
         if self.batch_norm == "after":
             top = top * self.norms[-1].affine_map()[0].detach().square()
         return [*(gradient.square().mean(dim=(1, 3, 4)) for gradient in gradients[:-1]), top]

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsl.names import NODE_RECOVERED
 from tsl.report.packing import packed, room, spread
 from tsl.report.runs import evaluated
 from tsl.runs import ReplicateGroup
 from tsl.runs.records import ALWAYS
 
 STUDENT_BYTES = 8  # float32 strength, 16 bits of correlation, 16 of the best teacher
-TEACHER_COLUMNS = ("best_correlation", "recovered_0.95", "strength")
+TEACHER_COLUMNS = ("best_correlation", NODE_RECOVERED, "strength")
 
 
 def node_data(group: ReplicateGroup, budget: float) -> dict[str, Any]:

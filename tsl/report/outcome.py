@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsl.names import FRACTION_RECOVERED, NULL
 from tsl.report.curves import SIZES, measures
 from tsl.runs import ReplicateGroup
 from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, differences, names_in_words
@@ -84,7 +85,7 @@ def in_words(name: str) -> str:
     >>> in_words("rho_mean"), in_words("recovered_fraction_0.95"), in_words("val_mse")
     ('ρ_mean', 'recovered', 'val mse')
     """
-    known = {"rho_mean": "ρ_mean", "recovered_fraction_0.95": "recovered", "cka": "CKA"}
+    known = {"rho_mean": "ρ_mean", FRACTION_RECOVERED: "recovered", "cka": "CKA"}
     return known.get(name, name.replace("_", " "))
 
 
@@ -102,7 +103,7 @@ def _last(frame: pd.DataFrame, where: str = "") -> dict[str, Cell]:
 def _layers(layers: pd.DataFrame) -> dict[str, Cell]:
     cells: dict[str, Cell] = {}
     for layer, rows in layers.groupby("layer") if len(layers) else ():
-        names = [name for name in measures(rows) if not name.endswith("_null")]
+        names = [name for name in measures(rows) if not name.endswith(NULL)]
         cells |= _last(rows[["epoch", *names]], f", layer {layer}" if layers["layer"].nunique() > 1 else "")
     return cells
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tsl.errors import InputError
+from tsl.names import FRACTION_RECOVERED
 from tsl.runs.records import read_last
 from tsl.runs.run import ReplicateGroup, Run, readable_run
 from tsl.runs.settings import RECORDING, differences, in_words, names_in_words
@@ -111,7 +112,7 @@ def read_outcomes(run: Run) -> list[Outcome]:
     losses = read_last(run.path, "losses", ("epoch", "replicate", "val_mse"))
     if not losses:
         return [Outcome()] * len(run.groups)
-    layers = read_last(run.path, "layers", ("split", "layer", "replicate", "rho_mean", "recovered_fraction_0.95"))
+    layers = read_last(run.path, "layers", ("split", "layer", "replicate", "rho_mean", FRACTION_RECOVERED))
     group_of = {replicate: number for number, group in enumerate(run.groups) for replicate in group.replicates}
     errors: list[list[float]] = [[] for _ in run.groups]
     for replicate, error in zip(losses["replicate"], losses["val_mse"], strict=True):

@@ -19,7 +19,7 @@ import pyarrow.parquet
 import yaml
 
 from tsl.errors import InputError
-from tsl.names import ACCURACY_COLUMNS, RECOVERED, THRESHOLDS, recovered_column
+from tsl.names import ACCURACY_COLUMNS, FRACTION_RECOVERED, RECOVERED, THRESHOLDS, recovered_column
 from tsl.runs.translation import translated
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -32,7 +32,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "student_nodes": (
         *("epoch", "split", "replicate", "layer", "node", "best_correlation", "best_teacher", "strength"),
     ),
-    "layers": ("epoch", "split", "replicate", "layer", "rho_mean", f"recovered_fraction_{RECOVERED:.2f}"),
+    "layers": ("epoch", "split", "replicate", "layer", "rho_mean", FRACTION_RECOVERED),
     "losses": ("epoch", "replicate", "train_loss", "val_loss", "val_mse", "gradient_sup_norm"),
     "pairs": ("epoch", "split", "replicate", "layer", "teacher_node", "student_node", "correlation"),
     "gradients": ("epoch", "replicate", "layer", "rms", "max"),

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tsl.errors import InputError
+from tsl.names import FRACTION_RECOVERED, RECOVERED, VAL_ACCURACY
 from tsl.replicates import MOST_SETTINGS
 from tsl.runs.run import ReplicateGroup, Run
 from tsl.runs.settings import in_words, names_in_words
@@ -57,9 +58,9 @@ def accuracies(run: Path | str, label: str = "") -> pd.Series:
     """
     path = Path(run) / "metrics.csv"
     metrics = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-    column = f"val/accuracy/{label}" if label else "val/accuracy"
+    column = f"{VAL_ACCURACY}/{label}" if label else VAL_ACCURACY
     if column not in metrics:
-        there = ", ".join(name for name in map(str, metrics) if name.startswith("val/accuracy/"))
+        there = ", ".join(name for name in map(str, metrics) if name.startswith(f"{VAL_ACCURACY}/"))
         raise InputError(
             f"{path} has no {column}; "
             + (f"it has {there}" if there else "only evaluated runs of tsl.modules.Classifier have it")
@@ -73,7 +74,7 @@ def layer_table(run: Run) -> Table:
     groups = run.groups[:MOST_SETTINGS]
     table = Table(title=f"Specialization of student nodes to teacher nodes ({mean_over(*run.groups)})")
     varying = names_in_words(list(groups[0].varying)).values()
-    for heading in (*varying, "layer", "ρ_mean", "null level", "recovered at 0.95", "best node", "worst node"):
+    for heading in (*varying, "layer", "ρ_mean", "null level", f"recovered at {RECOVERED}", "best node", "worst node"):
         table.add_column(heading, justify="right")
     for group in groups:
         settings = [in_words(value) for value in group.varying.values()]
@@ -106,7 +107,7 @@ def _cells(layers: pd.DataFrame, correlation: pd.Series) -> list[str]:
     return [
         f"{layers['rho_mean'].mean():.4f}",
         f"{layers['rho_mean_null'].mean():.2f}" if "rho_mean_null" in layers else "",
-        f"{layers['recovered_fraction_0.95'].mean():.1%}",
+        f"{layers[FRACTION_RECOVERED].mean():.1%}",
         f"{best} (ρ* {correlation[best]:.3f})",
         f"{worst} (ρ* {correlation[worst]:.3f})",
     ]

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tsl.errors import InputError
+from tsl.metrics.functional import fan_out_strength
 from tsl.theory.activation import Activation
 
 
@@ -178,7 +179,7 @@ def mean_beta_diagonals(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> l
     Returns:
         For layers 1 to L, the mean over the B inputs, `[R, nodes]`.
     """
-    top = weights[-1].square().sum(dim=1)
+    top = fan_out_strength(weights[-1]).square()
     if len(weights) == 2:
         return [top]
     samples = gates[-1].shape[1]
