@@ -9,6 +9,10 @@ Evaluations of both kinds take turns within one run, with a single optimizer ste
 optimizer steps of all replicates, at the student-steps per second that --rates gives.
 """
 
+import os
+
+os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")  # as tsl does, before torch is imported
+
 import argparse
 import itertools
 import logging

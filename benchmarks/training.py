@@ -15,6 +15,10 @@ Evaluation is excluded. Every ratio is of medians over rounds that take turns wi
 `--neighbour` keeps one core busy with another process meanwhile.
 """
 
+import os
+
+os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")  # as tsl does, before torch is imported
+
 import argparse
 import contextlib
 import logging

@@ -127,7 +127,7 @@ def test_fast_dev_run_leaves_nothing_behind(tsl_fit: Callable[..., Path]) -> Non
 
 def test_without_checkpoints_and_loggers(tsl_fit: Callable[..., Path]) -> None:
     root = tsl_fit("--trainer.enable_checkpointing", "false", "--trainer.logger", "false")
-    assert {path.name for path in root.iterdir()} == {"config.yaml", "status.json", "records"}
+    assert {path.name for path in (root / "tiny/version_0").iterdir()} == {"config.yaml", "status.json", "records"}
 
 
 def test_the_lowest_precision_trains_and_accumulates_in_the_highest(tsl_fit: Callable[..., Path]) -> None:

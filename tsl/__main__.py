@@ -12,8 +12,8 @@ COMMANDS = {
     "report": ("tsl.report", "write one HTML file about runs"),
     "compare": ("tsl.compare", "compare any two networks, layer by layer and node by node"),
     "reproduce": ("tsl.reproduce", "run and draw an experiment of the paper"),
-    "sample-complexity": ("tsl.sample_complexity", "find the training size at which teacher nodes are recovered"),
-    "certify": ("tsl.certify", "compare a trained two-layer run with what the theorem guarantees"),
+    "sample-complexity": ("tsl.sample_complexity", "find the training size at which nodes are recovered"),
+    "certify": ("tsl.certify", "compare a run with what the theorem guarantees"),
     "prune-teacher": ("tsl.prune_teacher", "prune a trained teacher and continue its training"),
     "prune-student": ("tsl.prune_student", "prune the nodes of a student that did not specialize"),
     "create-dashboard": ("tsl.create_dashboard", "make the W&B workspace that shows runs"),
@@ -27,7 +27,8 @@ def main() -> int:
     if name in ("-h", "--help"):
         print("usage: tsl COMMAND …\n\nTeacher-student experiments. `tsl fit` is `python -m tsl.fit`, and so on.\n")
         print("\n".join(f"  {command:18} {what}" for command, (_, what) in COMMANDS.items()))
-        print("\nOptions of a command: tsl COMMAND --help. To begin: tsl fit --config two_layer.yaml")
+        print("\nOptions of a command: tsl COMMAND --help")
+        print("To begin: tsl fit --config two_layer.yaml")
         return 0
     if name not in COMMANDS:
         (nearest,) = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)

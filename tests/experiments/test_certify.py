@@ -182,10 +182,3 @@ def test_deeper_networks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert certify.main([str(tmp_path / "tiny" / "run")]) == 2
     assert "expected one hidden layer, but the teacher has [4, 3]" in one_line(capsys)
-
-
-def test_data_without_training_inputs_for_evaluation_are_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_run(tiny)
-    monkeypatch.setattr(loaded.data, "val_dataloader", list)
-    with pytest.raises(InputError, match="SyntheticDataModule gives no training inputs for evaluation"):
-        loaded.train_batches()

@@ -76,5 +76,5 @@ def test_runs_of_other_sizes_make_one_curve(make_run: MakeRun):
 
 
 def test_runs_that_do_not_tell_their_size(make_run: MakeRun):
-    with pytest.raises(InputError, match="does not record its number of training samples"):
+    with pytest.raises(InputError, match="has no record of its number of training samples"):
         sample_size.draw([Run(make_run())])

@@ -81,7 +81,7 @@ def test_the_teacher_answers_fixed_inputs_once(fit: Callable[..., Any], tmp_path
 @pytest.fixture
 def teacher() -> Network:
     module = make_module(replicates=2)
-    module.configure_model()
+    module.make_networks()
     return module.teacher
 
 

@@ -56,7 +56,7 @@ def test_charts_pictures_and_tables_are_shown_by_the_keys_that_runs_log(panels: 
 def test_settings_and_outcome_of_a_sweep_are_one_panel(panels: list[dict[str, Any]]) -> None:
     [plot] = of_type(panels, "Parallel Coordinates Plot")
     columns = [column["accessor"] for column in plot["columns"]]
-    assert columns[0] == "config:model.value.init_args.multiplier"
+    assert columns[0] == "config:model.value.init_args.student.init_args.multiplier"
     assert columns[-1] == "summary:val/loss.min"
 
 

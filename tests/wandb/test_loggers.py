@@ -22,7 +22,7 @@ def test_lightnings_wandb_logger_works_by_config_alone(tmp_path: Path, monkeypat
     wandb.finish()
     [run] = read_wandb_runs(tmp_path)
     assert run.config["replicates"] == 2
-    assert run.config["model"]["init_args"]["multiplier"] == 2
+    assert run.config["model"]["init_args"]["student"]["init_args"]["multiplier"] == 2
     assert {key for row in run.history for key in row} >= SCALARS | {"epoch", "trainer/global_step"}
     assert sorted({row["epoch"] for row in run.rows("epoch")}) == [0, 1, 2]
     assert {row["trainer/global_step"] for row in run.rows("val/loss")} == {0, 8, 16}

@@ -309,7 +309,8 @@ def find(asked: argparse.Namespace, console: Console) -> int:
         write_and_print(axis, measured, measured[0].make_run(1).path.with_name(axis or "tipping"), console)
     if not enough:
         console.print(
-            f"the budget of {asked.budget:,.0f} student-steps ended the search; give a larger --budget to continue"
+            f"the budget of {asked.budget:,.0f} student-steps ended the search; give a larger --budget to continue",
+            soft_wrap=True,
         )
     return 1 if any(search.failed for search in searches) else 0
 
