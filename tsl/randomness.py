@@ -32,7 +32,7 @@ def generator(purpose: Purpose, seed: int, epoch: int = 0) -> torch.Generator:
     Args:
         purpose: What is drawn; streams of different purposes are independent.
         seed: The replicate's own seed, `seed_everything + replicate`; not negative.
-        epoch: The epoch the draw belongs to, for what is drawn anew in every epoch.
+        epoch: The epoch the draw belongs to, for what is drawn newly in every epoch.
 
     Returns:
         A freshly seeded generator. The three numbers are mixed by `numpy.random.SeedSequence`, so that neighbouring

@@ -33,8 +33,8 @@ def for_run(
     Args:
         root: Directory of all runs.
         experiment: Name that related runs share.
-        version: Name of this run; the next free `version_<n>` where None.
-        records: What is measured and when; every epoch where None.
+        version: Name of this run; the next free `version_<n>` if None.
+        records: What is measured and when; every epoch if None.
         callbacks: Further callbacks. Give those here rather than to the Trainer.
         loggers: Further loggers, likewise.
         progress: Whether to show `RunProgress`; instead of the Trainer's `enable_progress_bar`.

@@ -33,7 +33,7 @@ class RunFiles(pl.Callback):
     leaves nothing.
 
     Args:
-        config: The nested settings of the run; those of the live objects where None.
+        config: The nested settings of the run; those of the live objects if None.
     """
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:

@@ -17,7 +17,7 @@ class RunLogger(CSVLogger):
     Args:
         root: Directory of all runs.
         experiment: Name that related runs share.
-        version: Name of this run; the next free `version_<n>` where None.
+        version: Name of this run; the next free `version_<n>` if None.
     """
 
     def __init__(self, root: str | os.PathLike[str], experiment: str, version: str | None = None) -> None:

@@ -44,7 +44,7 @@ class Comparison:
 
         Args:
             measure: Its name.
-            network_a: The one network; the first pair's where None. The two may come in either order.
+            network_a: The one network; the first pair's if None. The two may come in either order.
             network_b: The other.
 
         Raises:

@@ -43,7 +43,7 @@ def compare(
             8 inputs. Batches are taken in their order, which should be random: where inputs of a class follow each
             other, intervals are too narrow, and null levels too high.
         layers: Names of layers, in which `*` stands for anything, or such a list for each network by its name; every
-            activation where None. Of a module that is called several times each call counts (`relu#1`, `relu#2`).
+            activation if None. Of a module that is called several times each call counts (`relu#1`, `relu#2`).
         measures: Some of `tsl.compare.NAMES`.
         names: What the networks are called.
         progress: Whether to show how far it is, and the time left.

@@ -35,7 +35,7 @@ class Statistics:
         t: The one layer.
         s: The other.
         pair: Both.
-        without: The group left out; none where None.
+        without: The group left out; none if None.
     """
 
     def __init__(self, t: LayerSums, s: LayerSums, pair: PairSums, without: int | None = None) -> None:

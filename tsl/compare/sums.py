@@ -34,7 +34,7 @@ class GroupedSum:
             self.groups[group] += value
 
     def without(self, group: int | None) -> Tensor:
-        """The sum of all groups but one, or of all where None."""
+        """The sum of all groups but one, or of all if None."""
         assert self.total is not None
         return self.total if group is None else self.total - self.groups[group]
 

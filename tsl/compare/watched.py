@@ -18,7 +18,7 @@ class WatchedNetwork:
     Args:
         name: What it is called in tables and messages.
         module: The network.
-        patterns: Names of its layers, in which `*` stands for anything; every activation where None.
+        patterns: Names of its layers, in which `*` stands for anything; every activation if None.
         inputs: The first few of the inputs.
 
     Raises:

@@ -46,7 +46,7 @@ class TeacherAgnostic(Augmentation):
     Args:
         step: The step size η.
         rotate: Take {u_i} from a random rotation, one for each replicate, rather than the standard basis.
-        directions: Take only so many of the d directions for each input, drawn anew for each: |D'| = (2k + 1)|D|. This
+        directions: Take only so many of the d directions for each input, drawn separately: |D'| = (2k + 1)|D|. This
             is affordable where d is large, as for images, and less than the theorem asks for.
     """
 

@@ -32,7 +32,7 @@ class DataModule(pl.LightningDataModule, ABC):
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r (`tsl.randomness.replicate_generators`).
         evaluate_train: Evaluate on the training samples as well, as split "train".
-        eval_batch_size: Inputs in an evaluation batch; as many as suit the module where None.
+        eval_batch_size: Inputs in an evaluation batch; as many as suit the module if None.
 
     Attributes:
         labelled: Whether batches have labels.

@@ -40,7 +40,7 @@ class ImageDataModule(DataModule):
 
     Training batches are chunks of K minibatches, `Labelled` inputs `[K, R, B, C, H, W]` and labels `[K, R, B]`;
     evaluation batches are inputs `[R, B, C, H, W]` and labels `[R, B]`. Training images are cropped and mirrored at
-    random, anew in every epoch, and then normalized; the theorem's augmentation is applied to the result.
+    random, newly in every epoch, and then normalized; the theorem's augmentation is applied to the result.
     Evaluated images are neither cropped nor mirrored.
 
     `fit` evaluates the validation images, as split "val", and `test` the test images. Where no validation images are

@@ -26,7 +26,7 @@ class MinibatchSampler:
         steps_per_epoch: Minibatches in an epoch; as many as the samples fill, of the replicate with the fewest, where
             None.
         chunk_size: Minibatches K handed out at a time; the last chunk of an epoch may be smaller.
-        replacement: Draw every sample anew from all; otherwise none comes twice in an epoch, and every input is shown
+        replacement: Draw every sample from all; otherwise none comes twice in an epoch, and every input is shown
             once before any is shown again as another variant.
         seed: Seed of replicate 0.
 

@@ -59,7 +59,7 @@ class Pixels:
         Args:
             index: Which images.
             placement: How each is placed, `[..., 3]`: the row and the column of the padded image at which its crop
-                starts, and 1 where the crop is mirrored. The image as it is where None.
+                starts, and 1 where the crop is mirrored. The image as it is if None.
         """
         first = self.run_of_image[index.flatten()]
         if placement is None:

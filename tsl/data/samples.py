@@ -22,7 +22,7 @@ class Samples:
 
     Args:
         inputs: Inputs `[R, N, *shape]`, or what `augment` makes them of.
-        augment: Makes the samples; the inputs are the samples where None.
+        augment: Makes the samples; the inputs are the samples if None.
         variants: Number of samples that each input gives.
         labels: The class of each input `[R, N]`, which its samples share; None where there are no classes.
     """

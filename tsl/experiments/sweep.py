@@ -40,7 +40,7 @@ class PlannedRun:
         arguments: The command line that starts it, without Python: a module and its arguments.
         settings: All its settings by their dotted names.
         last_epoch: Gives the last epoch that it has got to.
-        last_file: The file that is there when it is complete, for a program that does more than train; where None, the
+        last_file: The file that is there when it is complete, for a program that does more than train; if None, the
             last epoch says so.
         resumes: Whether `--ckpt_path last` resumes it from its checkpoint.
     """

@@ -20,7 +20,7 @@ class NodeCorrelation(MomentMetric):
         student_nodes: Number n of student nodes.
         replicates: Number R of replicates, or None for activations without that axis.
         products: Precision in which blocks of centred activations are multiplied, before they are added in float64;
-            float64 where None. torch.float32 takes about half of the time; in blocks of some hundred samples it costs
+            float64 if None. torch.float32 takes about half of the time; in blocks of some hundred samples it costs
             less than 1e-6 of a correlation.
         kwargs: Passed to `torchmetrics.Metric`.
 

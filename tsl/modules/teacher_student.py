@@ -85,12 +85,12 @@ class TeacherStudent(StepModule):
             or replicates would influence each other.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         trained_layers: Layers of the student that are trained, counted from 1 at the input to L + 1 at the output;
-            all where None. The others keep their initial weights.
+            all if None. The others keep their initial weights.
         condition_teacher: Before training, shift and scale the teacher to suit the training inputs: every hidden node
             active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`).
         normalize_weights: Scale the student's nodes to unit norm after every optimizer step
             (`tsl.networks.normalize_weights_`).
-        noise: Standard deviation of what is added to every output of the teacher in training, anew in every step, or a
+        noise: Standard deviation of what is added to every output of the teacher in training, newly in every step, or a
             list of them that repeats along the replicates. Evaluation is against the teacher without noise.
         replicates: Number R of independent experiments.
         seed: Seed of replicate 0; replicate r has seed + r.

@@ -35,7 +35,7 @@ class External(Network):
         torchvision_model: The name of a model of torchvision instead, such as resnet18; or of timm, such as
             timm/resnet18, if it is installed.
         weights: File of its state dict, of `torch.save` or of safetensors; see `tsl.networks.weights.load_weights` for
-            what may be in it. As the module comes where None.
+            what may be in it. As the module comes if None.
         weights_key: The key under which the file holds the state dict; not needed if the file is one.
 
     Raises:

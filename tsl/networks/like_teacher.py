@@ -16,7 +16,7 @@ class LikeTeacher:
     Args:
         multiplier: Student nodes for each teacher node.
         activation: Of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear. This and what follows
-            is as in the teacher where None.
+            is as in the teacher if None.
         negative_slope: Slope of relu below zero, up to 1; 0 where another activation is given alone.
         batch_norm: Where each hidden layer normalizes its nodes: before or after the activation, or nowhere ("none").
         batch_norm_affine: Whether that is followed by a trained scale and shift.

@@ -55,7 +55,7 @@ def load_network(path: Path | str, replicates: int | None = None) -> FeedForward
 
     Args:
         path: What `Pretrained` takes for its `checkpoint`.
-        replicates: Number R of networks; as many as the file holds where None.
+        replicates: Number R of networks; as many as the file holds if None.
 
     Raises:
         InputError: See `Pretrained`.

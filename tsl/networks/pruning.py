@@ -55,8 +55,8 @@ def prune(
         batches: Inputs `[R, B, d]`, gone through several times (so no iterator).
         loss: Its mean over all inputs is compared.
         by: Rank nodes by their best correlation with a teacher node of their layer, or by their strength √E β_kk (at
-            the top the norm of their fan-out); taken anew after the layers below were pruned.
-        threshold: Remove only nodes that score less; any where None.
+            the top the norm of their fan-out); taken again after the layers below were pruned.
+        threshold: Remove only nodes that score less; any if None.
         max_loss_increase: By how much each replicate's loss may exceed that of `student`, relative to it: 0.01 is 1 %.
             No limit if None.
 

@@ -49,7 +49,7 @@ def cross_moments(teacher: Tensor, student: Tensor, *, full: bool, products: tor
         student: `[..., samples, n]`.
         full: Whether the two scatter matrices are wanted whole, or only their diagonals.
         products: Precision in which a block's centred activations are multiplied and summed, before blocks are added in
-            float64; float64 where None.
+            float64; float64 if None.
 
     Returns:
         The moments of these samples. Cost: one product [m, samples] × [samples, n], and for `full` the two of teacher
