@@ -22,7 +22,7 @@ RUN_ELSEWHERE = (
     "make ",  # .ci/run
     "source ",
     "python -m tsl.reproduce",  # tests/experiments/test_reproduce.py
-    "WANDB_MODE=offline",  # tests/test_loggers.py
+    "WANDB_MODE=offline",  # tests/wandb/test_loggers.py
     "python -m tsl.fit --config configs/multilayer.yaml",  # tests/test_configs.py
     "python -m tsl.fit --config configs/cifar10/",  # tests/test_configs.py
     "python -m tsl.compare",  # tests/compare/test_command_line.py
