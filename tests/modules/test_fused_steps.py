@@ -49,12 +49,15 @@ momenta = st.one_of(
     st.fixed_dictionaries({"momentum": st.sampled_from([0.5, 0.9]), "nesterov": st.just(True)}),
     st.fixed_dictionaries({"momentum": st.just(0.9), "dampening": st.sampled_from([0.0, 0.3])}),
 )
-networks = st.fixed_dictionaries(
-    {
-        "widths": st.lists(st.integers(1, 9), min_size=1, max_size=3),
-        "negative_slope": st.sampled_from([0.0, 0.1]),
-        "bias": st.booleans(),
-    }
+activations = st.one_of(
+    st.fixed_dictionaries({"negative_slope": st.sampled_from([0.0, 0.1])}),
+    st.fixed_dictionaries({"activation": st.sampled_from(["erf", "tanh", "sigmoid", "quadratic", "linear"])}),
+)
+networks = st.builds(
+    lambda widths, bias, activation: {"widths": widths, "bias": bias} | activation,
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.booleans(),
+    activations,
 )
 
 

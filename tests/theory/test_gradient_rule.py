@@ -204,7 +204,6 @@ def test_strengths_and_errors_of_deep_smooth_networks_are_those_of_autograd() ->
     (gradient,) = torch.autograd.grad((target - activations.output).square().sum() / 2, activations.pre[0])
     error = made.lowest_error(activations, (target - activations.output).detach())
     torch.testing.assert_close(error, -gradient, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(made.errors(inputs, target)[2], -gradient, rtol=1e-10, atol=1e-12)
 
 
 def test_lemma_1_of_deep_smooth_networks_is_refused() -> None:

@@ -44,6 +44,7 @@ def layer_frames(
     thresholds: Sequence[float],
     measures: dict[str, CorrelationMeasure],
     of_layer: dict[str, Tensor],
+    pairs: bool = False,
 ) -> dict[str, pd.DataFrame]:
     """The rows of the tables teacher_nodes, student_nodes and layers for one layer.
 
@@ -54,6 +55,7 @@ def layer_frames(
         thresholds: Correlations above which a teacher node counts as recovered.
         measures: Further measures of the correlation, by name.
         of_layer: Further columns of the table layers, each `[R]`.
+        pairs: Whether the table `pairs` is wanted too.
 
     Raises:
         InputError: If one of `measures` gives another shape than it should.
@@ -87,11 +89,15 @@ def layer_frames(
             of_nodes[name] = torch.cat(values).numpy(force=True)
         layers[name] = torch.stack([value.double().mean() for value in values])
         layers[f"{name}{NULL}"] = torch.stack([value.double().mean() for value in nulls])
-    return {
+    frames = {
         "teacher_nodes": of_nodes,
         "student_nodes": tidy(student_nodes, ("replicate", "node")),
         "layers": tidy(layers, ("replicate",)),
     }
+    if pairs:
+        of_pairs = tidy({"correlation": correlation}, ("replicate", "teacher_node", "student_node"))
+        frames["pairs"] = of_pairs[active.unsqueeze(-1).expand_as(correlation).flatten().numpy(force=True)]
+    return frames
 
 
 def measured(name: str, measure: CorrelationMeasure, correlation: Tensor, active: Tensor) -> list[Tensor]:

@@ -1,7 +1,7 @@
 """The measures of one hidden layer, gathered batch by batch."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -11,6 +11,9 @@ from torchmetrics import Metric
 from tsl.callbacks.frames import CorrelationMeasure, LayerValues, layer_frames, tidy
 from tsl.metrics import BoundaryObservation, NodeCorrelation
 from tsl.metrics.functional import positions_as_samples, shuffled_samples
+from tsl.metrics.functional.boundary_observation import boundary_observation_from_counts
+from tsl.metrics.functional.cross_moments import merge
+from tsl.metrics.functional.node_correlation import node_correlation_from_moments
 from tsl.metrics.replicates import ReplicateMean
 from tsl.modules.teacher_student import Observation
 from tsl.names import NULL
@@ -19,6 +22,9 @@ from tsl.networks.convnet import some_images
 from tsl.networks.mlp import as_mlp
 from tsl.randomness import generator
 from tsl.theory.gradient_rule import LayerTerms, gradient_rule, network_pass
+
+if TYPE_CHECKING:
+    from tsl.modules.compiled.fused_evaluation import NodeSums
 
 Alignment = Callable[[int, int, int], Metric]
 """Makes a metric of teacher and student activations from the numbers of teacher nodes, student nodes and replicates."""
@@ -111,19 +117,8 @@ class LayerMeasures(nn.Module):
     def frames(
         self, thresholds: Sequence[float], measures: dict[str, CorrelationMeasure], pairs: bool
     ) -> dict[str, pd.DataFrame]:
-        """The layer's rows by table; see `layer_frames`.
-
-        Args:
-            thresholds: Correlations above which a teacher node counts as recovered.
-            measures: Further measures of the correlation, by name.
-            pairs: Whether the table `pairs` is among them.
-        """
-        values = self.values()
-        frames = layer_frames(values, thresholds, measures, self.alignment_values())
-        if pairs:
-            of_pairs = tidy({"correlation": values.correlation}, ("replicate", "teacher_node", "student_node"))
-            active = values.active.unsqueeze(-1).expand_as(values.correlation)
-            frames["pairs"] = of_pairs[active.flatten().numpy(force=True)]
+        """The layer's rows by table; see `layer_frames`."""
+        frames = layer_frames(self.values(), thresholds, measures, self.alignment_values(), pairs)
         if self.mean_matrices:
             frames["mean_matrices"] = pd.concat(
                 tidy({"value": metric.compute()}, ("replicate", "row", "column")).assign(matrix=name)
@@ -151,6 +146,48 @@ class LayerMeasures(nn.Module):
         """Every alignment and its null level, each `[R]`."""
         named = {**self.alignments, **{f"{name}{NULL}": metric for name, metric in self.null_alignments.items()}}
         return {name: metric.compute().reshape(len(self.active)) for name, metric in named.items()}
+
+
+class LayerSums:
+    """What `LayerMeasures` measures of a layer that has no further alignments, from sums that compiled code gives.
+
+    Args:
+        active: Which teacher nodes were not pruned, bool, `[R, m]`.
+    """
+
+    def __init__(self, active: Tensor) -> None:
+        self.active = active
+        self.sums: NodeSums | None = None
+        self.teacher_strength = ReplicateMean(*active.shape)
+
+    def update(self, sums: "NodeSums", teacher_strength: Tensor, samples: int) -> None:
+        """Add one batch."""
+        self.teacher_strength.update(teacher_strength, samples)
+        if self.sums is not None:
+            sums = sums._replace(
+                moments=merge(self.sums.moments, sums.moments),
+                both_active=self.sums.both_active + sums.both_active,
+                student_active=self.sums.student_active + sums.student_active,
+            )
+        self.sums = sums
+
+    def frames(
+        self, thresholds: Sequence[float], measures: dict[str, CorrelationMeasure], pairs: bool
+    ) -> dict[str, pd.DataFrame]:
+        """The layer's rows by table; see `layer_frames`."""
+        assert self.sums is not None, "frames are made of at least one batch"
+        correlation, null_correlation = (
+            node_correlation_from_moments(self.sums.moments).unflatten(-2, (2, -1)).unbind(-3)
+        )
+        values = LayerValues(
+            self.active,
+            correlation,
+            null_correlation,
+            boundary_observation_from_counts(self.sums.both_active, self.sums.student_active),
+            self.teacher_strength.compute().sqrt(),
+            self.sums.student_strength.sqrt(),
+        )
+        return layer_frames(values, thresholds, measures, {}, pairs)
 
 
 def lemma_terms(student: Network, teacher: Network, observed: Observation) -> list[LayerTerms]:

@@ -10,7 +10,7 @@ from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from torch import Tensor
 
 from tsl.callbacks.frames import CorrelationMeasure, tidy
-from tsl.callbacks.layer_measures import Alignment, LayerMeasures, lemma_terms
+from tsl.callbacks.layer_measures import Alignment, LayerMeasures, LayerSums, lemma_terms
 from tsl.callbacks.overlap_records import Overlaps, check_overlaps, exact_losses, overlap_frames
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
@@ -18,7 +18,7 @@ from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
 from tsl.names import LAYER_SCALARS, NULL, THRESHOLDS, alignment_scalar, specialization_scalar
-from tsl.networks import Network
+from tsl.networks import Activations, Network
 from tsl.randomness import generator
 from tsl.runs.records import COLUMNS, write_table
 
@@ -74,7 +74,8 @@ class SpecializationRecords(pl.Callback):
             name: make for name, make in self.alignments.items() if inspect.isfunction(make)
         }
         self.metrics: Any = {name: make for name, make in self.alignments.items() if name not in self.of_correlation}
-        self._measures: dict[str, list[LayerMeasures]] = {}
+        self._measured = False
+        self._measures: dict[str, list[Any]] = {}  # LayerMeasures, or LayerSums, of each split
         self._probes = generator("strength", 0)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
@@ -101,20 +102,14 @@ class SpecializationRecords(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Reset all measures, if nodes and layers are measured at this epoch."""
         self._measures = {}
-        if not self._is_measured(trainer):
+        self._measured = self._is_measured(trainer)
+        if not self._measured:
             return
-        pl_module.activations_wanted = True
-        student, teacher = pl_module.student, pl_module.teacher
         self._probes = generator("strength", 0)
-        layers = list(zip(teacher.active_nodes(), student.widths, student.map_sizes, strict=True))
-        for loader in trainer.val_dataloaders:
-            matrices = self.mean_matrices and loader.split == "val"
-            self._measures[loader.split] = [
-                LayerMeasures(active, width, self.metrics, matrices, bool(size), products(student, bool(size))).to(
-                    pl_module.device
-                )
-                for active, width, size in layers
-            ]
+        if self.metrics or self.mean_matrices:
+            pl_module.activations_wanted = True
+        else:
+            pl_module.node_sums_wanted = True
 
     def on_validation_batch_end(
         self,
@@ -125,22 +120,41 @@ class SpecializationRecords(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add one batch of activations."""
-        if not self._measures:
+        """Add one batch of activations, or the sums that compiled code made of them."""
+        if not self._measured:
             return
         split = trainer.val_dataloaders[dataloader_idx].split
+        samples = outputs.teacher.output.shape[1]
+        student, teacher = pl_module.student, pl_module.teacher
+        teacher_strengths = teacher.squared_strengths(outputs.teacher, self._probes)
+        if not isinstance(outputs.student, Activations):
+            [strength] = teacher_strengths
+            if split not in self._measures:
+                self._measures[split] = [LayerSums(*teacher.active_nodes())]
+            self._measures[split][0].update(outputs.student, strength, samples)
+            return
+        if split not in self._measures:
+            self._measures[split] = self._layer_measures(pl_module, split)
         layers = self._measures[split]
-        samples = outputs.student.output.shape[1]
-        networks = pl_module.student, pl_module.teacher
-        student_strengths = networks[0].squared_strengths(outputs.student, self._probes)
-        teacher_strengths = networks[1].squared_strengths(outputs.teacher, self._probes)
+        student_strengths = student.squared_strengths(outputs.student, self._probes)
         for layer, measures in enumerate(layers):
             measures.update(outputs.teacher, outputs.student, layer)
             measures.teacher_strength.update(teacher_strengths[layer], samples)
             measures.student_strength.update(student_strengths[layer], samples)
         if self.mean_matrices and split == "val":
-            for measures, terms in zip(layers, lemma_terms(*networks, outputs), strict=True):
+            for measures, terms in zip(layers, lemma_terms(student, teacher, outputs), strict=True):
                 measures.update_mean_matrices(terms, samples)
+
+    def _layer_measures(self, pl_module: TeacherStudent, split: str) -> list[LayerMeasures]:
+        student, teacher = pl_module.student, pl_module.teacher
+        matrices = self.mean_matrices and split == "val"
+        layers = zip(teacher.active_nodes(), student.widths, student.map_sizes, strict=True)
+        return [
+            LayerMeasures(active, width, self.metrics, matrices, bool(size), products(student, bool(size))).to(
+                pl_module.device
+            )
+            for active, width, size in layers
+        ]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Write the tables of this epoch, and log those of the validation data."""

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -15,11 +15,14 @@ from tsl.data.samples import gather
 from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
-from tsl.modules.fused_steps import FusedSteps, why_eager
 from tsl.modules.sgd import check_schedule
+from tsl.modules.why_eager import why_eager
 from tsl.names import TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
 from tsl.networks import FeedForward
 from tsl.randomness import replicate_generators
+
+if TYPE_CHECKING:
+    from tsl.modules.compiled.fused_steps import FusedSteps
 
 IN_PROGRESS_BAR = (TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY)
 
@@ -122,7 +125,7 @@ class StepModule(pl.LightningModule):
         check_schedule(optimizer, schedule)
         return [optimizer], [schedule]
 
-    def _fuse(self, optimizer: Any) -> FusedSteps | None:
+    def _fuse(self, optimizer: Any) -> "FusedSteps | None":
         """The compiled steps, if the settings ask for them or they compute the same; else None."""
         if self.steps == "eager" or self._trainer is None or self.trainer.state.fn != "fit":
             return None
@@ -131,9 +134,11 @@ class StepModule(pl.LightningModule):
             raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
         print_once = rank_zero_only(print)
         print_once("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
-        return (
-            FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights) if reason is None else None
-        )
+        if reason is not None:
+            return None
+        from tsl.modules.compiled.fused_steps import FusedSteps  # imports numba, which eager runs do without
+
+        return FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights)
 
     def check_batch_norm(self, remedy: str) -> None:
         """Refuse data and devices with which BatchNorm in the trained networks would not work.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from jsonargparse import lazy_instance
@@ -20,6 +20,7 @@ from tsl.modules.losses import accuracy, half_squared_error, of_mse
 from tsl.modules.steps import StepModule, check_shapes
 from tsl.modules.student import check_compared, freeze_all_but
 from tsl.modules.teacher_answers import TeacherAnswers
+from tsl.modules.why_eager import why_not_compiled
 from tsl.names import ACCURACY_COLUMNS, VAL_LOSS
 from tsl.networks import (
     Activations,
@@ -30,8 +31,11 @@ from tsl.networks import (
     condition,
     normalize_weights_,
 )
-from tsl.randomness import replicate_generators
+from tsl.randomness import generator, replicate_generators
 from tsl.replicates import PerReplicate, per_replicate
+
+if TYPE_CHECKING:
+    from tsl.modules.compiled.fused_evaluation import FusedEvaluation, NodeSums
 
 Loss = Callable[[Tensor, Tensor], Any]
 """From student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`. The result is declared
@@ -56,11 +60,20 @@ CACHED = 1 << 20
 """Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
 
 
+ANSWERS = 1 << 24
+"""Numbers that teachers answer for one batch of an evaluation that is compiled."""
+
+
 class Observation(NamedTuple):
-    """The activations of both networks for one batch of evaluation inputs."""
+    """The activations of both networks for one batch of evaluation inputs.
+
+    Attributes:
+        teacher: The teacher's.
+        student: The student's, or sums of both networks' where only `node_sums_wanted` is set.
+    """
 
     teacher: Activations
-    student: Activations
+    student: "Activations | NodeSums"
 
 
 class TeacherStudent(StepModule):
@@ -129,6 +142,9 @@ class TeacherStudent(StepModule):
         stds = per_replicate(noise, replicates, "model.init_args.noise")
         self.label_noise = LabelNoise(stds, seed) if any(stds) else None
         self.activations_wanted = False
+        self.node_sums_wanted = False
+        self._fused_evaluation: FusedEvaluation | None = None
+        self._orders: list[torch.Generator] = []
         self._teacher_answers = TeacherAnswers()
         self.teacher_activity: list[Tensor] = []
         self._answered: tuple[Tensor, Tensor] | None = None
@@ -166,11 +182,13 @@ class TeacherStudent(StepModule):
 
     @property
     def eval_batch_size(self) -> int:
-        """How many inputs are best evaluated at a time: 100 to 500.
+        """How many inputs are best evaluated at a time: 100 to 500, or up to 2,000 of compiled code.
 
         As many as keep the widest layer in cache. More of them cost a processor page faults and trips to memory, fewer
         the overhead of each batch.
         """
+        if self._trainer is not None and self._compiles_evaluations:
+            return min(max(ANSWERS // (self.replicates * self.student.output_dim), 100), 2000)
         layers = zip(self.student.widths, self.student.map_sizes, strict=True)
         widest = max(self.student.output_dim, *(nodes * math.prod(size) for nodes, size in layers))
         return min(max(CACHED // (self.replicates * widest), 100), 500)
@@ -278,23 +296,34 @@ class TeacherStudent(StepModule):
 
         Returns:
             Both networks' activations, if a callback has set `activations_wanted` in its `on_validation_start`; they
-            are to be read only. Otherwise None: losses alone take one pass, and nothing is kept of it.
+            are to be read only. If one has set `node_sums_wanted` alone, sums take the place of the student's, where
+            compiled code gives them. Otherwise None.
         """
-        inputs = batch.inputs if isinstance(batch, Labelled) else batch
-        if not self.activations_wanted and dataloader_idx > 0:
+        labelled = isinstance(batch, Labelled)
+        inputs = batch.inputs if labelled else batch
+        nodes_wanted = self.activations_wanted or self.node_sums_wanted
+        if not nodes_wanted and dataloader_idx > 0:
             return None
-        wanted = self.activations_wanted
-        teacher = self._teacher_answers.answer(self.teacher, inputs, dataloader_idx, batch_idx, hidden=wanted)
-        if not wanted:
-            output, error, lowest_error = self.student.errors(inputs, teacher.output)
-            self._update_losses(batch, teacher.output, output, error, lowest_error)
-            return None
+        teacher = self._teacher_answers.answer(self.teacher, inputs, dataloader_idx, batch_idx, hidden=nodes_wanted)
+        fused = None if labelled or self.activations_wanted else self._fused_evaluation
+        if fused is not None and (not nodes_wanted or self._sums_nodes(teacher)):
+            generator_of_split = self._orders[dataloader_idx]
+            order = torch.randperm(inputs.shape[1], generator=generator_of_split) if nodes_wanted else None
+            losses, sums = fused(inputs, teacher, order)
+            if dataloader_idx == 0:
+                self._add_losses(losses, inputs.shape[1])
+            return None if sums is None else Observation(teacher, sums)
         student = self.student.activations(inputs)
         if dataloader_idx == 0:
             error = teacher.output - student.output
             lowest_error = self.student.lowest_error(student, error)
             self._update_losses(batch, teacher.output, student.output, error, lowest_error)
-        return Observation(teacher, student)
+        return Observation(teacher, student) if nodes_wanted else None
+
+    def _sums_nodes(self, teacher: Activations) -> bool:
+        """Whether compiled code can sum the nodes' activations: of one hidden layer, in one process."""
+        fused = self._fused_evaluation
+        return fused is not None and fused.sums_nodes and len(teacher.post) == 1 and self.trainer.world_size == 1
 
     def _update_losses(
         self, batch: Tensor | Labelled, teacher: Tensor, student: Tensor, error: Tensor, lowest_error: Tensor
@@ -303,13 +332,19 @@ class TeacherStudent(StepModule):
         samples = student.shape[1]
         mean_square = torch.linalg.vector_norm(error, dim=(1, 2)).square() / error[0].numel()
         factor = of_mse(self.loss, student.shape[2])
-        self.val_loss.update(self.loss(student, teacher) if factor is None else mean_square * factor, samples)
-        self.val_mse.update(mean_square, samples)
-        self.gradient_sup_norm.update(lowest_error.abs_().flatten(1).amax(dim=1))
+        loss = self.loss(student, teacher) if factor is None else mean_square * factor
+        self._add_losses((loss, mean_square, lowest_error.abs_().flatten(1).amax(dim=1)), samples)
         if isinstance(batch, Labelled):
             self.accuracy.update(accuracy(student, batch.labels), samples)
             self.teacher_accuracy.update(accuracy(teacher, batch.labels), samples)
             self.teacher_agreement.update(accuracy(student, teacher.argmax(dim=-1)), samples)
+
+    def _add_losses(self, of_batch: tuple[Tensor, Tensor, Tensor], samples: int) -> None:
+        """Add the objective, mean squared error and greatest |g_1| of a batch, `[R]` each."""
+        loss, mean_square, gradient_sup_norm = of_batch
+        self.val_loss.update(loss, samples)
+        self.val_mse.update(mean_square, samples)
+        self.gradient_sup_norm.update(gradient_sup_norm)
 
     def accuracies(self) -> dict[str, Tensor]:
         """Mean accuracies over the validation data of this evaluation, `[R]` each; none where it has no labels."""
@@ -333,6 +368,20 @@ class TeacherStudent(StepModule):
         of_labels = self.accuracy, self.teacher_accuracy, self.teacher_agreement
         for metric in (self.val_loss, self.val_mse, self.gradient_sup_norm, *of_labels):
             metric.reset()
+        self._orders = [generator("null_level", 0) for _ in self.trainer.val_dataloaders or [None]]
+        self._fused_evaluation = self._fuse_evaluation()
+
+    @property
+    def _compiles_evaluations(self) -> bool:
+        return self.steps != "eager" and why_not_compiled(self) is None
+
+    def _fuse_evaluation(self) -> "FusedEvaluation | None":
+        """Compiled code that evaluates the students as they are now, where it computes the same; else None."""
+        if not self._compiles_evaluations:
+            return None
+        from tsl.modules.compiled.fused_evaluation import FusedEvaluation  # imports numba
+
+        return FusedEvaluation(self.student, self.loss)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss, and accuracies where the data has labels."""
@@ -341,7 +390,8 @@ class TeacherStudent(StepModule):
 
     def on_validation_end(self) -> None:
         """Compute no activations at the next evaluation, unless a callback asks for them again."""
-        self.activations_wanted = False
+        self.activations_wanted = self.node_sums_wanted = False
+        self._fused_evaluation = None
 
     def on_fit_end(self) -> None:
         """Free the teacher's kept outputs."""

@@ -122,20 +122,6 @@ class FeedForward(Network):
             Of the shape of the pre-activations, but for the number of inputs where a network takes only some.
         """
 
-    def errors(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The quantities for the losses of an evaluation, for inputs `[R, B, ...]`; keeps no layer's activations.
-
-        Args:
-            inputs: `[R, B, ...]`, for a network in evaluation mode.
-            targets: The teacher's outputs f°(x), `[R, B, outputs]`.
-
-        Returns:
-            f(x) and f°(x) − f(x), both `[R, B, outputs]`, and g_1(x), as `lowest_error` gives it.
-        """
-        activations = self.activations(inputs)
-        error = targets - activations.output
-        return activations.output, error, self.lowest_error(activations, error)
-
     def active_nodes(self) -> list[Tensor]:
         """By the weights that lead out of each node; see the base class."""
         above = zip(self.widths, self.layers[1:], strict=True)

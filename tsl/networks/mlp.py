@@ -5,7 +5,6 @@ from itertools import pairwise
 from math import prod
 from typing import Any, Literal
 
-import torch
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from torch import Generator, Tensor, nn
 
@@ -83,25 +82,6 @@ class MLP(FeedForward):
         """Of all inputs, `[R, B, nodes]`; see the base class."""
         gates = [self.activation.gate(pre) for pre in activations.pre]
         return backpropagated_error([weight for weight, _ in effective_layers(self)], gates, error)
-
-    @torch.no_grad()
-    def errors(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """In place, one product a layer and direction, of (leaky) ReLU without BatchNorm; see the base class."""
-        if self.batch_norm or self.activation.name != "relu":
-            return super().errors(inputs, targets)
-        *hidden, top = self.layers
-        post: list[Tensor] = []
-        signal = inputs
-        for layer in hidden:
-            signal = nn.functional.leaky_relu_(layer(signal), self.negative_slope)
-            post.append(signal)
-        output = top(signal)
-        error = signal = targets - output
-        for layer, values in zip(reversed(self.layers[1:]), reversed(post), strict=True):
-            # What autograd does: × 1 where the output is above 0, × the slope elsewhere, in one pass.
-            signal = torch.bmm(signal, layer.weight)
-            torch.ops.aten.leaky_relu_backward.grad_input(signal, values, self.negative_slope, True, grad_input=signal)
-        return output, error, signal
 
     @property
     def init_args(self) -> dict[str, Any]:

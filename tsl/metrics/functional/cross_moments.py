@@ -102,11 +102,24 @@ def centred_sums(blocks: Sequence[Block], full: bool, products: torch.dtype | No
             if sums
             else [part.to(dtype) for part in block]
         )
+    return recentred(samples, shift_t.squeeze(1), shift_s.squeeze(1), sums, full)
+
+
+def recentred(samples: int, shift_t: Tensor, shift_s: Tensor, sums: Sequence[Tensor], full: bool) -> list[Tensor]:
+    """From sums about a shift to means and scatter about them, the fields of `CrossMoments` from the third on.
+
+    Args:
+        samples: Number N of samples.
+        shift_t: What was subtracted of the teacher's nodes, `[..., m]`.
+        shift_s: And of the student's, `[..., n]`.
+        sums: Σ t̃, Σ s̃, Σ t̃t̃ᵀ, Σ s̃s̃ᵀ (or their diagonals) and Σ t̃s̃ᵀ, of which the last is overwritten.
+        full: Whether matrices are whole.
+    """
     sum_t, sum_s, scatter_t, scatter_s, cross = sums
     offset_t, offset_s = sum_t / max(samples, 1), sum_s / max(samples, 1)
     return [
-        shift_t.squeeze(1) + offset_t,
-        shift_s.squeeze(1) + offset_s,
+        shift_t + offset_t,
+        shift_s + offset_s,
         scatter_t - samples * _square(offset_t, full),
         scatter_s - samples * _square(offset_s, full),
         _add_outer(cross, -samples * offset_t, offset_s),
