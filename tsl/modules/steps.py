@@ -133,11 +133,13 @@ class StepModule(pl.LightningModule):
         if reason is not None and self.steps == "fused":
             raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
         print_once = rank_zero_only(print)
-        print_once("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
         if reason is not None:
+            print_once(f"steps: eager, because {reason}")
             return None
-        from tsl.modules.compiled.fused_steps import FusedSteps  # imports numba, which eager runs do without
+        from tsl.modules.compiled.fused_steps import FusedSteps, is_kept  # imports numba, which eager runs do without
 
+        first = "" if is_kept() else "; compiling takes about ten seconds, once on a machine"
+        print_once(f"steps: fused (compiled, many in one call{first})")
         return FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights)
 
     def check_batch_norm(self, remedy: str) -> None:

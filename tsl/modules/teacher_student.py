@@ -60,8 +60,8 @@ CACHED = 1 << 20
 """Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
 
 
-ANSWERS = 1 << 24
-"""Numbers that teachers answer for one batch of an evaluation that is compiled."""
+ANSWERED_AT_ONCE = 1 << 24
+"""Activations of a teachers' layer for one batch of a compiled evaluation, over all replicates."""
 
 
 class Observation(NamedTuple):
@@ -182,13 +182,14 @@ class TeacherStudent(StepModule):
 
     @property
     def eval_batch_size(self) -> int:
-        """How many inputs are best evaluated at a time: 100 to 500, or up to 2,000 of compiled code.
+        """How many inputs are best evaluated at a time: 100 to 500, or up to 10,000 in compiled code.
 
         As many as keep the widest layer in cache. More of them cost a processor page faults and trips to memory, fewer
         the overhead of each batch.
         """
-        if self._trainer is not None and self._compiles_evaluations:
-            return min(max(ANSWERS // (self.replicates * self.student.output_dim), 100), 2000)
+        if self._trainer is not None and self._compiles_evaluations:  # which takes them apart by itself
+            widest = max(self.teacher.output_dim, *self.teacher.widths)
+            return min(max(ANSWERED_AT_ONCE // (self.replicates * widest), 100), 10_000)
         layers = zip(self.student.widths, self.student.map_sizes, strict=True)
         widest = max(self.student.output_dim, *(nodes * math.prod(size) for nodes, size in layers))
         return min(max(CACHED // (self.replicates * widest), 100), 500)

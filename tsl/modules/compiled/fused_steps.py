@@ -4,6 +4,7 @@ Letters: R replicates, N inputs, K minibatches, B inputs in a minibatch.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,11 @@ from tsl.modules.compiled.from_torch import (
 from tsl.modules.compiled.training import take_steps
 from tsl.modules.sgd import rates_of
 from tsl.networks import MLP
+
+
+def is_kept() -> bool:
+    """Whether steps were compiled before on this machine, and are loaded."""
+    return any(Path(take_steps.stats.cache_path).glob("training.take_steps*.nbi"))
 
 
 class FusedSteps:
