@@ -1,4 +1,4 @@
-"""The columns of an experiment's closing table, for replicates with the same settings."""
+"""What an experiment comes to, by the name of each statistic, for replicates with the same settings."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsl.experiments.statistic import Statistic, over_seeds
 from tsl.figures import sample_size
 from tsl.figures.trained_teacher import ACCURACY, TEACHER_ACCURACY
 from tsl.names import NODE_RECOVERED, RECOVERED
@@ -13,9 +14,12 @@ from tsl.runs import ReplicateGroup, Run
 from tsl.runs.summary import last_epoch
 
 
+Outcome = Callable[[ReplicateGroup], dict[str, Statistic | str]]
+
+
 def outcomes(
-    run: Run, outcome: Callable[[ReplicateGroup], dict[str, str]], over: Sequence[str] = ()
-) -> Iterator[tuple[ReplicateGroup, dict[str, str]]]:
+    run: Run, outcome: Outcome, over: Sequence[str] = ()
+) -> Iterator[tuple[ReplicateGroup, dict[str, Statistic | str]]]:
     """The outcome of each group of replicates with the same settings.
 
     Args:
@@ -37,73 +41,112 @@ def outcomes(
         yield group, outcome(group)
 
 
-def recovery(group: ReplicateGroup) -> dict[str, str]:
-    """E2: how many teacher nodes are recovered, early and at the end."""
+def recovery(group: ReplicateGroup) -> dict[str, Statistic | str]:
+    """E2: how many teacher nodes are recovered, early and at the end, and how many students the strongest two have."""
     nodes = _rows(group, "teacher_nodes")
     early, end = nodes[(nodes["epoch"] == 5) & (nodes["split"] == "val")], last_epoch(nodes)
     always = end.groupby(["layer", "node"])[NODE_RECOVERED].all()
-    soon = f"{early[NODE_RECOVERED].mean():.1%}" if len(early) else "not recorded"
+    last = end[end["node"] == end["node"].max()]
     return {
-        f"recovered at {RECOVERED} after 5 epochs": soon,
-        "at the end": f"{end[NODE_RECOVERED].mean():.1%}",
-        "nodes recovered in every replicate": f"{always.sum()} of {len(always)}",
+        f"recovered at {RECOVERED} after 5 epochs": _shares(early) if len(early) else "not recorded",
+        "at the end": _shares(end),
+        "nodes recovered in every replicate": Statistic(float(always.sum()), None, len(group.replicates), ".0f"),
+        "recovered, last node": _shares(last),
+        "students on node 1 over node 2": competition(group),
     }
 
 
-def final_loss(group: ReplicateGroup) -> dict[str, str]:
+def competition(group: ReplicateGroup) -> Statistic | str:
+    """How many students have a correlation above 0.9 with teacher node 1, over those with node 2, all seeds together."""
+    students = last_epoch(_rows(group, "student_nodes"))
+    best = students.loc[students["best_correlation"] > 0.9, "best_teacher"]
+    first, second = (best == 1).sum(), (best == 2).sum()
+    return Statistic(float(first / second), None, len(group.replicates), ".2f") if second else "no student on node 2"
+
+
+def final_loss(group: ReplicateGroup) -> dict[str, Statistic | str]:
     """E3: the evaluation loss at the last epoch."""
     losses = _rows(group, "losses")
     log_loss = np.log10(losses.loc[losses["epoch"] == losses["epoch"].max(), "val_mse"])
-    return {"log10 evaluation loss at the end": _mean_and_std(log_loss)}
+    return {"log10 evaluation loss at the end": over_seeds(log_loss)}
 
 
-def mean_correlation(group: ReplicateGroup) -> dict[str, str]:
-    """E1 and E4: the mean over teacher nodes of their best correlation."""
-    return {"rho_mean at the end": _mean_and_std(last_epoch(_rows(group, "layers"))["rho_mean"])}
+def mean_correlation(group: ReplicateGroup) -> dict[str, Statistic | str]:
+    """E4: the mean over teacher nodes of their best correlation."""
+    return {"rho_mean at the end": over_seeds(last_epoch(_rows(group, "layers"))["rho_mean"])}
 
 
-def layer_correlations(group: ReplicateGroup) -> dict[str, str]:
+def corner(group: ReplicateGroup) -> dict[str, Statistic | str]:
+    """E1: besides, the least correlation among strong student nodes, ‖v_k‖ > 0.2, over all seeds, and how many."""
+    students = _rows(group, "student_nodes")
+    seen = "train" if "train" in set(students["split"]) else "val"  # the paper's figure is of the training inputs
+    students = students[(students["split"] == seen) & (students["epoch"] == students["epoch"].max())]
+    strong = students.loc[students["strength"] > 0.2, "best_correlation"]
+    seeds = len(group.replicates)
+    least: Statistic | str = Statistic(float(strong.min()), None, seeds) if len(strong) else "no strong node"
+    below = Statistic(100 * float((strong <= 0.98).mean()), None, seeds, ".1f") if len(strong) else "no strong node"
+    return mean_correlation(group) | {
+        "least correlation of a strong student": least,
+        "strong students at or under 0.98, %": below,
+    }
+
+
+def layer_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:
     """E6, E7 and E10: the evaluation loss at the end, and ρ_mean of each layer."""
-    by_layer = last_epoch(_rows(group, "layers")).groupby("layer")["rho_mean"].mean()
-    return final_loss(group) | {"rho_mean of layers 1, 2, … at the end": " ".join(f"{rho:.3f}" for rho in by_layer)}
+    losses, layers = _rows(group, "losses"), last_epoch(_rows(group, "layers"))
+    end = losses[losses["epoch"] == losses["epoch"].max()]
+    by_layer = {
+        f"rho_mean of layer {layer} at the end": over_seeds(rows["rho_mean"]) for layer, rows in layers.groupby("layer")
+    }
+    return {"evaluation loss at the end": over_seeds(end["val_mse"], ".3g")} | final_loss(group) | by_layer
 
 
-def accuracy_and_correlations(group: ReplicateGroup) -> dict[str, str]:
+def accuracy_and_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:
     """E8: the student's accuracy on labels at the end, and ρ_mean of each layer before training and at the end."""
     losses, layers = _rows(group, "losses"), _rows(group, "layers")
     end = losses[losses["epoch"] == losses["epoch"].max()]
     untrained = layers[(layers["epoch"] == 0) & (layers["split"] == "val")]
     named = {"accuracy of the teacher, %": TEACHER_ACCURACY, "of the student, %": ACCURACY}
-    columns = {words: _mean_and_std(100 * end[column], 1) for words, column in named.items() if column in end}
+    columns: dict[str, Statistic | str] = {
+        words: over_seeds(100 * end[column], ".1f") for words, column in named.items() if column in end
+    }
     for words, rows in (("before training", untrained), ("at the end", last_epoch(layers))):
-        by_layer = rows.groupby("layer")["rho_mean"].mean()
-        columns[f"rho_mean of layers 1, 2, … {words}"] = " ".join(f"{rho:.3f}" for rho in by_layer)
+        for layer, of_layer in rows.groupby("layer"):
+            columns[f"rho_mean of layer {layer} {words}"] = over_seeds(of_layer["rho_mean"])
     return columns
 
 
-def few_and_many_samples(group: ReplicateGroup) -> dict[str, str]:
+def few_and_many_samples(group: ReplicateGroup) -> dict[str, Statistic | str]:
     """E5: the correlation with the fewest and the most samples, and how many samples bring it to 0.98."""
     of_layers = sample_size.outcomes([group.run])
     of_layers = of_layers[of_layers["replicate"].isin(group.replicates)]
-    rho = of_layers.groupby("augmented_size")["rho_mean"].mean()
+    by_size = of_layers.groupby("augmented_size")["rho_mean"]
+    rho = by_size.mean()
     enough = rho.index[rho >= 0.98]
+    seeds = int(by_size.size().min())
     return {
-        "rho_mean with the fewest samples": f"{rho.iloc[0]:.3f} (N = {rho.index[0]:,})",
-        "with the most": f"{rho.iloc[-1]:.3f} (N = {rho.index[-1]:,})",
-        "samples for 0.98": f"{enough[0]:,}" if len(enough) else f"more than {rho.index[-1]:,}",
+        "fewest samples": Statistic(float(rho.index[0]), None, seeds, ",.0f"),
+        "rho_mean with them": over_seeds(by_size.get_group(rho.index[0])),
+        "most samples": Statistic(float(rho.index[-1]), None, seeds, ",.0f"),
+        "rho_mean with these": over_seeds(by_size.get_group(rho.index[-1])),
+        "samples for 0.98": Statistic(float(enough[0]), None, seeds, ",.0f") if len(enough) else "more than the most",
     }
 
 
-def range_of_correlations(group: ReplicateGroup) -> dict[str, str]:
-    """E9: the range of teacher nodes' best correlations at the end, each the mean over replicates."""
-    by_node = last_epoch(_rows(group, "teacher_nodes")).groupby("node")["best_correlation"].mean()
-    return {"best correlations at the end": f"{by_node.min():.3f} to {by_node.max():.3f}"} | mean_correlation(group)
+def range_of_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:
+    """E9: the least and greatest of the teacher nodes' best correlations at the end, over nodes and seeds."""
+    best = last_epoch(_rows(group, "teacher_nodes"))["best_correlation"]
+    seeds = len(group.replicates)
+    return {
+        "least best correlation at the end": Statistic(float(best.min()), None, seeds),
+        "greatest": Statistic(float(best.max()), None, seeds),
+    } | mean_correlation(group)
 
 
 def _rows(group: ReplicateGroup, table: str) -> pd.DataFrame:
     return group.rows(group.run.table(table))
 
 
-def _mean_and_std(over_replicates: pd.Series, digits: int = 3) -> str:
-    std = over_replicates.std() if len(over_replicates) > 1 else 0.0
-    return f"{over_replicates.mean():.{digits}f} ± {std:.{digits}f}"
+def _shares(nodes: pd.DataFrame) -> Statistic:
+    """The share of rows recovered, in per cent, by seed."""
+    return over_seeds(100 * nodes.groupby("replicate")[NODE_RECOVERED].mean(), ".1f")

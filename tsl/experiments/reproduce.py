@@ -1,7 +1,7 @@
-"""Reproduce a figure of the paper: `python -m tsl.reproduce E2 --scale quick`.
+"""Reproduce a figure of the paper, or all: `python -m tsl.reproduce E2 --scale quick`.
 
-Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes, then draws it and prints
-the outcome. Complete runs are not repeated, and interrupted ones are resumed, so the same command can always be given
+Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes, then draws it, and prints and
+writes the outcome beside what is published. Complete runs are not repeated, and interrupted ones are resumed, so the same command can always be given
 again. Runs are written to `<root>/<scale>/<experiment>/<cell>`, each with its log beside it.
 """
 
@@ -23,16 +23,19 @@ from rich.table import Table
 from tsl.configs import config_directory, find_config
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
+from tsl.experiments.cost import core_seconds, in_hours
 from tsl.experiments.outcomes import (
+    Outcome,
     accuracy_and_correlations,
+    corner,
     few_and_many_samples,
     final_loss,
     layer_correlations,
     mean_correlation,
-    outcomes,
     range_of_correlations,
     recovery,
 )
+from tsl.experiments.results import closing_table, results_of, write_results
 from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
 from tsl.experiments.theory_outcomes import beside_theory, final_error, strength_order
 from tsl.experiments.trained_teachers import plan_teachers
@@ -48,7 +51,7 @@ from tsl.figures import (
     trajectories,
 )
 from tsl.figures.__main__ import save
-from tsl.runs import ReplicateGroup, Run
+from tsl.runs import Run
 from tsl.runs.settings import MULTIPLIER, POLARITY, TRAIN_SIZE, flatten, in_words
 
 AXES: dict[str, tuple[str, ...]] = {
@@ -71,7 +74,7 @@ class Experiment:
     Args:
         runs: Name of its runs, its config and its quick overlay; experiments with the same name share their runs.
         figure: The module that draws it.
-        outcome: Gives the columns of the closing table for replicates with the same settings.
+        outcome: Gives the statistics of replicates with the same settings.
         axes: The values of each axis; the cells are all their combinations.
         quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
         base: The config that the experiment's is laid over.
@@ -81,7 +84,7 @@ class Experiment:
 
     runs: str
     figure: ModuleType
-    outcome: Callable[[ReplicateGroup], dict[str, str]]
+    outcome: Outcome
     axes: Axes
     quick: Axes = field(default_factory=dict)
     base: str = "two_layer"
@@ -120,7 +123,7 @@ def on_inputs(distribution: str) -> Experiment:
 
 
 EXPERIMENTS = {
-    "E1": Experiment("E1", l_shape, mean_correlation, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
+    "E1": Experiment("E1", l_shape, corner, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
     "E2": Experiment("E2", success_rate, recovery, E2_AXES, FEWER),
     "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
     "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
@@ -250,27 +253,18 @@ def train_all(runs: Sequence[PlannedRun], console: Console) -> list[PlannedRun]:
     return failed
 
 
-def closing_table(experiment: Experiment, runs: Sequence[PlannedRun], title: str) -> Table:
-    """A row for each run, or for each setting that differs along its replicates."""
-    rows = [
-        {axis: in_words(value) for axis, value in run.cell.items()} | {"setting": group.label} | of_group
-        for run in runs
-        for group, of_group in outcomes(Run(run.path), experiment.outcome, experiment.outcome_over)
-    ]
-    if not any(row["setting"] for row in rows):
-        rows = [{name: words for name, words in row.items() if name != "setting"} for row in rows]
-    table = Table(*rows[0], title=title)
-    for row in rows:
-        table.add_row(*row.values())
-    return table
-
-
-def reproduce(asked: argparse.Namespace, console: Console) -> int:
-    """Train, draw and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
-    experiment, overlays = EXPERIMENTS[asked.experiment], [find_config(name) for name in asked.config]
+def planned(name: str, asked: argparse.Namespace) -> tuple[list[PlannedRun], list[PlannedRun]]:
+    """The runs of an experiment, and those of teachers that come before."""
+    experiment, overlays = EXPERIMENTS[name], [find_config(config) for config in asked.config]
     axes = chosen_axes(experiment, asked.scale, asked.where)
     teachers, files = plan_teachers(asked.scale, asked.root, overlays) if "teacher" in axes else ([], {})
-    runs = plan(experiment, asked.scale, axes, asked.root, overlays, files)
+    return plan(experiment, asked.scale, axes, asked.root, overlays, files), teachers
+
+
+def reproduce(name: str, asked: argparse.Namespace, console: Console) -> int:
+    """Train, draw and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
+    experiment = EXPERIMENTS[name]
+    runs, teachers = planned(name, asked)
     if any(train_all([teacher], console) for teacher in teachers):  # the first that fails is the last
         console.print("students are not trained, because their teacher's run failed")
         return 1
@@ -280,13 +274,39 @@ def reproduce(asked: argparse.Namespace, console: Console) -> int:
         figure = experiment.figure.draw([Run(run.path) for run in drawn], **experiment.options)
         out = asked.out or asked.root / asked.scale
         for suffix in ("pdf", "png"):
-            save(figure, out / f"{asked.experiment}.{suffix}")
-        console.print(closing_table(experiment, drawn, f"{asked.experiment}, {asked.scale} scale"))
-        console.print(f"figure drawn to {out / asked.experiment}.pdf and .png", soft_wrap=True)
+            save(figure, out / f"{name}.{suffix}")
+        results = results_of(name, asked.scale, drawn, experiment.outcome, experiment.outcome_over)
+        console.print(closing_table(results))
+        write_results(results, out / f"{name}.json")
+        console.print(f"figure drawn to {out / name}.pdf and .png, results written to {name}.json", soft_wrap=True)
     if failed:
         names = ", ".join(run.path.name for run in failed)
         console.print(f"{len(failed)} of {len(runs)} runs failed and are not in the figure: {names}", soft_wrap=True)
     return 1 if failed else 0
+
+
+def show_plan(names: Sequence[str], asked: argparse.Namespace, console: Console) -> None:
+    """Print what is done and what is left of each experiment; runs that several share count where they come first."""
+    table = Table("experiment", "runs", "complete", "student-steps left", "one core takes about")
+    counted: set[Path] = set()
+    total = 0.0
+    for name in names:
+        try:
+            of_experiment, teachers = planned(name, asked)
+        except InputError as error:
+            table.add_row(name, "", "", "", str(error).splitlines()[0])
+            continue
+        runs = [run for run in (*teachers, *of_experiment) if run.path not in counted]
+        counted |= {run.path for run in runs}
+        left = sum((run.epochs - run.epochs_done) * run.student_steps for run in runs)
+        seconds = [core_seconds(run) for run in runs if not run.complete]
+        known = sum(second for second in seconds if second is not None)
+        total += known
+        more = " and more" if None in seconds else ""
+        complete = sum(run.complete for run in runs)
+        table.add_row(name, str(len(runs)), str(complete), f"{left:,}", f"{in_hours(known)}{more}")
+    console.print(table)
+    console.print(f"in all about {in_hours(total)} of one core; several cores share it")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -295,7 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tsl.reproduce", description="Train what a figure of the paper needs, and draw it."
     )
-    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("experiment", choices=[*EXPERIMENTS, "all"])
     scale = "the paper's settings, or those of the shipped quick/*.yaml, for minutes on two cores (default: quick)"
     parser.add_argument("--scale", choices=("quick", "paper"), default="quick", help=scale)
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
@@ -304,9 +324,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the figure goes (default: <root>/<scale>)")
     parser.add_argument("--config", **several, type=Path, metavar="FILE", help="lay this over every run")
+    parser.add_argument("--dry-run", action="store_true", help="print what is done, what is left and how long it takes")
     asked = parser.parse_args(arguments)
+    names = list(EXPERIMENTS) if asked.experiment == "all" else [asked.experiment]
+    console = Console(highlight=False, markup=False)
     try:
-        return reproduce(asked, Console(highlight=False, markup=False))
+        if asked.dry_run:
+            show_plan(names, asked, console)
+            return 0
+        return max(reproduce(name, asked, console) for name in names)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

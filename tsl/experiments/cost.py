@@ -1,0 +1,45 @@
+"""What runs will cost: student-steps, and seconds of one core by their arithmetic."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from tsl.experiments.sweep import PlannedRun
+from tsl.runs.settings import MULTIPLIER
+
+OPERATIONS_A_SECOND = {"64-true": 15e9, "32-true": 35e9}
+"""Of one core in fused steps of small networks, evaluations included: half of what benchmarks/training.py shows."""
+
+TEACHER, STUDENT = "model.init_args.teacher.init_args.", "model.init_args.student.init_args."
+
+
+def core_seconds(run: PlannedRun) -> float | None:
+    """Seconds that a core takes for what is left of a run; None for networks that are no MLPs of known widths."""
+    per_step = operations_of_a_step(run.settings)
+    if per_step is None:
+        return None
+    steps = (run.epochs - run.epochs_done) * run.student_steps
+    return steps * per_step / OPERATIONS_A_SECOND.get(str(run.settings["trainer.precision"]), 35e9)
+
+
+def operations_of_a_step(settings: Mapping[str, Any]) -> float | None:
+    """Multiplications and additions of a step of one student: forward, the error's way back, and the gradient."""
+    widths = settings.get(f"{STUDENT}widths")
+    if widths is None and settings.get(f"{TEACHER}widths") is not None:
+        widths = [(settings.get(MULTIPLIER) or 1) * width for width in settings[f"{TEACHER}widths"]]
+    ends = [settings.get(f"{TEACHER}{name}") for name in ("input_dim", "output_dim")]
+    if widths is None or None in ends:
+        return None
+    products: Sequence[float] = [below * above for below, above in pairwise([ends[0], *widths, ends[1]])]
+    return 2 * settings["data.init_args.batch_size"] * (3 * sum(products) - products[0])
+
+
+def in_hours(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> in_hours(50), in_hours(600), in_hours(9000)
+    ('50 s', '10 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
