@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from rich.console import Console
 
 from tests.made_up_runs import fake_run
 from tsl.experiments import outcomes
-from tsl.experiments.reproduce import EXPERIMENTS, closing_table
+from tsl.experiments.reproduce import EXPERIMENTS
+from tsl.experiments.results import closing_table, results_of
 from tsl.experiments.sweep import PlannedRun
 from tsl.runs import ReplicateGroup, Run
 from tsl.runs.records import read_table, write_table
@@ -36,14 +38,14 @@ def run(tmp_path: Path) -> Run:
 
 
 OUTCOMES = [
-    *(outcomes.recovery, outcomes.final_loss, outcomes.mean_correlation, outcomes.layer_correlations),
+    *(outcomes.recovery, outcomes.corner, outcomes.final_loss, outcomes.mean_correlation, outcomes.layer_correlations),
     *(outcomes.accuracy_and_correlations, outcomes.range_of_correlations),
 ]
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_each_setting_has_the_outcome_of_a_run_of_its_own(
-    run: Run, outcome: Callable[[ReplicateGroup], dict[str, str]], tmp_path: Path
+    run: Run, outcome: Callable[[ReplicateGroup], dict[str, Any]], tmp_path: Path
 ) -> None:
     found = list(outcomes.outcomes(run, outcome))
     assert [group.varying for group, _ in found] == [
@@ -51,7 +53,7 @@ def test_each_setting_has_the_outcome_of_a_run_of_its_own(
     ]
     for group, words in found:
         tables = {}
-        for table in ("teacher_nodes", "layers", "losses"):
+        for table in ("teacher_nodes", "student_nodes", "layers", "losses"):
             frame = run.table(table)
             tables[table] = frame[frame["replicate"].isin(group.replicates)]
         rows = pd.DataFrame({"replicate": group.replicates, "seed": group.replicates})
@@ -67,14 +69,18 @@ def test_the_number_of_samples_is_told_over_and_polarities_apart(run: Run) -> No
         few = layers[layers["replicate"].isin([polarity, polarity + 4])]["rho_mean"]
         many = layers[layers["replicate"].isin([polarity + 2, polarity + 6])]["rho_mean"]
         assert group.replicates == [polarity, polarity + 2, polarity + 4, polarity + 6]
-        assert words["rho_mean with the fewest samples"] == f"{np.mean(few):.3f} (N = 40)"
-        assert words["with the most"] == f"{np.mean(many):.3f} (N = 90)"
+        assert [words[name].mean for name in ("fewest samples", "most samples")] == [40, 90]
+        for name, values in (("rho_mean with them", few), ("rho_mean with these", many)):
+            assert words[name].mean == pytest.approx(np.mean(values))
+            assert words[name].std == pytest.approx(np.std(values, ddof=1))
+            assert words[name].seeds == 2
 
 
 def test_the_closing_table_has_a_row_for_each_setting(run: Run) -> None:
     planned = PlannedRun({"multiplier": 2}, run.path, [], {})
     console = Console(width=200)
     with console.capture() as told:
-        console.print(closing_table(EXPERIMENTS["E5"], [planned], "title"))
+        e5 = EXPERIMENTS["E5"]
+        console.print(closing_table(results_of("E5", "quick", [planned], e5.outcome, e5.outcome_over)))
     settings = re.findall(r"polarity=[\d.]+", told.get())
     assert settings == ["polarity=0.5", "polarity=2"]

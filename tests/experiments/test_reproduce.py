@@ -1,4 +1,5 @@
 import fcntl
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -42,6 +43,9 @@ def fake(run: Any, epochs: int = 2, **settings: Any) -> None:
         nodes = nodes.assign(epoch=epoch, split="val", layer=1, node=[1, 2, 3, 4] * 2, replicate=np.arange(8) // 4)
         recovered = [epoch == 2 and node < 7 for node in range(8)]
         write_table(run.path, "teacher_nodes", epoch, nodes.assign(**{"recovered_0.95": recovered, "best_student": 1}))
+        students = pd.DataFrame(dict.fromkeys(COLUMNS["student_nodes"], 0.5), index=range(2))
+        students = students.assign(epoch=epoch, split="val", layer=1, node=1, replicate=range(2), best_teacher=1)
+        write_table(run.path, "student_nodes", epoch, students)
 
 
 @pytest.fixture
@@ -134,9 +138,11 @@ def test_complete_runs_are_not_repeated(
     assert reproduce.main([*command, "--out", str(tmp_path / "figures")]) == 0
     told = capsys.readouterr().out
     assert "runs: 2, of them complete: 2" in told
-    assert "87.5%" in told  # 7 of 8
-    assert "3 of 4" in told
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"E2.pdf", "E2.png"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"E2.pdf", "E2.png", "E2.json"}
+    rows = json.loads((tmp_path / "figures/E2.json").read_text())["rows"]
+    assert [row["cell"]["multiplier"] for row in rows] == ["1", "2"]
+    assert rows[0]["statistics"]["at the end"]["mean"] == 87.5  # 7 of 8
+    assert rows[0]["statistics"]["nodes recovered in every replicate"]["mean"] == 3
 
 
 def test_runs_with_other_settings_are_refused(planned: Callable[..., Any]) -> None:
@@ -232,8 +238,19 @@ def test_outcomes(planned: Callable[..., Any]) -> None:
     run = planned()[0]
     fake(run)
     [group] = Run(run.path).groups
-    assert reproduce.final_loss(group) == {"log10 evaluation loss at the end": "-4.000 ± 1.414"}
-    assert reproduce.recovery(group)["recovered at 0.95 after 5 epochs"] == "not recorded"
+    assert reproduce.final_loss(group)["log10 evaluation loss at the end"].in_words == "-4.000 ± 1.414"
+    nodes = pd.DataFrame(dict.fromkeys(COLUMNS["student_nodes"], 0.5), index=range(5))
+    nodes = nodes.assign(epoch=2, split="val", layer=1, replicate=[0, 0, 0, 1, 1], node=[1, 2, 3, 1, 2])
+    of_students = {"best_teacher": [1, 1, 2, 1, 2], "best_correlation": [0.95, 0.91, 0.99, 0.5, 0.97]}
+    write_table(run.path, "student_nodes", 2, nodes.assign(**of_students))
+    [group] = Run(run.path).groups
+    told = reproduce.recovery(group)
+    assert told["recovered at 0.95 after 5 epochs"] == "not recorded"
+    # seven of eight nodes are recovered: all four of replicate 0, three of replicate 1
+    assert told["at the end"].in_words == "87.5 ± 17.7"
+    assert told["nodes recovered in every replicate"].mean == 3
+    assert told["recovered, last node"].mean == 50
+    assert told["students on node 1 over node 2"].mean == 1  # two students each, one with 0.5 left out
 
 
 @pytest.fixture
@@ -311,9 +328,12 @@ def test_the_outcome_of_a_student_on_images(planned: Callable[..., Any]) -> None
         layers["rho_mean"] += 0.1 * epoch
         write_table(run.path, "layers", epoch, layers)
     [group] = Run(run.path).groups
-    assert reproduce.accuracy_and_correlations(group) == {
+    told = reproduce.accuracy_and_correlations(group)
+    assert {name: value.in_words for name, value in told.items()} == {
         "accuracy of the teacher, %": "80.0 ± 0.0",
         "of the student, %": "60.0 ± 14.1",
-        "rho_mean of layers 1, 2, … before training": "0.200 0.400",
-        "rho_mean of layers 1, 2, … at the end": "0.400 0.600",
+        "rho_mean of layer 1 before training": "0.200 ± 0.141",
+        "rho_mean of layer 2 before training": "0.400 ± 0.283",
+        "rho_mean of layer 1 at the end": "0.400 ± 0.141",
+        "rho_mean of layer 2 at the end": "0.600 ± 0.283",
     }

@@ -13,7 +13,6 @@ from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import ReplicateGroup, Run
 from tsl.runs.summary import last_epoch
 
-
 Outcome = Callable[[ReplicateGroup], dict[str, Statistic | str]]
 
 
@@ -57,7 +56,7 @@ def recovery(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def competition(group: ReplicateGroup) -> Statistic | str:
-    """How many students have a correlation above 0.9 with teacher node 1, over those with node 2, all seeds together."""
+    """Students with a correlation above 0.9 to teacher node 1, over those to node 2, of all seeds together."""
     students = last_epoch(_rows(group, "student_nodes"))
     best = students.loc[students["best_correlation"] > 0.9, "best_teacher"]
     first, second = (best == 1).sum(), (best == 2).sum()

@@ -1,8 +1,9 @@
 """Reproduce a figure of the paper, or all: `python -m tsl.reproduce E2 --scale quick`.
 
 Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes, then draws it, and prints and
-writes the outcome beside what is published. Complete runs are not repeated, and interrupted ones are resumed, so the same command can always be given
-again. Runs are written to `<root>/<scale>/<experiment>/<cell>`, each with its log beside it.
+writes the outcome beside what is published. Complete runs are not repeated, and interrupted ones are resumed, so the
+same command can always be given again. Runs are written to `<root>/<scale>/<experiment>/<cell>`, each with its log
+beside it.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import itertools
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
