@@ -106,3 +106,22 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "E4" in told
     assert "of one core" in told
     assert not any(tmp_path.iterdir())
+
+
+def test_the_page_of_results_holds_what_was_run() -> None:
+    from scripts.fill_results import DOCS, filled
+
+    page = (DOCS / "results.md").read_text()
+    assert filled(page, DOCS / "results") == page, "run python scripts/fill_results.py"
+
+
+def test_a_table_is_filled_in_and_prose_stays(tmp_path: Path, runs: list[PlannedRun]) -> None:
+    from scripts.fill_results import filled
+
+    results = results_of("E3", "paper", runs, final_loss, [])
+    write_results(results, tmp_path / "E3.json")
+    page = filled("Before\n<!-- E3 -->\nold\n<!-- /E3 -->\nafter", tmp_path)
+    assert page.startswith("Before\n<!-- E3 -->\n\n| multiplier |")
+    assert page.endswith("|\n\n<!-- /E3 -->\nafter")
+    assert "old" not in page
+    assert filled(page, tmp_path) == page
