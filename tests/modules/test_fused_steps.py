@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
@@ -51,7 +51,7 @@ momenta = st.one_of(
 )
 activations = st.one_of(
     st.fixed_dictionaries({"negative_slope": st.sampled_from([0.0, 0.1])}),
-    st.fixed_dictionaries({"activation": st.sampled_from(["erf", "tanh", "sigmoid", "quadratic", "linear"])}),
+    st.fixed_dictionaries({"activation": st.sampled_from(["erf", "tanh", "sigmoid", "linear"])}),
 )
 networks = st.builds(
     lambda widths, bias, activation: {"widths": widths, "bias": bias} | activation,
@@ -61,7 +61,12 @@ networks = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     network=networks,
     momentum=momenta,
@@ -89,6 +94,18 @@ def test_as_eager_after_200_steps(
     kept = {"precision": precision, "max_epochs": 4}
     fused, eager = (trained(fit, steps, trainer=kept, **model) for steps in ("fused", "eager"))
     assert_equal(fused, eager, 1e-10 if precision == "64-true" else 1e-4)
+
+
+def test_quadratic_nodes_as_eager(fit: Fit) -> None:
+    """At a small rate: x² grows roundings, and diverges soon at others."""
+    model = {
+        "teacher": partial(MLP, input_dim=DIM, output_dim=OUTPUTS, widths=[4], activation="quadratic"),
+        "teacher_initialization": GaussianInitialization(0.2),
+        "optimizer": partial(SGD, lr=0.001),
+        "replicates": 2,
+    }
+    fused, eager = (trained(fit, steps, trainer={"max_epochs": 4}, **model) for steps in ("fused", "eager"))
+    assert_equal(fused, eager, 1e-10)
 
 
 @pytest.mark.parametrize(

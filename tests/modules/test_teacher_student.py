@@ -226,7 +226,17 @@ def test_evaluation_batches_shrink_as_networks_grow_until_a_size_is_asked_for(
     replicates: int, multiplier: int, asked: int | None, expected: int, fit: Any
 ) -> None:
     data = make_data(replicates=replicates, val_size=1, eval_batch_size=asked, steps_per_epoch=1)
-    trainer = fit(make_module(replicates=replicates, student=LikeTeacher(multiplier)), data)
+    trainer = fit(make_module(replicates=replicates, student=LikeTeacher(multiplier), steps="eager"), data)
+    assert trainer.val_dataloaders[0].batch_size == expected
+
+
+@pytest.mark.parametrize(("at_once", "expected"), [(1 << 24, 10_000), (8 * 250, 250), (1, 100)])
+def test_compiled_evaluations_take_as_many_inputs_as_the_teachers_answer_at_once(
+    at_once: int, expected: int, fit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two teachers of four nodes give eight numbers for an input, whatever the students' widths."""
+    monkeypatch.setattr("tsl.modules.teacher_student.ANSWERED_AT_ONCE", at_once)
+    trainer = fit(make_module(replicates=2, student=LikeTeacher(50)), make_data(replicates=2, steps_per_epoch=1))
     assert trainer.val_dataloaders[0].batch_size == expected
 
 
