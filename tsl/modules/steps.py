@@ -21,6 +21,8 @@ from tsl.names import TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
 from tsl.networks import FeedForward
 from tsl.randomness import replicate_generators
 
+print_once = rank_zero_only(print)
+
 IN_PROGRESS_BAR = (TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY)
 
 
@@ -61,6 +63,7 @@ class StepModule(pl.LightningModule):
         self.train_loss.persistent(True)  # for a run that is resumed within an epoch
         self.val_loss = ReplicateMean(replicates)
         self.is_made = False
+        self._max_steps: int | None = None
 
     @property
     def data(self) -> DataModule:
@@ -84,6 +87,10 @@ class StepModule(pl.LightningModule):
         Raises:
             InputError: If the data is no `tsl.data.DataModule`, or a setting does not fit the networks.
         """
+        if self.trainer.state.fn == "fit" and self.trainer.max_steps > 0:
+            # Lightning would end within an epoch, leave out the rest of it when resumed, and count the epoch twice.
+            self._max_steps = self.trainer.max_steps
+            self.trainer.fit_loop.epoch_loop.max_steps = -1
         if not self.is_made:
             self.make_networks(self.data if self.trainer.state.fn == "fit" else None)
         self.show_networks(self.data)
@@ -129,7 +136,6 @@ class StepModule(pl.LightningModule):
         reason = why_eager(self, optimizer)
         if reason is not None and self.steps == "fused":
             raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
-        print_once = rank_zero_only(print)
         print_once("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
         return (
             FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights) if reason is None else None
@@ -155,10 +161,6 @@ class StepModule(pl.LightningModule):
             raise InputError(
                 "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
             )
-
-    def steps_left(self) -> int | None:
-        """How many optimizer steps `trainer.max_steps` leaves; None without such a limit, as the end of a slice."""
-        return None if self.trainer.max_steps < 0 else self.trainer.max_steps - self.trainer.global_step
 
     def take_steps(self, inputs: Tensor, targets: Tensor, index: Tensor) -> None:
         """Take one optimizer step for each of K minibatches.
@@ -218,8 +220,29 @@ class StepModule(pl.LightningModule):
             )
         self.train_loss.update(losses)
 
+    def on_train_start(self) -> None:
+        """Limit the epochs to those that `trainer.max_steps` needs, the last one whole."""
+        if self._max_steps is not None:
+            trainer, sampler = self.trainer, self.data.sampler
+            steps = int(min(sampler.steps_per_epoch, trainer.num_training_batches * sampler.chunk_size))
+            epochs = -(-self._max_steps // steps)
+            if self._max_steps % steps:
+                print_once(
+                    f"trainer.max_steps = {self._max_steps} is within epoch {epochs}: the run ends after that epoch, "
+                    f"at step {epochs * steps}, since an epoch is trained whole"
+                )
+            if trainer.max_epochs == -1 or epochs < trainer.max_epochs:
+                trainer.fit_loop.max_epochs = epochs
+        self._finish_epoch()
+
+    def _finish_epoch(self) -> None:
+        """Let nothing stop the run, such as `trainer.max_time`, before the end of the epoch that begins."""
+        loop = self.trainer.fit_loop
+        loop.min_epochs = max(loop.min_epochs or 0, self.trainer.current_epoch + 1)
+
     def on_train_epoch_start(self) -> None:
         """Reset the epoch's mean training loss; not called when a run is resumed within an epoch."""
+        self._finish_epoch()
         self.train_loss.reset()
 
     def on_train_epoch_end(self) -> None:
