@@ -26,13 +26,17 @@ from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
+from tsl.modules.steps import print_once
 from tsl.runs.directory import (
+    check_free,
+    check_name,
     check_same_run,
     epochs_of_checkpoint,
-    find_checkpoint,
+    find_run,
     run_of_checkpoint,
 )
 from tsl.runs.records import read_config
+from tsl.runs.status import check_not_running
 from tsl.runs.summary import print_classifier_summary, print_summary
 from tsl.runs.translation import translated, translated_arguments
 from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
@@ -108,26 +112,44 @@ class TeacherStudentCLI(LightningCLI):
         if config.version is None and config.ckpt_path is None:
             config.version = sweep_run_id()  # agents that start at the same time would take the same next free version
         root = Path(config.trainer.default_root_dir)
-        run = None
+        check_name("--experiment", config.experiment)
+        if config.version is not None:
+            check_name("--version", config.version)
         if config.ckpt_path is not None:
-            checkpoint = find_checkpoint(root, config.experiment, config.version, config.ckpt_path)
-            self._check_epochs(epochs_of_checkpoint(checkpoint))
-            config.ckpt_path = str(checkpoint)
-            run = run_of_checkpoint(checkpoint)
+            self._resume(config, root)
+        elif config.version is not None:
+            check_not_running(root / config.experiment / config.version)
+            check_free(root / config.experiment / config.version)
+
+    def _resume(self, config: Namespace, root: Path) -> None:
+        """Find the checkpoint, and check that the run can go on from it; from the beginning if it has none yet."""
+        if config.ckpt_path == "last":
+            found, last = find_run(root, config.experiment, config.version)
+            config.ckpt_path, config.version = last, found.name
+            check_not_running(found)
+            if last is None:
+                print_once(f"{found} was stopped before its first checkpoint: it starts over")
+                return
+        checkpoint = Path(config.ckpt_path)
+        if not checkpoint.is_file():
+            raise InputError(f"--ckpt_path {checkpoint}: no such file. Give a checkpoint, or 'last' for the newest one")
+        run = run_of_checkpoint(checkpoint)
         if run is not None:
-            check_same_run(run, self._settings_of(run), self._settings())
-            if run != (root / config.experiment / (config.version or run.name)).resolve():
-                raise InputError(
-                    f"--ckpt_path {checkpoint} belongs to the run {run}, and a resumed run goes on in its own "
-                    "directory: set --trainer.default_root_dir, --experiment and --version to it, or leave the last out"
-                )
-            self.resumed_wandb_run = saved_run_id(checkpoint)
-            config.version = run.name
-        elif config.version is not None and (root / config.experiment / config.version / "config.yaml").exists():
+            check_not_running(run)
+        self._check_epochs(epochs_of_checkpoint(checkpoint))
+        config.ckpt_path = str(checkpoint)
+        if run is None:
+            if config.version is not None:
+                check_free(root / config.experiment / config.version)
+            return
+        check_same_run(run, self._settings_of(run), self._settings())
+        if run != (root / config.experiment / (config.version or run.name)).resolve():
             raise InputError(
-                f"{root / config.experiment / config.version} already holds a run: choose another --version, leave it "
-                "out, or resume that run with --ckpt_path last"
+                f"--ckpt_path {checkpoint} belongs to the run {run}, and a resumed run goes on in its own "
+                "directory: set --trainer.default_root_dir, --experiment and --version to it, or leave the last out"
             )
+        self.resumed_wandb_run = saved_run_id(checkpoint)
+        config.version = run.name
 
     def _check_epochs(self, done: int) -> None:
         planned = self.config[self.subcommand].trainer.max_epochs

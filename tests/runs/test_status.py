@@ -26,7 +26,7 @@ def leave_a_checkpoint(run: Path) -> None:
 
 
 def test_running_until_it_ends(run: Path):
-    status = StatusFile(run, "cpu")
+    status = StatusFile(run).begin("cpu")
     assert run_state(run, 100) == "running"
     assert run_state(run, 2) == "running"  # whatever the records say
     status.end("failed", "it went wrong")
@@ -41,7 +41,7 @@ def test_running_until_it_ends(run: Path):
 @pytest.mark.parametrize("state", ["complete", "resumable"])
 def test_how_it_ended(run: Path, state: str):
     leave_a_checkpoint(run)
-    StatusFile(run, "cpu").end(state)
+    StatusFile(run).begin("cpu").end(state)
     assert run_state(run, 100) == state
 
 

@@ -40,6 +40,7 @@ class StepModule(pl.LightningModule):
     Attributes:
         replicate_groups: The replicates that have the same settings, by what sets them apart within the run, such as
             "polarity=1"; empty before the run starts, when `RunFiles` sets it.
+        max_steps: `trainer.max_steps`, if there is such a limit: the run ends after the epoch that reaches it.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class StepModule(pl.LightningModule):
         self.train_loss.persistent(True)  # for a run that is resumed within an epoch
         self.val_loss = ReplicateMean(replicates)
         self.is_made = False
-        self._max_steps: int | None = None
+        self.max_steps: int | None = None
 
     @property
     def data(self) -> DataModule:
@@ -89,7 +90,7 @@ class StepModule(pl.LightningModule):
         """
         if self.trainer.state.fn == "fit" and self.trainer.max_steps > 0:
             # Lightning would end within an epoch, leave out the rest of it when resumed, and count the epoch twice.
-            self._max_steps = self.trainer.max_steps
+            self.max_steps = self.trainer.max_steps
             self.trainer.fit_loop.epoch_loop.max_steps = -1
         if not self.is_made:
             self.make_networks(self.data if self.trainer.state.fn == "fit" else None)
@@ -222,13 +223,13 @@ class StepModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Limit the epochs to those that `trainer.max_steps` needs, the last one whole."""
-        if self._max_steps is not None:
+        if self.max_steps is not None:
             trainer, sampler = self.trainer, self.data.sampler
             steps = int(min(sampler.steps_per_epoch, trainer.num_training_batches * sampler.chunk_size))
-            epochs = -(-self._max_steps // steps)
-            if self._max_steps % steps:
+            epochs = -(-self.max_steps // steps)
+            if self.max_steps % steps:
                 print_once(
-                    f"trainer.max_steps = {self._max_steps} is within epoch {epochs}: the run ends after that epoch, "
+                    f"trainer.max_steps = {self.max_steps} is within epoch {epochs}: the run ends after that epoch, "
                     f"at step {epochs * steps}, since an epoch is trained whole"
                 )
             if trainer.max_epochs == -1 or epochs < trainer.max_epochs:
