@@ -21,6 +21,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
 from tsl.callbacks.for_run import LAST_CHECKPOINT
+from tsl.callbacks.run_files import is_out_of_time
+from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
@@ -31,6 +33,7 @@ from tsl.runs.directory import (
     check_free,
     check_name,
     check_same_run,
+    command_to_resume,
     epochs_of_checkpoint,
     find_run,
     run_of_checkpoint,
@@ -228,12 +231,14 @@ class TeacherStudentCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Print the outcome."""
-        run = self.trainer.log_dir  # log_dir broadcasts, so every process has to read it
+        run = Path(str(self.trainer.log_dir))  # log_dir broadcasts, so every process has to read it
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             try:
                 print_classifier_summary(run) if isinstance(self.model, Classifier) else print_summary(run)
             except InputError:  # nothing was evaluated, as with --trainer.limit_val_batches 0
                 print(f"run written to {run}")
+            if is_out_of_time(self.trainer):
+                print(f"stopped by trainer.max_time; to go on: {command_to_resume(run)} --trainer.max_time null")
 
 
 def load_translated(text: str) -> Any:
@@ -260,6 +265,8 @@ def fixed_seed(seed_everything: bool | int) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake in the input ends it with one message and status 2.
 
+    A signal that stops the run ends it with the command that goes on, and status 128 + its number.
+
     The environment variable TSL_DEBUG=1 also shows the traceback and Lightning's own messages.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -268,30 +275,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
             logging.getLogger(library).setLevel(logging.WARNING)
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
-    try:
-        TeacherStudentCLI(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,  # RunFiles writes config.yaml, once the start has succeeded
-            parser_kwargs={"parser_mode": "tsl"},
-            seed_everything_default=0,
-            auto_configure_optimizers=False,  # the module makes its own
-            load_from_checkpoint_support=False,
-            trainer_defaults={
-                "default_root_dir": "runs",
-                "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
-                "log_every_n_steps": 1,
-            },
-            args=["fit", *find_configs(arguments)],
-        )
-    except Exception as error:
-        mistake = find_mistake(error)
-        if mistake is None or os.environ.get("TSL_DEBUG"):
-            raise
-        print(f"error: {mistake}", file=sys.stderr)
-        sys.exit(2)
+    with StopSignals() as signals:
+        try:
+            _fit(arguments, signals)
+        except BaseException as error:
+            if signals.received is not None:
+                print_once(signals.describe(), file=sys.stderr)
+                raise Stopped(signals.received) from None
+            mistake = find_mistake(error)
+            if mistake is None or os.environ.get("TSL_DEBUG"):
+                raise
+            print(f"error: {mistake}", file=sys.stderr)
+            sys.exit(2)
+
+
+def _fit(arguments: Sequence[str], signals: StopSignals) -> None:
+    TeacherStudentCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=None,  # RunFiles writes config.yaml, once the start has succeeded
+        parser_kwargs={"parser_mode": "tsl"},
+        seed_everything_default=0,
+        auto_configure_optimizers=False,  # the module makes its own
+        load_from_checkpoint_support=False,
+        trainer_defaults={
+            "default_root_dir": "runs",
+            "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
+            "log_every_n_steps": 1,
+            "callbacks": [signals],
+        },
+        args=["fit", *find_configs(arguments)],
+    )
 
 
 def find_mistake(error: BaseException | None) -> BaseException | None:

@@ -69,7 +69,7 @@ def find_run(root: Path, experiment: str, version: str | None) -> tuple[Path, Pa
 def can_start_over(run: Path) -> bool:
     """Whether a run was stopped before its first checkpoint, so that the same command starts it over.
 
-    Whether a process still runs it is another question (`check_not_running`). Not if it is complete, or keeps its checkpoints elsewhere or none at all.
+    Not if it is complete, or keeps its checkpoints elsewhere or none at all. Whether a process runs it is not asked.
     """
     if any((run / "checkpoints").glob("*.ckpt")):
         return False
@@ -89,8 +89,8 @@ def check_free(run: Path) -> None:
     """
     if (run / "config.yaml").exists() and not can_start_over(run):
         raise InputError(
-            f"{run} already holds a run: choose another version, or leave it out; or resume that run with "
-            '--ckpt_path last (in Python trainer.fit(…, ckpt_path=".../checkpoints/last.ckpt"))'
+            f"{run} already holds a run: choose another version, or resume that run with --ckpt_path last "
+            '(in Python with trainer.fit(…, ckpt_path=".../checkpoints/last.ckpt"))'
         )
 
 

@@ -189,6 +189,7 @@ def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[s
     Raises:
         DamagedRecordsError: If the file cannot be read or lacks columns.
     """
+
     def read() -> dict[str, list[Any]]:
         for path in [file.path for file in record_files(_table_dir(run_dir, table))][-1:]:
             with _naming(path), pyarrow.parquet.ParquetFile(path) as file:
