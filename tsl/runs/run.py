@@ -31,7 +31,7 @@ class Run:
         tables: Mapping[str, pd.DataFrame] | None = None,
         config: dict[str, Any] | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.name = name or "/".join(self.path.absolute().parts[-2:])
         self.notes: list[str] = []
         self._tables = dict(tables or {})
