@@ -47,6 +47,8 @@ from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
     r"Checkpoint directory .* exists and is not empty",  # of a resumed run
+    r"The dirpath has changed from ",  # of a resumed run that was moved
+    r"Be aware that when using `ckpt_path`, callbacks .*\['Timer'\]",  # of one that trainer.max_time stopped
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning 2.6 and torch 2.15
 )
 
@@ -206,16 +208,17 @@ class TeacherStudentCLI(LightningCLI):
 
     def _settings_of(self, run: Path) -> dict[str, Any]:
         """The nested settings of a run, with today's defaults for settings that it is too old to know."""
+        settings = read_config(run)
         parser = self._parser(self.subcommand)
         parser.exit_on_error = False
         try:
             known = parser.parse_path(str(run / "config.yaml"))
         except ArgumentError:  # it has settings that there are no longer
-            return read_config(run)
+            return settings
         finally:
             parser.exit_on_error = True
-        settings: dict[str, Any] = yaml.safe_load(parser.dump(known, skip_unset=False))
-        return settings
+        known_settings: dict[str, Any] = yaml.safe_load(parser.dump(known, skip_unset=False))
+        return known_settings
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:
         """Whether a logger can be used; W&B's first gets the run that it logs."""

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger
 from tsl.callbacks.checkpoint_files import WholeCheckpoints
 from tsl.callbacks.described import described_run
 from tsl.callbacks.run_logger import drop_rows_after
+from tsl.callbacks.stop_signals import StopSignals
 from tsl.errors import CannotWriteError, InputError
 from tsl.format import FORMAT, FORMAT_KEY
 from tsl.modules.steps import StepModule
@@ -98,7 +99,9 @@ class RunFiles(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Write that the run was stopped, or what went wrong; remove what a failed start wrote."""
-        was_stopped = isinstance(exception, KeyboardInterrupt | SystemExit)  # SystemExit: by a signal
+        signals = [callback for callback in trainer.callbacks if isinstance(callback, StopSignals)]
+        # Where another process has got the signal and is gone, this one gets any exception.
+        was_stopped = isinstance(exception, KeyboardInterrupt | SystemExit) or any(each.received for each in signals)
         if not self._is_training and not (was_stopped and self._has_begun):
             self._remove()
         elif was_stopped or isinstance(exception, CannotWriteError):

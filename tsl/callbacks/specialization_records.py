@@ -170,9 +170,7 @@ class SpecializationRecords(pl.Callback):
         data = pl_module.data
         sizes = {"train_size": data.train_sizes, "augmented_size": data.augmented_sizes}
         losses = {
-            "train_loss": pl_module.train_loss.compute()
-            if trained
-            else torch.full((pl_module.replicates,), torch.nan, dtype=torch.float64),
+            "train_loss": pl_module.train_loss.compute() if trained else torch.full((pl_module.replicates,), torch.nan),
             "val_loss": pl_module.val_loss.compute(),
             "val_mse": pl_module.val_mse.compute(),
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),

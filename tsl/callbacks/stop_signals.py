@@ -1,5 +1,6 @@
 """Signals that stop a run of `tsl.fit`: it ends as one that can go on, with the exit status that shells expect."""
 
+import os
 import signal
 import sys
 import threading
@@ -94,6 +95,8 @@ class StopSignals(pl.Callback):
                 signal.raise_signal(signal.SIGINT)
             return
         self.received = signal.Signals(number)
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            os.kill(os.getppid(), signal.SIGTERM)  # the process that has started this one would wait for it
         if sys.exception() is None:  # or a process whose peer has gone would not get to write its state
             self._stop()
 
