@@ -12,10 +12,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from tests.fitting import TINY, assert_same_records, contents, weights
+from tests.fitting import ROOT, TINY, assert_same_records, contents, weights
 from tsl.errors import InputError
 from tsl.fit import main
 from tsl.format import FORMAT, FORMAT_KEY
+from tsl.modules.load_run import load_run
 from tsl.runs import Run
 from tsl.runs.directory import check_name, command_to_resume
 from tsl.runs.status import StatusFile, read_status
@@ -258,3 +259,14 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
     assert run.path == tmp_path / "home/runs/tiny/first"
     assert run.settings["trainer.default_root_dir"] == str(tmp_path / "home/runs")
     assert (run.path / "metrics.csv").exists()
+
+
+def test_a_run_of_this_format_stays_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fixture is a run of 2 epochs of format 1, of tsl 0.1.0; `run_before_rooms` is one without a format."""
+    shutil.copytree(ROOT / "tests/fixtures/run_of_format_1", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)  # to which its default_root_dir is relative
+    run = Run("runs/tiny/first")
+    assert (run.state, run.recorded_epochs("layers")) == ("complete", [0, 1, 2])
+    assert load_run(run.path).module.student.widths == [8]
+    main(["--config", "runs/tiny/first/config.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "3"])
+    assert run.recorded_epochs("layers") == [0, 1, 2, 3]

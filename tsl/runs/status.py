@@ -92,13 +92,15 @@ class StatusFile:
         return _is_open_at(self._locked, self.path)
 
     def _write(self) -> None:
-        with written_whole(self.path) as temporary:
-            file = temporary.open("w", encoding="utf-8")
-            _lock(file)  # before others can read it; a renamed file stays locked
-            json.dump(self.content, file, indent=1)
-            file.flush()
-        before, self._locked = self._locked, file
-        before.close()
+        with contextlib.ExitStack() as opened:
+            with written_whole(self.path) as temporary:
+                file = opened.enter_context(temporary.open("w", encoding="utf-8"))
+                _lock(file)  # before others can read it; a renamed file stays locked
+                json.dump(self.content, file, indent=1)
+                file.flush()
+            before, self._locked = self._locked, file
+            before.close()
+            opened.pop_all()  # it stays open, since closing would unlock it
 
 
 def read_status(run: Path | str) -> dict[str, Any]:
