@@ -10,3 +10,7 @@ class InputError(ValueError):
 
 class DivergenceError(InputError):
     """Training reached a loss that is not finite; the message says at which epoch, and what to lower."""
+
+
+class CannotWriteError(InputError):
+    """A file cannot be written, such as on a full disk; a run that meets it can be resumed."""

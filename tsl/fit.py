@@ -21,18 +21,25 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
 from tsl.callbacks.for_run import LAST_CHECKPOINT
+from tsl.callbacks.run_files import is_out_of_time
+from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
+from tsl.modules.steps import print_once
 from tsl.runs.directory import (
+    check_free,
+    check_name,
     check_same_run,
+    command_to_resume,
     epochs_of_checkpoint,
-    find_checkpoint,
+    find_run,
     run_of_checkpoint,
 )
 from tsl.runs.records import read_config
+from tsl.runs.status import check_not_running
 from tsl.runs.summary import print_classifier_summary, print_summary
 from tsl.runs.translation import translated, translated_arguments
 from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
@@ -40,6 +47,8 @@ from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
     r"Checkpoint directory .* exists and is not empty",  # of a resumed run
+    r"The dirpath has changed from ",  # of a resumed run that was moved
+    r"Be aware that when using `ckpt_path`, callbacks .*\['Timer'\]",  # of one that trainer.max_time stopped
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning 2.6 and torch 2.15
 )
 
@@ -108,26 +117,44 @@ class TeacherStudentCLI(LightningCLI):
         if config.version is None and config.ckpt_path is None:
             config.version = sweep_run_id()  # agents that start at the same time would take the same next free version
         root = Path(config.trainer.default_root_dir)
-        run = None
+        check_name("--experiment", config.experiment)
+        if config.version is not None:
+            check_name("--version", config.version)
         if config.ckpt_path is not None:
-            checkpoint = find_checkpoint(root, config.experiment, config.version, config.ckpt_path)
-            self._check_epochs(epochs_of_checkpoint(checkpoint))
-            config.ckpt_path = str(checkpoint)
-            run = run_of_checkpoint(checkpoint)
+            self._resume(config, root)
+        elif config.version is not None:
+            check_not_running(root / config.experiment / config.version)
+            check_free(root / config.experiment / config.version)
+
+    def _resume(self, config: Namespace, root: Path) -> None:
+        """Find the checkpoint, and check that the run can go on from it; from the beginning if it has none yet."""
+        if config.ckpt_path == "last":
+            found, last = find_run(root, config.experiment, config.version)
+            config.ckpt_path, config.version = last, found.name
+            check_not_running(found)
+            if last is None:
+                print_once(f"{found} was stopped before its first checkpoint: it starts over")
+                return
+        checkpoint = Path(config.ckpt_path)
+        if not checkpoint.is_file():
+            raise InputError(f"--ckpt_path {checkpoint}: no such file. Give a checkpoint, or 'last' for the newest one")
+        run = run_of_checkpoint(checkpoint)
         if run is not None:
-            check_same_run(run, self._settings_of(run), self._settings())
-            if run != (root / config.experiment / (config.version or run.name)).resolve():
-                raise InputError(
-                    f"--ckpt_path {checkpoint} belongs to the run {run}, and a resumed run goes on in its own "
-                    "directory: set --trainer.default_root_dir, --experiment and --version to it, or leave the last out"
-                )
-            self.resumed_wandb_run = saved_run_id(checkpoint)
-            config.version = run.name
-        elif config.version is not None and (root / config.experiment / config.version / "config.yaml").exists():
+            check_not_running(run)
+        self._check_epochs(epochs_of_checkpoint(checkpoint))
+        config.ckpt_path = str(checkpoint)
+        if run is None:
+            if config.version is not None:
+                check_free(root / config.experiment / config.version)
+            return
+        check_same_run(run, self._settings_of(run), self._settings())
+        if run != (root / config.experiment / (config.version or run.name)).resolve():
             raise InputError(
-                f"{root / config.experiment / config.version} already holds a run: choose another --version, leave it "
-                "out, or resume that run with --ckpt_path last"
+                f"--ckpt_path {checkpoint} belongs to the run {run}, and a resumed run goes on in its own "
+                "directory: set --trainer.default_root_dir, --experiment and --version to it, or leave the last out"
             )
+        self.resumed_wandb_run = saved_run_id(checkpoint)
+        config.version = run.name
 
     def _check_epochs(self, done: int) -> None:
         planned = self.config[self.subcommand].trainer.max_epochs
@@ -181,16 +208,17 @@ class TeacherStudentCLI(LightningCLI):
 
     def _settings_of(self, run: Path) -> dict[str, Any]:
         """The nested settings of a run, with today's defaults for settings that it is too old to know."""
+        settings = read_config(run)
         parser = self._parser(self.subcommand)
         parser.exit_on_error = False
         try:
             known = parser.parse_path(str(run / "config.yaml"))
         except ArgumentError:  # it has settings that there are no longer
-            return read_config(run)
+            return settings
         finally:
             parser.exit_on_error = True
-        settings: dict[str, Any] = yaml.safe_load(parser.dump(known, skip_unset=False))
-        return settings
+        known_settings: dict[str, Any] = yaml.safe_load(parser.dump(known, skip_unset=False))
+        return known_settings
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:
         """Whether a logger can be used; W&B's first gets the run that it logs."""
@@ -206,12 +234,14 @@ class TeacherStudentCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Print the outcome."""
-        run = self.trainer.log_dir  # log_dir broadcasts, so every process has to read it
+        run = Path(str(self.trainer.log_dir))  # log_dir broadcasts, so every process has to read it
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             try:
                 print_classifier_summary(run) if isinstance(self.model, Classifier) else print_summary(run)
             except InputError:  # nothing was evaluated, as with --trainer.limit_val_batches 0
                 print(f"run written to {run}")
+            if is_out_of_time(self.trainer):
+                print(f"stopped by trainer.max_time; to go on: {command_to_resume(run)} --trainer.max_time null")
 
 
 def load_translated(text: str) -> Any:
@@ -238,6 +268,8 @@ def fixed_seed(seed_everything: bool | int) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake in the input ends it with one message and status 2.
 
+    A signal that stops the run ends it with the command that goes on, and status 128 + its number.
+
     The environment variable TSL_DEBUG=1 also shows the traceback and Lightning's own messages.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -246,30 +278,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
             logging.getLogger(library).setLevel(logging.WARNING)
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
-    try:
-        TeacherStudentCLI(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,  # RunFiles writes config.yaml, once the start has succeeded
-            parser_kwargs={"parser_mode": "tsl"},
-            seed_everything_default=0,
-            auto_configure_optimizers=False,  # the module makes its own
-            load_from_checkpoint_support=False,
-            trainer_defaults={
-                "default_root_dir": "runs",
-                "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
-                "log_every_n_steps": 1,
-            },
-            args=["fit", *find_configs(arguments)],
-        )
-    except Exception as error:
-        mistake = find_mistake(error)
-        if mistake is None or os.environ.get("TSL_DEBUG"):
-            raise
-        print(f"error: {mistake}", file=sys.stderr)
-        sys.exit(2)
+    with StopSignals() as signals:
+        try:
+            _fit(arguments, signals)
+        except BaseException as error:
+            if signals.received is not None:
+                print_once(signals.describe(), file=sys.stderr)
+                raise Stopped(signals.received) from None
+            mistake = find_mistake(error)
+            if mistake is None or os.environ.get("TSL_DEBUG"):
+                raise
+            print(f"error: {mistake}", file=sys.stderr)
+            sys.exit(2)
+
+
+def _fit(arguments: Sequence[str], signals: StopSignals) -> None:
+    TeacherStudentCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=None,  # RunFiles writes config.yaml, once the start has succeeded
+        parser_kwargs={"parser_mode": "tsl"},
+        seed_everything_default=0,
+        auto_configure_optimizers=False,  # the module makes its own
+        load_from_checkpoint_support=False,
+        trainer_defaults={
+            "default_root_dir": "runs",
+            "num_sanity_val_steps": -1,  # all of the evaluation data: the records of epoch 0, before training
+            "log_every_n_steps": 1,
+            "callbacks": [signals],
+        },
+        args=["fit", *find_configs(arguments)],
+    )
 
 
 def find_mistake(error: BaseException | None) -> BaseException | None:

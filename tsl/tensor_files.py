@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from tsl.errors import InputError
+from tsl.format import check_format
 
 
 def read_tensors(path: Path | str, named: str | None = None, keys: Collection[str] = ()) -> Any:
@@ -18,13 +19,16 @@ def read_tensors(path: Path | str, named: str | None = None, keys: Collection[st
         keys: The keys that a checkpoint of tsl.fit has to hold.
 
     Raises:
-        InputError: If it is damaged, or holds more than tensors and plain values, or lacks one of the keys.
+        InputError: If it is damaged, or holds more than tensors and plain values, or lacks one of the keys, or is a
+            checkpoint of a newer tsl.
     """
     named = str(path) if named is None else named
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no exception class of its own for a file that it cannot read
         raise InputError(f"{named} is damaged, or holds more than tensors: {' '.join(str(error).split())}") from error
+    if isinstance(content, dict):
+        check_format(content, named)
     if keys and (not isinstance(content, dict) or not content.keys() >= set(keys)):
         raise InputError(f"{named} holds no {', '.join(keys)}: expected a checkpoint that tsl.fit wrote")
     return content

@@ -166,7 +166,7 @@ def test_a_read_only_root_is_one_message(
 
 def assert_cannot_be_written(message: str, run: Path, reason: str) -> None:
     assert message.count("error:") == 1
-    assert f"the run's directory {run} cannot be written ({reason}): make it writable, or choose" in message
+    assert f"error: {run} cannot be written ({reason}): make room, make it writable, or choose another" in message
     assert "Traceback" not in message
 
 

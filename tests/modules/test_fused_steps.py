@@ -160,13 +160,6 @@ def test_a_checkpoint_of_one_goes_on_in_the_other(
     assert_equal(weights(resumed), weights(whole), 1e-12)
 
 
-def test_max_steps_within_a_chunk(fit: Fit) -> None:
-    module = make_module(steps="fused")
-    trainer = fit(module, make_data(steps_per_epoch=10, chunk_size=4), max_steps=6)
-    assert trainer.global_step == 6
-    assert_equal([*weights(module)], trained(fit, "eager", {"steps_per_epoch": 10}, {"max_steps": 6})[:-1], 1e-12)
-
-
 def test_the_last_minibatchs_gradient_is_left(fit: Fit) -> None:
     gradients = {}
     for steps in ("fused", "eager"):

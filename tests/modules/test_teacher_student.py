@@ -99,8 +99,14 @@ def test_global_step_counts_optimizer_steps_whatever_the_chunk(fit: Any) -> None
             torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
-def test_max_steps_stops_within_a_chunk(fit: Any) -> None:
-    assert fit(make_module(), make_data(steps_per_epoch=20), max_epochs=-1, max_steps=27).global_step == 27
+@pytest.mark.parametrize(("max_steps", "expected"), [(27, 40), (40, 40), (100, 60)])
+def test_max_steps_ends_a_run_after_a_whole_epoch(
+    fit: Any, max_steps: int, expected: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = fit(make_module(), make_data(steps_per_epoch=20), max_epochs=3, max_steps=max_steps)
+    assert trainer.global_step == expected
+    said = "trainer.max_steps = 27 is within epoch 2: the run ends after that epoch, at step 40"
+    assert (said in capsys.readouterr().out) == (max_steps == 27)
 
 
 def test_the_teacher_stays_as_it_is(fit: Any) -> None:

@@ -99,8 +99,8 @@ def test_a_run_without_its_config(make_run: MakeRun, report: Report):
 
 def test_unfinished_failed_and_running(make_run: MakeRun, report: Report):
     stopped, failed, running = (make_run(name, epochs=[0, 2]) for name in ("stopped", "failed", "running"))
-    StatusFile(failed, "cpu").end("failed", "RuntimeError: no room left")
-    status = StatusFile(running, "cpu")
+    StatusFile(failed).begin("cpu").end("failed", "RuntimeError: no room left")
+    status = StatusFile(running).begin("cpu")
     page = report(stopped, failed, running)
     status.end("complete")
     assert notes(page) == [
@@ -150,7 +150,7 @@ def test_environment_and_commands_as_recorded_with_the_run(
     recorded, older = make_run("with it"), make_run("without")
     then = {"python": "3.9.1", "packages": {"torch": "1.2.3"}, "git_commit": "abc123", "git_changes": True}
     monkeypatch.setattr("tsl.runs.status.environment", lambda: then)
-    StatusFile(recorded, "cuda:0").end("complete")
+    StatusFile(recorded).begin("cuda:0").end("complete")
     config = yaml.safe_load((recorded / "config.yaml").read_text()) | {"ckpt_path": "last"}
     (recorded / "config.yaml").write_text(yaml.safe_dump(config))
     page = unescape(report(recorded, older).read_text())

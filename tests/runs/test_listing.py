@@ -56,15 +56,15 @@ def test_runs_of_one_setting_beside_a_run_of_several(root: Path) -> None:
 
 def test_states_and_why(root: Path):
     running, failed, killed, older, empty = (fake_run(root / f"E/{name}", epochs=[0, 2]) for name in "abcde")
-    status = StatusFile(running, "cpu")
-    StatusFile(failed, "cpu").end("failed", "RuntimeError: no room left")
-    StatusFile(killed, "cpu").end("resumable")
+    status = StatusFile(running).begin("cpu")
+    StatusFile(failed).begin("cpu").end("failed", "RuntimeError: no room left")
+    StatusFile(killed).begin("cpu").end("resumable")
     for run in (killed, older):
         (run / "checkpoints").mkdir()
         (run / "checkpoints/last.ckpt").touch()
     for file in (empty / "records").glob("*/*"):
         file.unlink()
-    StatusFile(empty, "cpu").end("complete")
+    StatusFile(empty).begin("cpu").end("complete")
     rows = list_runs(root)
     assert [row["state"] for row in rows] == ["running", "failed", "resumable", "resumable", "complete"]
     assert [row["epoch"] for row in rows] == ["2/6"] * 4 + ["-/6"]
@@ -124,7 +124,7 @@ def test_a_table_in_a_terminal(root: Path, monkeypatch: pytest.MonkeyPatch, caps
     fake_run(root / "E/b", widths=[3])
     (run / "checkpoints").mkdir()
     (run / "checkpoints/last.ckpt").touch()
-    StatusFile(run, "cpu").end("resumable")
+    StatusFile(run).begin("cpu").end("resumable")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setattr("tsl.runs.listing.Console", lambda: Console(width=200))
     assert main([str(root)]) == 0

@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 
-from tsl.errors import InputError
+from tsl.errors import CannotWriteError, InputError
 from tsl.runs.records import (
     COLUMNS,
     DamagedRecordsError,
@@ -14,8 +16,8 @@ from tsl.runs.records import (
     read_table,
     recorded_epochs,
     write_table,
-    written_whole,
 )
+from tsl.runs.whole_files import written_whole
 
 
 def losses(epoch: int, loss: float = 0.5) -> pd.DataFrame:
@@ -75,15 +77,15 @@ def test_a_failure_while_writing_leaves_what_was_there(tmp_path: Path, monkeypat
     path = write_table(tmp_path, "losses", 1, losses(1))
     before = path.read_bytes()
 
-    def half_write(frame: pd.DataFrame, temporary: Path, **_: object) -> None:
+    def half_write(rows: pyarrow.Table, temporary: Path) -> None:
         assert temporary.parent == path.parent
         assert temporary.name.startswith(".")
         temporary.write_bytes(before[:20])
         raise OSError("disk full")
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", half_write)
+    monkeypatch.setattr(pyarrow.parquet, "write_table", half_write)
     for epoch in (1, 2):
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(CannotWriteError, match=rf"epoch_0000{epoch}.parquet cannot be written \(disk full\)"):
             write_table(tmp_path, "losses", epoch, losses(epoch))
     assert list(path.parent.iterdir()) == [path]
     assert path.read_bytes() == before

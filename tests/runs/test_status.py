@@ -26,7 +26,7 @@ def leave_a_checkpoint(run: Path) -> None:
 
 
 def test_running_until_it_ends(run: Path):
-    status = StatusFile(run, "cpu")
+    status = StatusFile(run).begin("cpu")
     assert run_state(run, 100) == "running"
     assert run_state(run, 2) == "running"  # whatever the records say
     status.end("failed", "it went wrong")
@@ -41,20 +41,20 @@ def test_running_until_it_ends(run: Path):
 @pytest.mark.parametrize("state", ["complete", "resumable"])
 def test_how_it_ended(run: Path, state: str):
     leave_a_checkpoint(run)
-    StatusFile(run, "cpu").end(state)
+    StatusFile(run).begin("cpu").end(state)
     assert run_state(run, 100) == state
 
 
 def test_a_process_that_was_killed_runs_no_more(run: Path):
     code = "import time; from tsl.runs.status import StatusFile as S; "
-    code += f"f = S({str(run)!r}, 'cpu'); print(1, flush=True); time.sleep(60)"
+    code += f"f = S({str(run)!r}).begin('cpu'); print(1, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         assert run_state(run, 100) == "running"
         process.kill()
     assert read_status(run)["state"] == "running"
-    assert run_state(run, 100) == "failed"
+    assert run_state(run, 100) == "resumable"  # from the beginning
     leave_a_checkpoint(run)
     assert run_state(run, 100) == "resumable"
     assert run_state(run, 2) == "resumable"  # its last epoch was recorded, but it did not end

@@ -41,7 +41,8 @@ def described_run(trainer: pl.Trainer, module: StepModule, data: DataModule) -> 
             del inputs["init_args"][key]
     return {
         "seed_everything": module.seed,
-        "trainer": {name: described(getattr(trainer, name)) for name in OF_TRAINER},
+        "trainer": {name: described(getattr(trainer, name)) for name in OF_TRAINER}
+        | {"max_steps": module.max_steps or trainer.max_steps},
         "model": model,
         "data": inputs,
         "experiment": directory.parent.name,

@@ -11,6 +11,7 @@ from tsl.callbacks.run_files import RunFiles
 from tsl.callbacks.run_logger import RunLogger
 from tsl.callbacks.run_progress import RunProgress
 from tsl.callbacks.specialization_records import SpecializationRecords
+from tsl.runs.directory import check_name
 
 LAST_CHECKPOINT = {"filename": "last", "enable_version_counter": False, "save_on_train_epoch_end": True}
 """One checkpoint, last.ckpt, replaced after every epoch. ModelCheckpoint's own save_last comes with others."""
@@ -38,7 +39,14 @@ def for_run(
         callbacks: Further callbacks. Give those here rather than to the Trainer.
         loggers: Further loggers, likewise.
         progress: Whether to show `RunProgress`; instead of the Trainer's `enable_progress_bar`.
+
+    Raises:
+        InputError: If `experiment` or `version` is not the name of one folder.
     """
+    check_name("experiment", experiment)
+    if version is not None:
+        check_name("version", version)
+    root = Path(root).expanduser()
     own = [records or SpecializationRecords(), ModelCheckpoint(**LAST_CHECKPOINT), RunFiles()]  # the last ends last
     bar = [RunProgress()] if progress else []
     return {

@@ -7,17 +7,23 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 import yaml
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from tsl.callbacks.checkpoint_files import WholeCheckpoints
 from tsl.callbacks.described import described_run
 from tsl.callbacks.run_logger import drop_rows_after
-from tsl.errors import InputError
+from tsl.callbacks.stop_signals import StopSignals
+from tsl.errors import CannotWriteError, InputError
+from tsl.format import FORMAT, FORMAT_KEY
 from tsl.modules.steps import StepModule
 from tsl.replicates import differing_settings
 from tsl.runs import Run
-from tsl.runs.records import write_table, written_whole
+from tsl.runs.directory import check_free
+from tsl.runs.records import drop_records_after, write_table
 from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, StatusFile
+from tsl.runs.whole_files import flush, remove_unfinished, writing, written_whole
 
 FILES = ("config.yaml", "status.json", "metrics.csv", "records", "checkpoints")
 """The files and folders that a run writes into its directory."""
@@ -41,15 +47,17 @@ class RunFiles(pl.Callback):
         self._status: StatusFile | None = None
         self._run: Path | None = None
         self._before: set[Path] = set()
-        self._wrote = False
+        self._has_begun = False
         self._is_training = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note which files the directory already has."""
+        """Note which files the directory already has; let checkpoints be written whole, unless a plugin writes them."""
         directory = Path(str(trainer.log_dir))  # log_dir broadcasts, so every process has to read it
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = WholeCheckpoints()
         if stage != "fit" or trainer.fast_dev_run:
             return
-        self._run, self._wrote, self._is_training = directory, False, False
+        self._run, self._has_begun, self._is_training = directory, False, False
         places = [directory, *directory.parents, *(directory / name for name in FILES)]
         self._before = {path for path in places if path.exists()}
 
@@ -66,30 +74,53 @@ class RunFiles(pl.Callback):
         self._write(trainer, pl_module)
         self._is_training = True
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to go on where the directory is gone, before others make it again."""
+        self._check_in_place()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """As `on_validation_start`, for epochs without evaluation."""
+        self._check_in_place()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Wait until what was recorded before the checkpoint is on the disk."""
+        checkpoint[FORMAT_KEY] = FORMAT
+        if self._status is not None and self._run is not None:
+            with writing(self._run):
+                for path in (self._run / "metrics.csv", *self._run.glob("records/*"), self._run):
+                    if path.exists():
+                        flush(path)
+
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write that the run is complete."""
-        self._end(COMPLETE)
+        """Write that the run is complete, or can go on if `trainer.max_time` has stopped it."""
+        self._end(RESUMABLE if is_out_of_time(trainer) else COMPLETE)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Write that the run was stopped, or what went wrong; remove what a failed start wrote."""
-        if not self._is_training:
-            if trainer.is_global_zero:
-                self._remove()
-        elif isinstance(exception, KeyboardInterrupt | SIGTERMException):
+        signals = [callback for callback in trainer.callbacks if isinstance(callback, StopSignals)]
+        # Where another process has got the signal and is gone, this one gets any exception.
+        was_stopped = isinstance(exception, KeyboardInterrupt | SystemExit) or any(each.received for each in signals)
+        if not self._is_training and not (was_stopped and self._has_begun):
+            self._remove()
+        elif was_stopped or isinstance(exception, CannotWriteError):
             self._end(RESUMABLE)
         else:
             self._end(FAILED, " ".join(f"{type(exception).__name__}: {exception}".split()))
 
-    def _write(self, trainer: pl.Trainer, module: StepModule) -> None:
-        if self._run is None or self._wrote:
-            return
-        resumes = trainer.global_step > 0
-        if self._run / "config.yaml" in self._before and not resumes:
+    def _check_in_place(self) -> None:
+        if self._status is not None and not self._status.is_in_place:
+            self._status.release()
+            self._status = None
             raise InputError(
-                f"{self._run} already holds a run: choose another version, or resume that run with "
-                'trainer.fit(…, ckpt_path=".../checkpoints/last.ckpt")'
+                f"the run's directory {self._run} was removed or moved while the run was writing to it: start it again"
             )
-        self._wrote = True
+
+    def _write(self, trainer: pl.Trainer, module: StepModule) -> None:
+        if self._run is None or self._has_begun:
+            return
+        self._claim(trainer)
         config = self.config or described_run(trainer, module, module.data)
         replicates = replicate_settings(config)
         groups = Run(self._run, tables={"replicates": replicates}, config=config).groups
@@ -97,20 +128,41 @@ class RunFiles(pl.Callback):
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
                 logger.log_hyperparams(config)
+        self._has_begun = True
+        if self._status is None:
+            return
+        self._drop_what_is_written_again(trainer)
+        with written_whole(self._run / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_table(self._run, "replicates", 0, replicates)
+        self._status.begin(str(module.device))
+
+    def _claim(self, trainer: pl.Trainer) -> None:
+        """Lock the directory, in one process for all; nothing that is there changes."""
+        assert self._run is not None
+        refused: InputError | None = None
         if trainer.is_global_zero:
             try:
-                self._run.mkdir(parents=True, exist_ok=True)
-                with written_whole(self._run / "config.yaml") as temporary:
-                    temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-                if resumes:
-                    drop_rows_after(self._run, trainer.global_step)
-                write_table(self._run, "replicates", 0, replicates)
-                self._status = StatusFile(self._run, str(module.device))
-            except OSError as error:
-                raise InputError(
-                    f"the run's directory {self._run} cannot be written ({error.strerror}): make it writable, or "
-                    "choose another --trainer.default_root_dir"
-                ) from error
+                with writing(self._run):
+                    self._status = StatusFile(self._run)
+                if trainer.global_step == 0:
+                    check_free(self._run)
+            except InputError as error:
+                refused = error
+        words = trainer.strategy.broadcast(None if refused is None else str(refused))
+        if words is not None:
+            raise refused or InputError(words)
+
+    def _drop_what_is_written_again(self, trainer: pl.Trainer) -> None:
+        """Remove what is later than the checkpoint, or all of a run that was stopped before its first one."""
+        assert self._run is not None
+        remove_unfinished(self._run)
+        if trainer.global_step > 0:
+            drop_rows_after(self._run, trainer.global_step)
+            drop_records_after(self._run, trainer.fit_loop.epoch_progress.current.processed)
+        else:
+            (self._run / "metrics.csv").unlink(missing_ok=True)
+            drop_records_after(self._run, -1)
 
     def _end(self, state: str, error: str | None = None) -> None:
         if self._status is not None:
@@ -118,9 +170,10 @@ class RunFiles(pl.Callback):
             self._status = None
 
     def _remove(self) -> None:
-        if not self._wrote or self._run is None:
+        if self._status is None or self._run is None:
             return
-        self._end(FAILED)
+        self._status.release()
+        self._status = None
         for path in {self._run / name for name in FILES} - self._before:
             if path.is_dir():
                 shutil.rmtree(path)
@@ -131,6 +184,13 @@ class RunFiles(pl.Callback):
                 return
             if directory.exists():
                 directory.rmdir()
+
+
+def is_out_of_time(trainer: pl.Trainer) -> bool:
+    """Whether `trainer.max_time` has stopped a run."""
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]
+    left = [timer.time_remaining() for timer in timers]
+    return trainer.current_epoch != trainer.max_epochs and any(seconds is not None and seconds <= 0 for seconds in left)
 
 
 def replicate_settings(config: dict[str, Any]) -> pd.DataFrame:

@@ -10,6 +10,8 @@ from lightning_fabric.utilities.cloud_io import get_filesystem
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
+from tsl.runs.whole_files import writing, written_whole
+
 
 class RunLogger(CSVLogger):
     """Lightning's CSV logger, except that a resumed run adds to its metrics.csv instead of deleting it.
@@ -47,24 +49,43 @@ class _AppendingWriter(ExperimentWriter):
     def save(self) -> None:
         """Add what was logged to the file."""
         if self.metrics and not self.metrics_keys:
-            os.makedirs(self.log_dir, exist_ok=True)
+            with writing(Path(self.log_dir)):
+                os.makedirs(self.log_dir, exist_ok=True)
             if os.path.exists(self.metrics_file_path):
                 with open(self.metrics_file_path, newline="") as file:
                     self.metrics_keys = next(csv.reader(file), [])
-        super().save()
+        with writing(Path(self.metrics_file_path)):
+            super().save()
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        """Write the file again, with columns for new scalars: whole or not at all."""
+        path = Path(self.metrics_file_path)
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        _write_rows(path, fieldnames, rows)
 
 
 def drop_rows_after(run: Path, step: int) -> None:
-    """Remove the rows of metrics.csv later than an optimizer step: a resumed run writes them again."""
+    """Remove the rows of metrics.csv later than an optimizer step: a resumed run writes them again.
+
+    A row that is cut off, as the last one of a process that was killed, is removed too.
+    """
     path = run / "metrics.csv"
     if not path.is_file():
         return
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        rows = [row for row in reader if int(row["step"]) <= step]
-    partial = path.with_name(".metrics.csv")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=reader.fieldnames or [])
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(line.replace("\0", "") for line in file)
+        kept = [row for row in reader if None not in row.values() and _is_until(row.get("step"), step)]
+    _write_rows(path, list(reader.fieldnames or []), kept)
+
+
+def _is_until(text: str | None, step: int) -> bool:
+    """Whether a row has a step, and none later than this."""
+    return text is not None and text.isdecimal() and int(text) <= step
+
+
+def _write_rows(path: Path, fieldnames: list[str], rows: list[dict[str, Any]]) -> None:
+    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=fieldnames, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    partial.replace(path)

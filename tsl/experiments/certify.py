@@ -25,7 +25,7 @@ from tsl.figures.__main__ import save
 from tsl.modules.load_run import LoadedRun, load_run
 from tsl.modules.teacher_student import Observation
 from tsl.runs import Run
-from tsl.runs.records import written_whole
+from tsl.runs.whole_files import written_whole
 from tsl.theory.certificate import gradient_factor
 
 SUFFIXES = (".parquet", ".csv")

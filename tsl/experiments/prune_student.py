@@ -23,8 +23,9 @@ from tsl.errors import InputError
 from tsl.modules.load_run import load_run
 from tsl.networks import MLP
 from tsl.networks.pruning import PrunedLayer, prune
-from tsl.runs.records import read_config, written_whole
+from tsl.runs.records import read_config
 from tsl.runs.translation import LIKE_TEACHER, WITH_WIDTHS
+from tsl.runs.whole_files import written_whole
 
 
 def pruned_config(config: dict[str, Any], student: MLP, weights: Path) -> dict[str, Any]:

@@ -27,8 +27,9 @@ from tsl.errors import InputError
 from tsl.fit import main as fit
 from tsl.networks import FeedForward, load_network, save_network
 from tsl.networks.channel_pruning import KeptNodes, compacted, strongest_nodes
-from tsl.runs.records import read_config, written_whole
+from tsl.runs.records import read_config
 from tsl.runs.summary import accuracies
+from tsl.runs.whole_files import written_whole
 from tsl.tensor_files import read_tensors
 
 

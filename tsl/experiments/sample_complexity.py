@@ -38,9 +38,10 @@ from tsl.figures import sample_complexity as figure
 from tsl.figures.__main__ import save
 from tsl.names import NODE_RECOVERED
 from tsl.replicates import differing_settings
-from tsl.runs.records import read_table, written_whole
+from tsl.runs.records import read_table
 from tsl.runs.settings import MULTIPLIER, TRAIN_SIZE, flatten
 from tsl.runs.summary import last_epoch
+from tsl.runs.whole_files import written_whole
 from tsl.theory.bounds import augmented_samples, teacher_aware_samples
 from tsl.theory.tipping_point import Bracket, bisect, growth, runs_left, tipping_point
 

@@ -30,7 +30,8 @@ from tsl.figures import (
 from tsl.figures.curves import other_differences, without_repeated
 from tsl.figures.style import PRINT
 from tsl.runs import Run
-from tsl.runs.records import DamagedRecordsError, NoRecordsError, check_table, written_whole
+from tsl.runs.records import DamagedRecordsError, NoRecordsError, check_table
+from tsl.runs.whole_files import written_whole
 
 SUFFIXES = (".pdf", ".png", ".svg")
 MOVING = (".gif", ".mp4")

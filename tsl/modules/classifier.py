@@ -115,7 +115,7 @@ class Classifier(StepModule):
     def training_step(self, batch: Chunk | Labelled, batch_idx: int) -> None:
         """Take one optimizer step for each of the K minibatches of a chunk."""
         chunk = Chunk.of(batch)
-        inputs, labels = chunk.samples.batch(chunk.index[:, : self.steps_left()])  # [R, K, B, ...]
+        inputs, labels = chunk.samples.batch(chunk.index)  # [R, K, B, ...]
         self.take_steps(inputs.flatten(1, 2), labels.flatten(1, 2), consecutive(labels))
 
     def validation_step(self, batch: Labelled, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -24,6 +24,8 @@ from tsl.randomness import replicate_generators
 if TYPE_CHECKING:
     from tsl.modules.compiled.fused_steps import FusedSteps
 
+print_once = rank_zero_only(print)
+
 IN_PROGRESS_BAR = (TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY)
 
 
@@ -41,6 +43,7 @@ class StepModule(pl.LightningModule):
     Attributes:
         replicate_groups: The replicates that have the same settings, by what sets them apart within the run, such as
             "polarity=1"; empty before the run starts, when `RunFiles` sets it.
+        max_steps: `trainer.max_steps`, if there is such a limit: the run ends after the epoch that reaches it.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class StepModule(pl.LightningModule):
         self.train_loss.persistent(True)  # for a run that is resumed within an epoch
         self.val_loss = ReplicateMean(replicates)
         self.is_made = False
+        self.max_steps: int | None = None
 
     @property
     def data(self) -> DataModule:
@@ -87,6 +91,10 @@ class StepModule(pl.LightningModule):
         Raises:
             InputError: If the data is no `tsl.data.DataModule`, or a setting does not fit the networks.
         """
+        if self.trainer.state.fn == "fit" and self.trainer.max_steps > 0:
+            # Lightning would end within an epoch, leave out the rest of it when resumed, and count the epoch twice.
+            self.max_steps = self.trainer.max_steps
+            self.trainer.fit_loop.epoch_loop.max_steps = -1
         if not self.is_made:
             self.make_networks(self.data if self.trainer.state.fn == "fit" else None)
         self.show_networks(self.data)
@@ -132,7 +140,6 @@ class StepModule(pl.LightningModule):
         reason = why_eager(self, optimizer)
         if reason is not None and self.steps == "fused":
             raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
-        print_once = rank_zero_only(print)
         if reason is not None:
             print_once(f"steps: eager, because {reason}")
             return None
@@ -162,10 +169,6 @@ class StepModule(pl.LightningModule):
             raise InputError(
                 "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
             )
-
-    def steps_left(self) -> int | None:
-        """How many optimizer steps `trainer.max_steps` leaves; None without such a limit, as the end of a slice."""
-        return None if self.trainer.max_steps < 0 else self.trainer.max_steps - self.trainer.global_step
 
     def take_steps(self, inputs: Tensor, targets: Tensor, index: Tensor) -> None:
         """Take one optimizer step for each of K minibatches.
@@ -225,8 +228,29 @@ class StepModule(pl.LightningModule):
             )
         self.train_loss.update(losses)
 
+    def on_train_start(self) -> None:
+        """Limit the epochs to those that `trainer.max_steps` needs, the last one whole."""
+        if self.max_steps is not None:
+            trainer, sampler = self.trainer, self.data.sampler
+            steps = int(min(sampler.steps_per_epoch, trainer.num_training_batches * sampler.chunk_size))
+            epochs = -(-self.max_steps // steps)
+            if self.max_steps % steps:
+                print_once(
+                    f"trainer.max_steps = {self.max_steps} is within epoch {epochs}: the run ends after that epoch, "
+                    f"at step {epochs * steps}, since an epoch is trained whole"
+                )
+            if trainer.max_epochs == -1 or epochs < trainer.max_epochs:
+                trainer.fit_loop.max_epochs = epochs
+        self._finish_epoch()
+
+    def _finish_epoch(self) -> None:
+        """Let nothing stop the run, such as `trainer.max_time`, before the end of the epoch that begins."""
+        loop = self.trainer.fit_loop
+        loop.min_epochs = max(loop.min_epochs or 0, self.trainer.current_epoch + 1)
+
     def on_train_epoch_start(self) -> None:
         """Reset the epoch's mean training loss; not called when a run is resumed within an epoch."""
+        self._finish_epoch()
         self.train_loss.reset()
 
     def on_train_epoch_end(self) -> None:

@@ -265,7 +265,7 @@ class TeacherStudent(StepModule):
     def training_step(self, batch: Chunk | Tensor | Labelled, batch_idx: int) -> None:
         """Take one optimizer step for each of the K minibatches of a chunk."""
         chunk = Chunk.of(batch)
-        samples, index = chunk.samples, chunk.index[:, : self.steps_left()]
+        samples, index = chunk.samples, chunk.index
         inputs, replicates = samples.inputs, len(index)
         answers = replicates * len(samples) * self.teacher.output_dim * inputs.element_size()
         if samples.augment is None and answers <= KEPT_ANSWERS and self.label_noise is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tsl.errors import InputError
 from tsl.report.page import make_page
 from tsl.report.runs import read_runs
-from tsl.runs.records import written_whole
+from tsl.runs.whole_files import written_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,39 +1,103 @@
 """Where a run is written, `<root>/<experiment>/<version>/`, and how a stopped run is resumed there."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from tsl.errors import InputError
+from tsl.runs.records import read_config
 from tsl.runs.settings import RECORDING, WITHOUT_EFFECT, flatten, is_among
+from tsl.runs.status import FAILED, RESUMABLE, RUNNING, read_status
 
 MAY_CHANGE = ("trainer.", "total_samples", *RECORDING, *WITHOUT_EFFECT)
 MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches", "trainer.overfit_batches", "chunk_size")
 """The exceptions to `MAY_CHANGE`. chunk_size is one because a checkpoint's position in an epoch counts chunks."""
 
+LONGEST = 200
+"""The most bytes of a name: file systems take 255, and temporary files have longer names."""
 
-def find_checkpoint(root: Path, experiment: str, version: str | None, ckpt_path: str) -> Path:
-    """The checkpoint file for a value of `--ckpt_path`.
+
+def check_name(setting: str, name: str) -> None:
+    """Refuse the name of an experiment or run that is not the name of one folder.
+
+    Args:
+        setting: The setting that has the name, in a message's words.
+        name: The name.
+
+    Raises:
+        InputError: If it could leave the runs' directory, would be hidden, or is no name for a folder.
+    """
+    if not name or name[0] in ".~" or not name.isprintable() or {*name} & {"/", "\\"} or len(name.encode()) > LONGEST:
+        raise InputError(
+            f"{setting} {name[:100]!r}: expected the name of one folder, without / and \\ and line breaks, not "
+            f"beginning with . or ~, of at most {LONGEST} bytes; trainer.default_root_dir says where that folder lies"
+        )
+
+
+def find_run(root: Path, experiment: str, version: str | None) -> tuple[Path, Path | None]:
+    """The run that `--ckpt_path last` goes on with: the newest one of those that have these names.
 
     Args:
         root: Directory of all runs.
         experiment: Name that related runs share.
         version: Name of the run; any run of the experiment if None.
-        ckpt_path: A file, or "last" for the newest `last.ckpt`.
+
+    Returns:
+        Its directory and its `last.ckpt`; None for that if it was stopped before its first checkpoint.
 
     Raises:
         InputError: If there is none.
     """
-    if ckpt_path != "last":
-        if not Path(ckpt_path).is_file():
-            raise InputError(f"--ckpt_path {ckpt_path}: no such file. Give a checkpoint, or 'last' for the newest one")
-        return Path(ckpt_path)
-    candidates = list((root / experiment).glob(f"{version or '*'}/checkpoints/last.ckpt"))
-    if not candidates:
+    of_experiment = root / experiment
+    runs = of_experiment.glob("*") if version is None else [of_experiment / version]
+    written: dict[Path, Path] = {}  # the file that says how new a run is
+    for run in runs:
+        checkpoint = run / "checkpoints" / "last.ckpt"
+        if checkpoint.is_file():
+            written[run] = checkpoint
+        elif can_start_over(run):
+            written[run] = run / "config.yaml"
+    if not written:
         raise InputError(
             f"--ckpt_path last: {root / experiment / (version or '')} holds no checkpoints/last.ckpt. Check "
             "--experiment and --version, or leave --ckpt_path out to start a new run"
         )
-    return max(candidates, key=lambda path: path.stat().st_mtime)
+    run = max(written, key=lambda path: written[path].stat().st_mtime)
+    return run, None if written[run].name == "config.yaml" else written[run]
+
+
+def can_start_over(run: Path) -> bool:
+    """Whether a run was stopped before its first checkpoint, so that the same command starts it over.
+
+    Not if it is complete, or keeps its checkpoints elsewhere or none at all. Whether a process runs it is not asked.
+    """
+    if any((run / "checkpoints").glob("*.ckpt")):
+        return False
+    try:
+        settings = flatten(read_config(run))
+    except InputError:
+        return False
+    kept_here = settings.get("trainer.enable_checkpointing") is not False and not settings.get("checkpoint.dirpath")
+    return kept_here and read_status(run).get("state") in (RUNNING, RESUMABLE, FAILED)
+
+
+def check_free(run: Path) -> None:
+    """Refuse to start a run where there is another one, except one that can start over.
+
+    Raises:
+        InputError: If that is so.
+    """
+    if (run / "config.yaml").exists() and not can_start_over(run):
+        raise InputError(
+            f"{run} already holds a run: choose another version, or resume that run with --ckpt_path last "
+            '(in Python with trainer.fit(…, ckpt_path=".../checkpoints/last.ckpt"))'
+        )
+
+
+def command_to_resume(run: Path) -> str:
+    """The command that goes on with a run that was stopped."""
+    parts = ["python", "-m", "tsl.fit", "--config", str(run / "config.yaml"), "--version", run.name]
+    return shlex.join([*parts, "--ckpt_path", "last"])
 
 
 def epochs_of_checkpoint(checkpoint: Path) -> int:

@@ -1,26 +1,30 @@
 """The tidy tables that a run writes and that figures read: `<run>/records/<table>/epoch_00003.parquet`.
 
-One file per table and evaluation epoch, so `pandas.read_parquet(run / "records" / "losses")` reads a whole table too.
+One file per table and evaluation epoch, merged as a run goes on (`tsl.runs.record_files`), so
+`pandas.read_parquet(run / "records" / "losses")` reads a whole table too.
 Epoch 0 is before training. Layers and nodes count from 1, replicates from 0 (replicate r has seed
 `seed_everything + r`), and `split` is "val" or "train". Pruned teacher nodes, without a weight to the layer above, have
 no rows.
 """
 
-import os
 import re
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 import yaml
 
 from tsl.errors import InputError
 from tsl.names import ACCURACY_COLUMNS, FRACTION_RECOVERED, RECOVERED, THRESHOLDS, recovered_column
+from tsl.runs.record_files import RecordFile, drop_epochs_after, record_files, write_epoch
 from tsl.runs.translation import translated
+
+Read = TypeVar("Read")
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "replicates": ("replicate", "seed"),
@@ -94,24 +98,6 @@ class NoRecordsError(InputError):
     """A run has no such table."""
 
 
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all.
-
-    Args:
-        path: The file to write or replace. Its directory exists.
-
-    Yields:
-        A hidden path beside it to write to; it takes the place of `path` when the block ends without an exception.
-    """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_table(run_dir: Path | str, table: str, epoch: int, frame: pd.DataFrame) -> Path:
     """Write one table of one evaluation epoch, replacing it if it is there.
 
@@ -126,14 +112,13 @@ def write_table(run_dir: Path | str, table: str, epoch: int, frame: pd.DataFrame
 
     Raises:
         ValueError: If the table is unknown, a column is missing or unknown, or a value is out of range.
+        CannotWriteError: If the file cannot be written.
     """
-    path = _table_dir(run_dir, table) / f"epoch_{epoch:05d}.parquet"
+    directory = _table_dir(run_dir, table)
     _check(table, epoch, frame)
-    path.parent.mkdir(parents=True, exist_ok=True)
     more = [column for column in frame if column not in COLUMNS[table]]
-    with written_whole(path) as temporary:
-        frame[[*COLUMNS[table], *more]].to_parquet(temporary, index=False)
-    return path
+    rows = pyarrow.Table.from_pandas(frame[[*COLUMNS[table], *more]], preserve_index=False)
+    return write_epoch(directory, epoch, rows)
 
 
 def read_table(
@@ -157,14 +142,13 @@ def read_table(
         NoRecordsError: If the run has no such table.
         DamagedRecordsError: If a file cannot be read or lacks columns.
     """
-    files = _files(run_dir, table)
+    directory = _table_dir(run_dir, table)
     _check_run(run_dir)
-    paths = [files[epoch] for epoch in sorted(files) if epochs is None or epoch in epochs]
-    if not paths:
+    columns = COLUMNS[table] if needed is None else needed
+    frames = _reading(lambda: [_read_file(file, columns, epochs) for file in _files(directory, epochs)])
+    if not any(len(frame) for frame in frames):
         raise NoRecordsError(f"{run_dir} has no records of {table!r}; {ON_REQUEST.get(table, ALWAYS)}")
-    frame = pd.concat(
-        [_read_file(path, COLUMNS[table] if needed is None else needed) for path in paths], ignore_index=True
-    )
+    frame = pd.concat(frames, ignore_index=True)
     return frame.sort_values([key for key in KEYS if key in frame], ignore_index=True)
 
 
@@ -180,15 +164,15 @@ def check_table(run_dir: Path | str, table: str) -> None:
         NoRecordsError: If the run has no such table.
         DamagedRecordsError: If a file cannot be read or lacks columns.
     """
-    *epochs, last = recorded_epochs(run_dir, table) or [0]
-    read_table(run_dir, table, [last])
-    for epoch in epochs:
-        path = _table_dir(run_dir, table) / f"epoch_{epoch:05d}.parquet"
-        try:
-            columns = pyarrow.parquet.read_schema(path).names
-        except (OSError, pyarrow.ArrowException) as error:
-            raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
-        _check_columns(path, COLUMNS[table], columns)
+    read_table(run_dir, table, recorded_epochs(run_dir, table)[-1:])
+
+    def check() -> None:
+        for file in record_files(_table_dir(run_dir, table)):
+            with _naming(file.path):
+                columns = pyarrow.parquet.read_schema(file.path).names
+            _check_columns(file.path, COLUMNS[table], columns)
+
+    _reading(check)
 
 
 def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[str, list[Any]]:
@@ -205,21 +189,41 @@ def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[s
     Raises:
         DamagedRecordsError: If the file cannot be read or lacks columns.
     """
-    for epoch in recorded_epochs(run_dir, table)[-1:]:
-        path = _table_dir(run_dir, table) / f"epoch_{epoch:05d}.parquet"
-        try:
-            with pyarrow.parquet.ParquetFile(path) as file:
-                read = file.read(list(columns), use_threads=False).to_pydict()
-        except (OSError, pyarrow.ArrowException) as error:
-            raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
-        _check_columns(path, columns, read)
-        return read
-    return {}
+
+    def read() -> dict[str, list[Any]]:
+        for path in [file.path for file in record_files(_table_dir(run_dir, table))][-1:]:
+            with _naming(path), pyarrow.parquet.ParquetFile(path) as file:
+                rows = file.read(list({*columns, "epoch"}), use_threads=False)
+                last = rows.filter(pyarrow.compute.field("epoch") == pyarrow.compute.max(rows["epoch"]))
+                found = last.select([name for name in columns if name in last.column_names]).to_pydict()
+            _check_columns(path, columns, found)
+            return found
+        return {}
+
+    return _reading(read)
 
 
 def recorded_epochs(run_dir: Path | str, table: str) -> list[int]:
-    """The epochs of which a run has records of a table, in order; none if it is no run."""
-    return sorted(_files(run_dir, table))
+    """The epochs of which a run has records of a table, in order; none if it is no run.
+
+    Raises:
+        DamagedRecordsError: If a merged file cannot be read.
+    """
+
+    def read() -> list[int]:
+        found = []
+        for file in record_files(_table_dir(run_dir, table)):
+            with _naming(file.path):
+                found += file.epochs()
+        return sorted(found)
+
+    return _reading(read)
+
+
+def drop_records_after(run_dir: Path | str, epoch: int) -> None:
+    """Remove the records of later epochs: a run that is resumed at this epoch writes them again."""
+    for table in COLUMNS:
+        drop_epochs_after(_table_dir(run_dir, table), epoch)
 
 
 def read_config(run_dir: Path | str) -> dict[str, Any]:
@@ -254,10 +258,33 @@ def _table_dir(run_dir: Path | str, table: str) -> Path:
     return Path(run_dir) / "records" / table
 
 
-def _files(run_dir: Path | str, table: str) -> dict[int, Path]:
-    """The files of a table by their epochs; other files, such as somebody's copy, are left out."""
-    named = ((re.fullmatch(r"epoch_(\d+)", path.stem), path) for path in _table_dir(run_dir, table).glob("*.parquet"))
-    return {int(match[1]): path for match, path in named if match}
+def _files(directory: Path, epochs: Collection[int] | None) -> list[RecordFile]:
+    """The files of a table by epoch, of those that may hold one of `epochs`."""
+    files = record_files(directory)
+    if epochs is None:
+        return files
+    return [file for file in files if any(file.first <= epoch <= file.last for epoch in epochs)]
+
+
+def _reading(read: Callable[[], Read]) -> Read:
+    """What `read` gives; again if a running process has meanwhile merged a file that it was about to read."""
+    for _ in range(10):
+        try:
+            return read()
+        except FileNotFoundError:
+            continue
+    return read()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name a file that cannot be read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
 
 
 def _check_run(run_dir: Path | str) -> None:
@@ -286,13 +313,11 @@ def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:
             raise ValueError(f"{column} counts from 1, got {frame[column].min()}")
 
 
-def _read_file(path: Path, needed: Collection[str]) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DamagedRecordsError(f"{path} is damaged: {_one_line(error)}") from error
-    _check_columns(path, needed, frame)
-    return frame
+def _read_file(file: RecordFile, needed: Collection[str], epochs: Collection[int] | None) -> pd.DataFrame:
+    with _naming(file.path):
+        frame = pd.read_parquet(file.path)
+    _check_columns(file.path, needed, frame)
+    return frame[frame["epoch"].isin(list(epochs))] if file.is_merged and epochs is not None else frame
 
 
 def _check_columns(path: Path, needed: Collection[str], read: Container[str]) -> None:

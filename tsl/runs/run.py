@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tsl.errors import InputError
+from tsl.format import check_format
 from tsl.runs.records import COLUMNS, KEYS, DamagedRecordsError, read_config, read_table, recorded_epochs
 from tsl.runs.settings import flatten, in_words, names_in_words
 from tsl.runs.status import read_status, run_state
@@ -31,7 +32,7 @@ class Run:
         tables: Mapping[str, pd.DataFrame] | None = None,
         config: dict[str, Any] | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.name = name or "/".join(self.path.absolute().parts[-2:])
         self.notes: list[str] = []
         self._tables = dict(tables or {})
@@ -42,7 +43,12 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Its nested settings, as config.yaml has them; raises what `tsl.runs.records.read_config` raises."""
+        """Its nested settings, as config.yaml has them; raises what `tsl.runs.records.read_config` raises.
+
+        Raises:
+            InputError: If a newer tsl wrote the run.
+        """
+        check_format(self.status, str(self.path))
         return read_config(self.path) if self._config is None else self._config
 
     @cached_property

@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from tsl.errors import CannotWriteError, InputError
+from tsl.format import FORMAT, FORMAT_KEY
 from tsl.runs.environment import environment
-from tsl.runs.records import recorded_epochs, written_whole
+from tsl.runs.records import recorded_epochs
+from tsl.runs.whole_files import written_whole
 
 NAME = "status.json"
 
@@ -22,18 +25,41 @@ RUNNING, COMPLETE, FAILED, RESUMABLE = STATES = ("running", "complete", "failed"
 
 
 class StatusFile:
-    """Writes which process runs the run, on what and since when, and later how it ended.
+    """Says which process runs the run, on what and since when, and later how it ended. It is locked meanwhile.
 
     Args:
         run: The run's directory; made if it does not exist.
-        device: The device that it computes on, in torch's spelling.
+
+    Raises:
+        InputError: If another process runs it.
     """
 
-    def __init__(self, run: Path | str, device: str) -> None:
+    def __init__(self, run: Path | str) -> None:
         self.path = Path(run) / NAME
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.content: dict[str, Any] = {
+        self.content: dict[str, Any] = {}
+        self._locked = self._claim()
+
+    def _claim(self) -> TextIO:
+        """Lock the file, or an empty one in its place, without changing it."""
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a", encoding="utf-8")
+            if not _lock(file):
+                file.close()
+                check_not_running(self.path.parent)
+            elif _is_open_at(file, self.path):
+                return file
+            file.close()  # another process has meanwhile replaced the file, or was refused and removed it
+
+    def begin(self, device: str) -> "StatusFile":
+        """Write that the run is running.
+
+        Args:
+            device: What it computes on, in torch's spelling.
+        """
+        self.content = {
             "state": RUNNING,
+            FORMAT_KEY: FORMAT,
             "started": _now(),
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -41,7 +67,8 @@ class StatusFile:
             "device": device,
             "environment": environment(),
         }
-        self._locked = self._write()
+        self._write()
+        return self
 
     def end(self, state: str, error: str | None = None) -> None:
         """Write how the run ended, and release the file.
@@ -51,33 +78,67 @@ class StatusFile:
             error: What went wrong.
         """
         self.content |= {"state": state, "ended": _now()} | ({"error": error} if error else {})
-        before, self._locked = self._locked, self._write()
-        before.close()
+        with contextlib.suppress(CannotWriteError):  # then it stays "running" without a lock: resumable
+            self._write()
+        self.release()
+
+    def release(self) -> None:
+        """Unlock the file."""
         self._locked.close()
 
-    def _write(self) -> TextIO:
-        with written_whole(self.path) as temporary:
-            file = temporary.open("w", encoding="utf-8")
-            _lock(file)  # before others can read it; a renamed file stays locked
-            json.dump(self.content, file, indent=1)
-            file.flush()
-        return file
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file is still where it was written: nobody has removed or moved the run's directory."""
+        return _is_open_at(self._locked, self.path)
+
+    def _write(self) -> None:
+        with contextlib.ExitStack() as opened:
+            with written_whole(self.path) as temporary:
+                file = opened.enter_context(temporary.open("w", encoding="utf-8"))
+                _lock(file)  # before others can read it; a renamed file stays locked
+                json.dump(self.content, file, indent=1)
+                file.flush()
+            before, self._locked = self._locked, file
+            before.close()
+            opened.pop_all()  # it stays open, since closing would unlock it
 
 
 def read_status(run: Path | str) -> dict[str, Any]:
     """The content of a run's `status.json`; empty if it is damaged or missing, as in runs of older versions."""
     try:
         content = json.loads((Path(run) / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def is_running(run: Path | str) -> bool:
+    """Whether a process runs the run: it has its status.json locked."""
+    with contextlib.suppress(OSError), (Path(run) / NAME).open(encoding="utf-8") as file:
+        return not _lock(file, shared=True)
+    return False
+
+
+def check_not_running(run: Path | str) -> None:
+    """Refuse a run that another process runs.
+
+    Raises:
+        InputError: If that is so.
+    """
+    if is_running(run):
+        status = read_status(run)
+        raise InputError(
+            f"{run} is running, in process {status.get('pid', 'unknown')} on {status.get('host', 'an unknown host')}: "
+            "wait until it ends, or stop it, or choose another version"
+        )
 
 
 def run_state(run: Path | str, max_epochs: Any) -> str:
     """One of `STATES`.
 
-    A run without `status.json` is complete if its records reach `max_epochs`. One that is not running and not complete
-    can be resumed if it left a checkpoint, and failed if not.
+    A run without `status.json` is complete if its records reach `max_epochs`. One that was stopped or killed is
+    resumable: from its last checkpoint, or from the beginning if it has none yet. Without `status.json` and without a
+    checkpoint it is failed.
 
     Args:
         run: The run's directory.
@@ -86,10 +147,11 @@ def run_state(run: Path | str, max_epochs: Any) -> str:
     state = read_status(run).get("state")
     if state in (COMPLETE, FAILED):
         return str(state)
-    if state == RUNNING and _is_locked(Path(run) / NAME):
+    if state == RUNNING and is_running(run):
         return RUNNING
-    is_older = state is None and isinstance(max_epochs, int) and max_epochs >= 0
-    if is_older and recorded_epochs(run, "losses")[-1:] >= [max_epochs]:
+    if state in (RUNNING, RESUMABLE):
+        return RESUMABLE
+    if isinstance(max_epochs, int) and max_epochs >= 0 and recorded_epochs(run, "losses")[-1:] >= [max_epochs]:
         return COMPLETE
     return RESUMABLE if any((Path(run) / "checkpoints").glob("*.ckpt")) else FAILED
 
@@ -103,10 +165,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _is_locked(path: Path) -> bool:
-    with contextlib.suppress(OSError), path.open(encoding="utf-8") as file:
-        return not _lock(file, shared=True)
-    return False
+def _is_open_at(file: TextIO, path: Path) -> bool:
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def _lock(file: TextIO, shared: bool = False) -> bool:

@@ -13,19 +13,18 @@ from tsl.runs.run import ReplicateGroup, Run
 from tsl.runs.settings import in_words, names_in_words
 
 
-def print_summary(directory: str) -> None:
+def print_summary(directory: Path | str) -> None:
     """Print the last recorded epoch of a run, and where the run was written."""
     console = Console()
     run = Run(directory)
     console.print(layer_table(run))
-    losses = run.table("losses")
-    last = losses[losses["epoch"] == losses["epoch"].max()]
+    last = run.table("losses", run.recorded_epochs("losses")[-1:])
     for group in run.groups[:MOST_SETTINGS]:
         console.print(_losses_in_words(group, group.rows(last)), soft_wrap=True, highlight=False, markup=False)
     _print_end(console, run)
 
 
-def print_classifier_summary(directory: str) -> None:
+def print_classifier_summary(directory: Path | str) -> None:
     """Print the last epoch of a Classifier's run and its best, and where the run was written.
 
     Raises:
@@ -70,7 +69,9 @@ def accuracies(run: Path | str, label: str = "") -> pd.Series:
 
 def layer_table(run: Run) -> Table:
     """How far each layer has specialized at the last recorded epoch of a run, on validation data, for each setting."""
-    layers, nodes = (last_epoch(run.table(table)) for table in ("layers", "teacher_nodes"))
+    layers, nodes = (
+        last_epoch(run.table(table, run.recorded_epochs(table)[-1:])) for table in ("layers", "teacher_nodes")
+    )
     groups = run.groups[:MOST_SETTINGS]
     table = Table(title=f"Specialization of student nodes to teacher nodes ({mean_over(*run.groups)})")
     varying = names_in_words(list(groups[0].varying)).values()

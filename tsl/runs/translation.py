@@ -4,6 +4,7 @@ One setting says which network a student is, `model.init_args.student`. `multipl
 short for `tsl.networks.LikeTeacher` with `multiplier: 2`. Nothing here imports torch.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,13 +24,13 @@ FORMER = {"multiplier": LIKE_TEACHER, "student_widths": WITH_WIDTHS}
 
 
 def translated(settings: Any) -> Any:
-    """Nested settings, or a single value among them, in their current form.
+    """Nested settings, or a single value among them, in their current form, and ~/ as the home directory.
 
     Raises:
         InputError: If two settings choose the student's network.
     """
     if isinstance(settings, str):
-        return MOVED.get(settings, settings)
+        return os.path.expanduser(settings) if settings.startswith("~/") else MOVED.get(settings, settings)
     if isinstance(settings, list):
         return [translated(value) for value in settings]
     if not isinstance(settings, dict):

@@ -13,7 +13,7 @@ from PIL import Image
 from tsl.figures import heat_map, l_shape, trajectories
 from tsl.figures.style import PRINT
 from tsl.runs import Run
-from tsl.runs.records import read_config
+from tsl.runs.records import read_config, recorded_epochs
 
 MOST_PANELS = 5
 MOST_CURVES = 4
@@ -87,7 +87,7 @@ def recorded(run: Path, table: str, **equal: Any) -> pd.DataFrame:
 
 def is_recorded(run: Path, table: str, epoch: int) -> bool:
     """Whether a run has written a table of this epoch."""
-    return (run / "records" / table / f"epoch_{epoch:05d}.parquet").exists()
+    return epoch in recorded_epochs(run, table)
 
 
 def rasterized(figure: Figure) -> Image.Image:

@@ -1,0 +1,75 @@
+"""Writes files whole or not at all, also when the process is killed or the power fails."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tsl.errors import CannotWriteError
+
+UNFINISHED = re.compile(r"\.\d+\..+")
+"""The names of files that `written_whole` has not finished: the number is that of its process."""
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    Its content is on the disk before it gets its name. Where it replaces a file, so is its name before the block ends;
+    a new name costs ten times as much, and can wait for the next checkpoint (`flush`).
+
+    Args:
+        path: The file to write or replace. Its directory exists.
+
+    Yields:
+        A hidden path beside it to write to; it takes the place of `path` when the block ends without an exception.
+
+    Raises:
+        CannotWriteError: If the file cannot be written.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    with writing(path):
+        replaces = path.exists()
+        try:
+            yield temporary
+            flush(temporary)
+            os.replace(temporary, path)
+            if replaces:
+                flush(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file where it cannot be written.
+
+    Raises:
+        CannotWriteError: Instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise CannotWriteError(
+            f"{path} cannot be written ({reason}): make room, make it writable, or choose another place"
+        ) from error
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what killed processes have not finished below a directory. No other process writes there."""
+    for folder, _, names in os.walk(directory):
+        for name in filter(UNFINISHED.fullmatch, names):
+            Path(folder, name).unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's content, or a directory's names, are on the disk; where directories cannot be opened, not."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
