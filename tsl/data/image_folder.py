@@ -14,7 +14,6 @@ from torchvision.transforms.functional import pil_to_tensor
 from tsl.data.images import ImageDataModule, ImageSet
 from tsl.errors import InputError
 
-
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 """Names of folders that divide a data set into splits rather than into classes."""
 

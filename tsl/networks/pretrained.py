@@ -117,7 +117,7 @@ def _settings_of_run(checkpoint: Path) -> dict[str, Any]:
 
 
 def _check_class(path: Path, class_path: str) -> None:
-    """Refuse a class that is no network, without importing what the file names: a file from elsewhere may name anything.
+    """Refuse a class that is no network, without importing it: a file from elsewhere may name any module.
 
     Raises:
         InputError: If it is none of tsl's, and its module has not been imported, or it is no network.
