@@ -43,6 +43,7 @@ class RunFiles(pl.Callback):
         self._before: set[Path] = set()
         self._wrote = False
         self._is_training = False
+        self._replicates = pd.DataFrame()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note which files the directory already has."""
@@ -65,6 +66,11 @@ class RunFiles(pl.Callback):
         """Write the files of a run that has no evaluation before training."""
         self._write(trainer, pl_module)
         self._is_training = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: StepModule) -> None:
+        """Write which replicates diverged, if the module froze some."""
+        if self._run is not None and trainer.is_global_zero:
+            self._write_replicates(self._run, pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write that the run is complete."""
@@ -91,8 +97,8 @@ class RunFiles(pl.Callback):
             )
         self._wrote = True
         config = self.config or described_run(trainer, module, module.data)
-        replicates = replicate_settings(config)
-        groups = Run(self._run, tables={"replicates": replicates}, config=config).groups
+        self._replicates = replicate_settings(config)
+        groups = Run(self._run, tables={"replicates": self._replicates}, config=config).groups
         module.replicate_groups = {group.label: group.replicates for group in groups}
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
@@ -104,13 +110,21 @@ class RunFiles(pl.Callback):
                     temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
                 if resumes:
                     drop_rows_after(self._run, trainer.global_step)
-                write_table(self._run, "replicates", 0, replicates)
+                write_table(self._run, "replicates", 0, self._replicates)
+                self._write_replicates(self._run, module)
                 self._status = StatusFile(self._run, str(module.device))
             except OSError as error:
                 raise InputError(
                     f"the run's directory {self._run} cannot be written ({error.strerror}): make it writable, or "
                     "choose another --trainer.default_root_dir"
                 ) from error
+
+    def _write_replicates(self, run: Path, module: StepModule) -> None:
+        """Write the table `replicates` with a column `diverged`, which makes them a group of their own."""
+        diverged = module.diverged.tolist()
+        if any(diverged) and self._replicates.get("diverged", pd.Series()).tolist() != diverged:
+            self._replicates = self._replicates.assign(diverged=diverged)
+            write_table(run, "replicates", 0, self._replicates)
 
     def _end(self, state: str, error: str | None = None) -> None:
         if self._status is not None:

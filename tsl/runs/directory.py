@@ -6,7 +6,7 @@ from typing import Any
 from tsl.errors import InputError
 from tsl.runs.settings import RECORDING, WITHOUT_EFFECT, flatten, is_among
 
-MAY_CHANGE = ("trainer.", "total_samples", *RECORDING, *WITHOUT_EFFECT)
+MAY_CHANGE = ("trainer.", "total_samples", "on_divergence", *RECORDING, *WITHOUT_EFFECT)
 MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches", "trainer.overfit_batches", "chunk_size")
 """The exceptions to `MAY_CHANGE`. chunk_size is one because a checkpoint's position in an epoch counts chunks."""
 
