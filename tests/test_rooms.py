@@ -27,13 +27,14 @@ ROOMS: dict[str, set[str]] = {
     "report": {"theory", "runs", "figures"},
     "wandb": {"runs", "figures", "modules", "callbacks"},
     "compare": {"metrics", "networks", "data", "modules", "figures"},  # the last three in its command line alone
-    "fit": {"metrics", "theory", "networks", "data", "runs", "modules", "callbacks", "wandb", "configs"},
+    "fit": {"metrics", "theory", "networks", "data", "runs", "modules", "callbacks", "wandb", "configs", "mistakes"},
     "experiments": {
         *{"metrics", "theory", "networks", "data", "runs", "modules", "callbacks", "figures", "report", "fit"},
         *{"compare", "configs"},
     },
     "configs": set(),
     "errors": set(),
+    "mistakes": set(),
     "names": set(),
     "randomness": set(),
     "replicates": set(),

@@ -17,13 +17,13 @@ from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
 from tsl.callbacks.for_run import LAST_CHECKPOINT
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
+from tsl.mistakes import BUG, check_nulls, find_mistake, in_short
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
 from tsl.runs.directory import (
@@ -42,6 +42,13 @@ EXPECTED_WARNINGS = (
     r"Checkpoint directory .* exists and is not empty",  # of a resumed run
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning 2.6 and torch 2.15
 )
+
+
+CLASSES = {
+    **{"trainer": Trainer, "model": None, "data": None},
+    **{"records": SpecializationRecords, "checkpoint": ModelCheckpoint},
+}
+"""The groups of settings, and the classes that they are arguments of; None where class_path names it."""
 
 
 class TeacherStudentCLI(LightningCLI):
@@ -78,7 +85,7 @@ class TeacherStudentCLI(LightningCLI):
         """Parse what `main` was given; Lightning would warn that the program has arguments of its own.
 
         Raises:
-            InputError: If a learning rate is a list that the optimizer cannot take.
+            InputError: If a setting is unknown, or has a value that it cannot have.
         """
         self._parser("fit").prog = "python -m tsl.fit"  # without the subcommand's word
         arguments = translated_arguments(args)
@@ -87,11 +94,12 @@ class TeacherStudentCLI(LightningCLI):
             each.exit_on_error = False
         try:
             self.config = parser.parse_args(arguments)
+            self._parser("fit").validate(self.config["fit"], skip_unset=False)
         except ArgumentError as error:
             check_list_of_rates(str(error))
-            for each in parsers:
-                each.exit_on_error = True
-            self.config = parser.parse_args(arguments)  # ends with the parser's own message
+            raise InputError(f"{in_short(str(error))} (python -m tsl.fit --help lists the settings)") from error
+        for group, maker in CLASSES.items():
+            check_nulls(self.config["fit"][group].as_dict(), group, maker)
 
     def _parse_ckpt_path(self) -> None:
         """Take no settings from a checkpoint: the config has them all, and Lightning would prefer the checkpoint's."""
@@ -102,6 +110,10 @@ class TeacherStudentCLI(LightningCLI):
         if config.trainer.barebones:
             raise InputError(
                 "trainer.barebones: expected false, since it turns off loggers, evaluations and checkpoints"
+            )
+        if config.trainer.check_val_every_n_epoch is not None and config.trainer.check_val_every_n_epoch < 1:
+            raise InputError(
+                f"trainer.check_val_every_n_epoch = {config.trainer.check_val_every_n_epoch}: expected 1 or more epochs"
             )
         if config.total_samples is not None:
             config.trainer.max_epochs = self._epochs_of_budget(config)
@@ -167,7 +179,10 @@ class TeacherStudentCLI(LightningCLI):
         if config.enable_checkpointing is not False and not config.fast_dev_run:
             callbacks.append(self._get(self.config_init, "checkpoint"))
         kwargs["callbacks"] = callbacks
-        trainer = super().instantiate_trainer(**kwargs)
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            raise InputError(f"trainer: {error}") from error
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
         trainer.callbacks.append(RunFiles(self._settings()))  # after the checkpoint's, for the status at the end
@@ -226,11 +241,12 @@ def fixed_seed(seed_everything: bool | int) -> int:
     """The seed that model and data start from.
 
     Raises:
-        InputError: If it is not a whole number from 0 on.
+        InputError: If it is not a whole number that numpy takes for a seed.
     """
-    if isinstance(seed_everything, bool) or seed_everything < 0:
+    if isinstance(seed_everything, bool) or not 0 <= seed_everything < 2**32:
         raise InputError(
-            f"seed_everything = {seed_everything}: expected a whole number from 0 on, so that the run can be repeated"
+            f"seed_everything = {seed_everything}: expected a whole number from 0 to {2**32 - 1}, so that the run can "
+            "be repeated"
         )
     return seed_everything
 
@@ -266,17 +282,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except Exception as error:
         mistake = find_mistake(error)
+        if mistake is None:
+            error.add_note(BUG)
         if mistake is None or os.environ.get("TSL_DEBUG"):
             raise
         print(f"error: {mistake}", file=sys.stderr)
         sys.exit(2)
-
-
-def find_mistake(error: BaseException | None) -> BaseException | None:
-    """The user's mistake among an exception and its causes, for jsonargparse wraps what constructors raise."""
-    while error is not None and not isinstance(error, (InputError, MisconfigurationException)):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 if __name__ == "__main__":

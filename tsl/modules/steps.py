@@ -16,7 +16,7 @@ from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.fused_steps import FusedSteps, why_eager
-from tsl.modules.sgd import check_schedule
+from tsl.modules.sgd import check_optimizer, check_schedule
 from tsl.names import TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
 from tsl.networks import FeedForward
 from tsl.randomness import replicate_generators
@@ -131,11 +131,18 @@ class StepModule(pl.LightningModule):
                 f"model.init_args.on_divergence is freeze, which works in one process: set trainer.devices to 1 (now "
                 f"{self.trainer.world_size} processes), or on_divergence to stop"
             )
-        optimizer = self.make_optimizer([p for p in self.trained_network.parameters() if p.requires_grad])
+        trained = [p for p in self.trained_network.parameters() if p.requires_grad]
+        try:
+            optimizer = self.make_optimizer(trained)
+            schedule = None if self.make_lr_scheduler is None else self.make_lr_scheduler(optimizer)
+        except InputError:
+            raise
+        except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # torch's own checks
+            raise InputError(f"model.init_args.optimizer or lr_scheduler: {' '.join(str(error).split())}") from error
+        check_optimizer(optimizer, self.replicates)
         self.fused_steps = self._fuse(optimizer)
-        if self.make_lr_scheduler is None:
+        if schedule is None:
             return optimizer
-        schedule = self.make_lr_scheduler(optimizer)
         check_schedule(optimizer, schedule)
         return [optimizer], [schedule]
 
@@ -315,9 +322,15 @@ class StepModule(pl.LightningModule):
         self.log_scalars({TRAIN_LOSS: self.train_loss.compute()})
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            scheduler.step(self.trainer.callback_metrics[VAL_LOSS])
+            if self._is_evaluated():
+                scheduler.step(self.trainer.callback_metrics[VAL_LOSS])
         elif scheduler is not None:
             scheduler.step()
+
+    def _is_evaluated(self) -> bool:
+        """Whether the epoch that ends was evaluated; of others there is no new validation loss."""
+        every = self.trainer.check_val_every_n_epoch or 1
+        return VAL_LOSS in self.trainer.callback_metrics and (self.trainer.current_epoch + 1) % every == 0
 
     def log_scalars(self, quantities: Mapping[str, Tensor]) -> None:
         """Log quantities of an epoch against the epoch (0 is before training) and the optimizer step.
