@@ -51,6 +51,9 @@ CLASSES = {
 """The groups of settings, and the classes that they are arguments of; None where class_path names it."""
 
 
+MOST_REPLICATES = 2**20
+
+
 class TeacherStudentCLI(LightningCLI):
     """Adds what every run of tsl has: a name, replicates, records, checkpoints, and exact resumption."""
 
@@ -58,7 +61,7 @@ class TeacherStudentCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add tsl's own settings."""
-        parser.add_argument("--experiment", default="default", help="name that related runs share")
+        parser.add_argument("--experiment", type=str, default="default", help="name that related runs share")
         parser.add_argument(
             "--version", type=str | None, help="name of this run; the next free version_<n> if not given"
         )
@@ -95,7 +98,7 @@ class TeacherStudentCLI(LightningCLI):
         try:
             self.config = parser.parse_args(arguments)
             self._parser("fit").validate(self.config["fit"], skip_unset=False)
-        except ArgumentError as error:
+        except (ArgumentError, TypeError) as error:  # `validate` raises the latter
             check_list_of_rates(str(error))
             raise InputError(f"{in_short(str(error))} (python -m tsl.fit --help lists the settings)") from error
         for group, maker in CLASSES.items():
@@ -111,6 +114,8 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError(
                 "trainer.barebones: expected false, since it turns off loggers, evaluations and checkpoints"
             )
+        if config.replicates > MOST_REPLICATES:
+            raise InputError(f"replicates = {config.replicates}: expected at most {MOST_REPLICATES}")
         if config.trainer.check_val_every_n_epoch is not None and config.trainer.check_val_every_n_epoch < 1:
             raise InputError(
                 f"trainer.check_val_every_n_epoch = {config.trainer.check_val_every_n_epoch}: expected 1 or more epochs"
@@ -157,6 +162,19 @@ class TeacherStudentCLI(LightningCLI):
                 f"{config.trainer.max_epochs}: set one of them to null"
             )
         return epochs
+
+    def instantiate_classes(self) -> None:
+        """Make module, data and Trainer.
+
+        Raises:
+            InputError: If a class refuses its arguments.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if find_mistake(error) is not None:
+                raise
+            raise InputError(in_short(str(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off.

@@ -58,7 +58,7 @@ def in_short(parsing_error: str) -> str:
     """
     keys: list[tuple[int, str]] = []
     reasons: list[tuple[str, str]] = []
-    for line in parsing_error.splitlines():
+    for line in filter(str.strip, parsing_error.splitlines()):
         indent, words = len(line) - len(line.lstrip(" -")), line.strip(" -")
         keys = [(depth, key) for depth, key in keys if depth < indent]
         if key := re.search(r'Parser key "([^"]+)":', words):
