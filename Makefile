@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test wheel-test lint figures benchmark clean
+.PHONY: quickstart test test-faults wheel-test lint figures benchmark clean
 
 quickstart: $(INSTALLED)  ## train small two-layer students and draw how they specialize
 	rm -rf runs/quickstart/latest
@@ -14,6 +14,9 @@ quickstart: $(INSTALLED)  ## train small two-layer students and draw how they sp
 
 test: $(INSTALLED)  ## run the tests, one thread in each of two processes
 	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-faults: $(INSTALLED)  ## kill, fill and start runs twice, many times, with real processes; half an hour
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -m "faults or not faults" tests/faults
 
 wheel-test: $(INSTALLED)  ## build sdist and wheel, and use the installed wheel from an empty directory
 	tests/wheel_smoke_test.sh

@@ -199,7 +199,7 @@ class TeacherStudentCLI(LightningCLI):
         kwargs["callbacks"] = callbacks
         try:
             trainer = super().instantiate_trainer(**kwargs)
-        except (TypeError, ValueError, ZeroDivisionError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise InputError(f"trainer: {error}") from error
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
