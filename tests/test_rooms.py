@@ -27,7 +27,19 @@ ROOMS: dict[str, set[str]] = {
     "report": {"theory", "runs", "figures"},
     "wandb": {"runs", "figures", "modules", "callbacks"},
     "compare": {"metrics", "networks", "data", "modules", "figures"},  # the last three in its command line alone
-    "fit": {"metrics", "theory", "networks", "data", "runs", "modules", "callbacks", "wandb", "configs", "mistakes"},
+    "fit": {
+        "metrics",
+        "theory",
+        "networks",
+        "data",
+        "runs",
+        "modules",
+        "callbacks",
+        "wandb",
+        "configs",
+        "mistakes",
+        "no_effect",
+    },
     "experiments": {
         *{"metrics", "theory", "networks", "data", "runs", "modules", "callbacks", "figures", "report", "fit"},
         *{"compare", "configs"},
@@ -35,6 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "configs": set(),
     "errors": set(),
     "mistakes": set(),
+    "no_effect": set(),
     "names": set(),
     "randomness": set(),
     "replicates": set(),

@@ -17,6 +17,7 @@ from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
 from tsl.callbacks.for_run import LAST_CHECKPOINT
@@ -26,6 +27,7 @@ from tsl.errors import InputError
 from tsl.mistakes import BUG, check_nulls, find_mistake, in_short
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
+from tsl.no_effect import settings_without_effect
 from tsl.runs.directory import (
     check_same_run,
     epochs_of_checkpoint,
@@ -33,6 +35,7 @@ from tsl.runs.directory import (
     run_of_checkpoint,
 )
 from tsl.runs.records import read_config
+from tsl.runs.settings import flatten
 from tsl.runs.summary import print_classifier_summary, print_summary
 from tsl.runs.translation import translated, translated_arguments
 from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
@@ -114,6 +117,13 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError(
                 "trainer.barebones: expected false, since it turns off loggers, evaluations and checkpoints"
             )
+        if config.trainer.val_check_interval not in (None, 1.0):
+            raise InputError(
+                f"trainer.val_check_interval = {config.trainer.val_check_interval}: expected 1.0, since records are of "
+                "whole epochs; set trainer.check_val_every_n_epoch, or data.init_args.steps_per_epoch for shorter ones"
+            )
+        for line in settings_without_effect(flatten(self._settings())):
+            rank_zero_only(print)(f"without effect: {line}", file=sys.stderr)
         if config.replicates > MOST_REPLICATES:
             raise InputError(f"replicates = {config.replicates}: expected at most {MOST_REPLICATES}")
         if config.trainer.check_val_every_n_epoch is not None and config.trainer.check_val_every_n_epoch < 1:

@@ -65,7 +65,9 @@ def in_short(parsing_error: str) -> str:
             keys.append((indent, key[1]))
             words = words[key.end() :].strip()
         if words and not NOISE.match(words):
-            words = re.sub(r"Expected a <class '([\w.]+)'>", r"expected \1", re.sub(r"Got value: Namespace.*", "", words))
+            words = re.sub(
+                r"Expected a <class '([\w.]+)'>", r"expected \1", re.sub(r"Got value: Namespace.*", "", words)
+            )
             reasons.append((".init_args.".join(key for _, key in keys), words.strip()))
     deepest = max((name.count(".") for name, _ in reasons), default=0)
     by_name: dict[str, list[str]] = {}

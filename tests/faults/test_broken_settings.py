@@ -5,7 +5,9 @@
 
 import contextlib
 import io
+import re
 import resource
+import shutil
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -79,13 +81,14 @@ def faults_of(name: str, files: Path, folder: Path, count: int, seed: int) -> li
     found = []
     for case in islice(broken(small(printed(name), files), seed), count):
         what = ", ".join(f"{key} = {value!r}" for key, value in zip(case.keys, case.values, strict=True))
+        shutil.rmtree(folder / "runs", ignore_errors=True)
         start = time.process_time()
         try:
             status, message = outcome(case.config, folder)
         except Exception as error:  # each is a fault, and the others are wanted too
             found.append(f"{what}: {type(error).__name__}: {error}")
             continue
-        words = [word for key in case.keys for word in key.replace(".class_path", "").rsplit(".", 1)[-1:]]
+        words = [re.sub(r"\.(class_path|\d+)", "", key).rsplit(".", 1)[-1] for key in case.keys]
         if status not in (0, 2):
             found.append(f"{what}: status {status}")
         if status == 2 and (message.count("error: ") != 1 or "Traceback" in message):
