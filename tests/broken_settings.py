@@ -28,6 +28,10 @@ SMALL = {
 """Sizes at which a config runs in a moment, by the last words of the settings."""
 
 
+OF_SEVERAL_PROCESSES = {("trainer", name) for name in ("devices", "num_nodes", "strategy")}
+"""Settings that are left as they are: most numbers would start, or wait for, other processes."""
+
+
 class Broken(NamedTuple):
     """A config in which one or two settings were changed.
 
@@ -103,7 +107,7 @@ def write_files(folder: Path) -> None:
 def broken(settings: dict[str, Any], seed: int) -> Iterator[Broken]:
     """Ever more configs with one setting changed, an unknown key, or two settings changed, in random order."""
     generator = random.Random(seed)
-    paths = list(leaves(settings))
+    paths = [path for path in leaves(settings) if path not in OF_SEVERAL_PROCESSES]
     while True:
         kind = generator.random()
         count = 2 if kind < 0.15 else 1

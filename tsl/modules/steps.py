@@ -94,7 +94,21 @@ class StepModule(pl.LightningModule):
         """
         if not self.is_made:
             self.make_networks(self.data if self.trainer.state.fn == "fit" else None)
+            self._check_weights()
         self.show_networks(self.data)
+
+    def _check_weights(self) -> None:
+        """Refuse networks that start from weights which are not finite.
+
+        Raises:
+            InputError: Naming the first of them.
+        """
+        for name, tensor in self.state_dict().items():
+            if not tensor.isfinite().all():
+                raise InputError(
+                    f"{name} has NaN or infinite values before training: correct the network's initialization, or the "
+                    "file that its weights come from (model.init_args)"
+                )
 
     @abstractmethod
     def make_networks(self, data: DataModule | None = None) -> None:
