@@ -59,6 +59,24 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         ),
         (["--total_samples", "7", *NO_EPOCHS], ["choose 40"]),
         (["--total_samples", "40"], ["total_samples = 40 means 1 epochs, but trainer.max_epochs = 2", "null"]),
+        ([f"{MODEL}.optimizer.init_args.lr", "-1"], ["model.init_args.optimizer", "Invalid learning rate: -1.0"]),
+        ([f"{DATA}.batch_size", "null"], ["data.init_args.batch_size = null: expected PositiveInt"]),
+        ([f"{MODEL}.loss", "null"], ["model.init_args.loss = null: expected Callable"]),
+        ([f"{MODEL}.multiplier", "null"], ["model.init_args.student.init_args.multiplier"]),
+        ([f"{MODEL}.condition_teacher", "null"], ["model.init_args.condition_teacher = null: expected bool"]),
+        (["--trainer.overfit_batches", "null"], ["trainer.overfit_batches: expected int, expected float"]),
+        (
+            [f"{DATA}.train_size", "1000000000000"],
+            ["the memory cannot hold this", "lower --replicates, data."],
+        ),
+        (["--replicates", "1000000000000"], ["replicates = 1000000000000: expected at most 1048576"]),
+        (["--trainer.check_val_every_n_epoch", "0"], ["trainer.check_val_every_n_epoch = 0: expected 1 or more"]),
+        (["--trainer.val_check_interval", "0.5"], ["trainer.val_check_interval = 0.5: expected 1.0"]),
+        (["--seed_everything", "4294967296"], ["seed_everything = 4294967296", "from 0 to 4294967295"]),
+        (["--trainer.devices", "banana"], ["trainer: `devices`", "should be an int > 0"]),
+        ([f"{MODEL}.optimizer", "{class_path: torch.optim.LBFGS}"], ["optimizer = LBFGS", "such as torch.optim.SGD"]),
+        ([f"{MODEL}.optimizer", "{class_path: torch.optim.Adafactor}"], ["scales the steps of all replicates"]),
+        ([f"{MODEL}.teacher_initialization.init_args.bias", ".nan"], ["teacher.layers.0.bias has NaN or infinite"]),
         (
             [f"{MODEL}.student_widths", "[8, 8]"],
             ["student.init_args.widths = [8, 8] has 2 hidden layers, but the teacher has 1"],
@@ -71,6 +89,41 @@ def test_a_mistake_is_named_with_its_remedy(
     message = refused(*arguments)
     for part in expected:
         assert part in message, message
+
+
+def test_every_mistake_is_one_line(refused: Callable[..., str]) -> None:
+    message = refused(f"{MODEL}.teacher.init_args.widths", "[4, -3]")
+    assert message.count("\n") == 1
+    assert message.startswith("error: model.init_args.teacher.init_args.widths: ")
+
+
+def test_what_is_no_mistake_of_the_user_says_where_to_report_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("tsl.modules.steps.StepModule.take_steps", broken)
+    with pytest.raises(KeyError) as bug:
+        main([*TINY, "--trainer.default_root_dir", str(tmp_path)])
+    [note] = bug.value.__notes__
+    assert "please report it where you got tsl from, with the lines above" in note
+
+
+def test_a_milestone_may_be_added_by_its_dotted_name(tmp_path: Path) -> None:
+    schedule = "{class_path: tsl.modules.Milestones, init_args: {milestones: {0: .01}}}"
+    added = [f"{MODEL}.lr_scheduler", schedule, f"{MODEL}.lr_scheduler.init_args.milestones.1", "0.05"]
+    main([*TINY, "--trainer.default_root_dir", str(tmp_path), *added])
+    state = torch.load(tmp_path / "tiny/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert state["lr_schedulers"][0]["_last_lr"] == [0.05]
+
+
+def test_a_plateau_is_looked_for_in_evaluated_epochs_alone(tmp_path: Path) -> None:
+    schedule = "{class_path: pytorch_lightning.cli.ReduceLROnPlateau, init_args: {monitor: val/loss, patience: 0, threshold: 1}}"
+    sparse = ["--trainer.check_val_every_n_epoch", "2", "--trainer.max_epochs", "5"]
+    main([*TINY, "--trainer.default_root_dir", str(tmp_path), f"{MODEL}.lr_scheduler", schedule, *sparse])
+    state = torch.load(tmp_path / "tiny/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert state["lr_schedulers"][0]["last_epoch"] == 2  # epochs 2 and 4
 
 
 def test_divergence_keeps_what_was_written(refused: Callable[..., str], tmp_path: Path) -> None:

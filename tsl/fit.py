@@ -17,7 +17,7 @@ from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
 from tsl.callbacks.for_run import LAST_CHECKPOINT
@@ -26,9 +26,11 @@ from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
+from tsl.mistakes import BUG, check_nulls, find_mistake, in_short
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
 from tsl.modules.steps import print_once
+from tsl.no_effect import settings_without_effect
 from tsl.runs.directory import (
     check_free,
     check_name,
@@ -40,6 +42,7 @@ from tsl.runs.directory import (
 )
 from tsl.runs.records import read_config
 from tsl.runs.status import check_not_running
+from tsl.runs.settings import flatten
 from tsl.runs.summary import print_classifier_summary, print_summary
 from tsl.runs.translation import translated, translated_arguments
 from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
@@ -53,6 +56,16 @@ EXPECTED_WARNINGS = (
 )
 
 
+CLASSES = {
+    **{"trainer": Trainer, "model": None, "data": None},
+    **{"records": SpecializationRecords, "checkpoint": ModelCheckpoint},
+}
+"""The groups of settings, and the classes that they are arguments of; None where class_path names it."""
+
+
+MOST_REPLICATES = 2**20
+
+
 class TeacherStudentCLI(LightningCLI):
     """Adds what every run of tsl has: a name, replicates, records, checkpoints, and exact resumption."""
 
@@ -60,7 +73,7 @@ class TeacherStudentCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add tsl's own settings."""
-        parser.add_argument("--experiment", default="default", help="name that related runs share")
+        parser.add_argument("--experiment", type=str, default="default", help="name that related runs share")
         parser.add_argument(
             "--version", type=str | None, help="name of this run; the next free version_<n> if not given"
         )
@@ -87,7 +100,7 @@ class TeacherStudentCLI(LightningCLI):
         """Parse what `main` was given; Lightning would warn that the program has arguments of its own.
 
         Raises:
-            InputError: If a learning rate is a list that the optimizer cannot take.
+            InputError: If a setting is unknown, or has a value that it cannot have.
         """
         self._parser("fit").prog = "python -m tsl.fit"  # without the subcommand's word
         arguments = translated_arguments(args)
@@ -96,11 +109,12 @@ class TeacherStudentCLI(LightningCLI):
             each.exit_on_error = False
         try:
             self.config = parser.parse_args(arguments)
-        except ArgumentError as error:
+            self._parser("fit").validate(self.config["fit"], skip_unset=False)
+        except (ArgumentError, TypeError) as error:  # `validate` raises the latter
             check_list_of_rates(str(error))
-            for each in parsers:
-                each.exit_on_error = True
-            self.config = parser.parse_args(arguments)  # ends with the parser's own message
+            raise InputError(f"{in_short(str(error))} (python -m tsl.fit --help lists the settings)") from error
+        for group, maker in CLASSES.items():
+            check_nulls(self.config["fit"][group].as_dict(), group, maker)
 
     def _parse_ckpt_path(self) -> None:
         """Take no settings from a checkpoint: the config has them all, and Lightning would prefer the checkpoint's."""
@@ -111,6 +125,19 @@ class TeacherStudentCLI(LightningCLI):
         if config.trainer.barebones:
             raise InputError(
                 "trainer.barebones: expected false, since it turns off loggers, evaluations and checkpoints"
+            )
+        if config.trainer.val_check_interval not in (None, 1.0):
+            raise InputError(
+                f"trainer.val_check_interval = {config.trainer.val_check_interval}: expected 1.0, since records are of "
+                "whole epochs; set trainer.check_val_every_n_epoch, or data.init_args.steps_per_epoch for shorter ones"
+            )
+        for line in settings_without_effect(flatten(self._settings())):
+            rank_zero_only(print)(f"without effect: {line}", file=sys.stderr)
+        if config.replicates > MOST_REPLICATES:
+            raise InputError(f"replicates = {config.replicates}: expected at most {MOST_REPLICATES}")
+        if config.trainer.check_val_every_n_epoch is not None and config.trainer.check_val_every_n_epoch < 1:
+            raise InputError(
+                f"trainer.check_val_every_n_epoch = {config.trainer.check_val_every_n_epoch}: expected 1 or more epochs"
             )
         if config.total_samples is not None:
             config.trainer.max_epochs = self._epochs_of_budget(config)
@@ -173,6 +200,19 @@ class TeacherStudentCLI(LightningCLI):
             )
         return epochs
 
+    def instantiate_classes(self) -> None:
+        """Make module, data and Trainer.
+
+        Raises:
+            InputError: If a class refuses its arguments.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if find_mistake(error) is not None:
+                raise
+            raise InputError(in_short(str(error))) from error
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off.
 
@@ -194,7 +234,10 @@ class TeacherStudentCLI(LightningCLI):
         if config.enable_checkpointing is not False and not config.fast_dev_run:
             callbacks.append(self._get(self.config_init, "checkpoint"))
         kwargs["callbacks"] = callbacks
-        trainer = super().instantiate_trainer(**kwargs)
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise InputError(f"trainer: {error}") from error
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
         trainer.callbacks.append(RunFiles(self._settings()))  # after the checkpoint's, for the status at the end
@@ -256,11 +299,12 @@ def fixed_seed(seed_everything: bool | int) -> int:
     """The seed that model and data start from.
 
     Raises:
-        InputError: If it is not a whole number from 0 on.
+        InputError: If it is not a whole number that numpy takes for a seed.
     """
-    if isinstance(seed_everything, bool) or seed_everything < 0:
+    if isinstance(seed_everything, bool) or not 0 <= seed_everything < 2**32:
         raise InputError(
-            f"seed_everything = {seed_everything}: expected a whole number from 0 on, so that the run can be repeated"
+            f"seed_everything = {seed_everything}: expected a whole number from 0 to {2**32 - 1}, so that the run can "
+            "be repeated"
         )
     return seed_everything
 
@@ -286,6 +330,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print_once(signals.describe(), file=sys.stderr)
                 raise Stopped(signals.received) from None
             mistake = find_mistake(error)
+            if mistake is None and isinstance(error, Exception):
+                error.add_note(BUG)
             if mistake is None or os.environ.get("TSL_DEBUG"):
                 raise
             print(f"error: {mistake}", file=sys.stderr)
@@ -311,13 +357,6 @@ def _fit(arguments: Sequence[str], signals: StopSignals) -> None:
         },
         args=["fit", *find_configs(arguments)],
     )
-
-
-def find_mistake(error: BaseException | None) -> BaseException | None:
-    """The user's mistake among an exception and its causes, for jsonargparse wraps what constructors raise."""
-    while error is not None and not isinstance(error, (InputError, MisconfigurationException)):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 if __name__ == "__main__":

@@ -138,6 +138,30 @@ def test_damaged_files(tmp_path: Path, content: bytes, message: str) -> None:
         ready(cifar10(tmp_path))
 
 
+class Spiteful:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_no_code_of_a_file_is_run(tmp_path: Path, protocol: int) -> None:
+    write_cifar10(tmp_path)
+    path = tmp_path / BATCHES / "data_batch_2"
+    good = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps(good, protocol))
+    assert len(cifar10(tmp_path).read().images) == 70
+    for bad in (good | {"more": Spiteful(tmp_path / "ran")}, good | {"data": np.array([Spiteful(tmp_path / "ran")])}):
+        path.write_bytes(pickle.dumps(bad, protocol))
+        with pytest.raises(InputError, match=r"UnpicklingError: it holds [\w.]+, not only arrays of numbers"):
+            cifar10(tmp_path).read()
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_file_without_images_is_none_of_the_training_images(tmp_path: Path) -> None:
     write_cifar10(tmp_path, train=3, test=2)
     assert ready(cifar10(tmp_path, batch_size=3)).train_sizes == [3]

@@ -70,6 +70,108 @@ def test_other_formats_and_colours_are_read_in_rgb(tmp_path: Path) -> None:
     assert (images.int() - 77).abs().max() <= 1
 
 
+RAMP = np.arange(64).reshape(8, 8)
+"""Every value of a grey ramp once, of which an image has a multiple."""
+
+
+def saved(root: Path, image: Image.Image, name: str, **options: Any) -> Path:
+    (root / "cat").mkdir()
+    image.save(root / "cat" / name, **options)
+    return root
+
+
+def grey(values: np.ndarray) -> np.ndarray:
+    """What an image of a class is to be: three channels of these values."""
+    return np.broadcast_to(values, (3, 8, 8))
+
+
+@pytest.mark.parametrize("name", ["ramp.png", "ramp.tif", "ramp.pgm"])
+def test_grey_images_of_16_bits_are_scaled_to_8(tmp_path: Path, name: str) -> None:
+    values = (RAMP * 65535 / 63).round().astype(np.uint16)
+    [image] = folder_data(saved(tmp_path, Image.fromarray(values), name)).read().images
+    assert np.abs(image.numpy() - grey(RAMP * 255 / 63)).max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "tolerance"),
+    [
+        *(("1", "ramp.png", 0), ("L", "ramp.png", 0), ("LA", "ramp.png", 0), ("P", "ramp.png", 0)),
+        *(("RGB", "ramp.png", 0), ("RGBA", "ramp.png", 0), ("RGBX", "ramp.tif", 0), ("CMYK", "ramp.tif", 0)),
+        *(("PA", "ramp.tif", 0), ("YCbCr", "ramp.tif", 1), ("I;16B", "ramp.tif", 0)),
+    ],
+)
+def test_a_grey_ramp_is_the_same_in_every_mode_that_says_its_range(
+    tmp_path: Path, mode: str, name: str, tolerance: int
+) -> None:
+    values = (RAMP * 4).astype(np.uint8)
+    if mode == "1":
+        values = (values > 128).astype(np.uint8) * 255
+    image = Image.fromarray(values)
+    if mode == "I;16B":
+        image = Image.frombytes(mode, (8, 8), (values.astype(">u2") * 257).tobytes())
+    image = image.convert("RGB") if mode in ("RGBX", "CMYK", "YCbCr") else image
+    [read] = folder_data(saved(tmp_path, image.convert(mode), name)).read().images
+    assert np.abs(read.numpy().astype(int) - grey(values)).max() <= tolerance
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "LAB"])
+def test_a_mode_without_a_fixed_range_is_refused(tmp_path: Path, mode: str) -> None:
+    image = Image.new(mode, (8, 8))
+    with pytest.raises(InputError, match=rf"cat/x\.tif cannot be read \(its mode is {mode}, .*convert it\)"):
+        folder_data(saved(tmp_path, image, "x.tif")).read()
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+def test_transparent_pixels_are_refused(tmp_path: Path, mode: str) -> None:
+    image = Image.new("L" if mode == "P" else mode, (8, 8))
+    if mode == "P":
+        image = image.convert("P")
+        image.info["transparency"] = 0
+    with pytest.raises(InputError, match=r"cat/x\.png cannot be read \(it has transparent pixels: put it on a backg"):
+        folder_data(saved(tmp_path, image, "x.png")).read()
+
+
+ORIENTED = {
+    1: lambda image: image,
+    2: np.fliplr,
+    3: lambda image: np.rot90(image, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: np.rot90(np.transpose(image), 2),
+    8: np.rot90,
+}
+"""What a camera means by its EXIF orientation: how the stored rows and columns are to be turned."""
+
+
+@pytest.mark.parametrize("orientation", ORIENTED)
+def test_a_photo_is_turned_as_its_camera_says(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    values = (RAMP * 4).astype(np.uint8)
+    [image] = folder_data(saved(tmp_path, Image.fromarray(values), "x.png", exif=exif)).read().images
+    assert np.array_equal(image.numpy(), grey(ORIENTED[orientation](values)))
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    root = tmp_path / ".cache"
+    write_folders(root, SIZES | {".ipynb_checkpoints": [(8, 8)], "cat/.ipynb_checkpoints": [(8, 8)]})
+    (root / "dog/._0.png").write_bytes(b"what a Mac writes beside 0.png")
+    assert folder_data(root).read().labels.tolist() == [0, 0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("Test", "Train"), ("training", "validation", "more")])
+def test_a_folder_of_splits_is_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    write_folders(tmp_path, {f"{name}/cat": [(8, 8)] for name in names})
+    with pytest.raises(InputError, match=rf"holds splits \(.*{names[0]}.*give one of them, such as .*val_size"):
+        folder_data(tmp_path).read()
+
+
+def test_a_class_may_have_the_name_of_a_split(tmp_path: Path) -> None:
+    write_folders(tmp_path, {"plane": [(8, 8)], "train": [(8, 8)]})
+    assert folder_data(tmp_path).read().labels.tolist() == [0, 1]
+
+
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data.init_args.data_dir = .*nowhere: no such folder"):
         ready(folder_data(tmp_path / "nowhere"))

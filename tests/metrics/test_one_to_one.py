@@ -31,6 +31,9 @@ def test_fewer_students_than_teachers_leave_some_without() -> None:
     assert matching.correlation.tolist() == pytest.approx([0.0, 0.9, 0.0])
 
 
-def test_nan_is_refused() -> None:
-    with pytest.raises(ValueError, match="invalid numeric entries"):
-        one_to_one(torch.full((2, 2), torch.nan))
+def test_nan_stays_with_its_replicate() -> None:
+    correlation = torch.tensor([[[0.9, 0.2], [torch.nan, 0.8]], [[0.9, 0.2], [0.3, 0.8]]])
+    matching = one_to_one(correlation)
+    assert matching.student.tolist() == [[-1, -1], [0, 1]]
+    assert matching.correlation[0].isnan().all()
+    assert one_to_one_mean(correlation).tolist() == pytest.approx([float("nan"), 0.85], nan_ok=True)

@@ -39,6 +39,6 @@ def test_of_equal_widths_it_is_one_to_one_and_of_copies_it_is_1() -> None:
     assert soft_matching(torch.eye(4).repeat_interleave(3, dim=1)).item() == 1
 
 
-def test_what_is_no_correlation() -> None:
-    with pytest.raises(ValueError, match="expected correlations, got NaN"):
-        soft_matching(torch.full((2, 2), torch.nan))
+def test_nan_stays_with_its_replicate() -> None:
+    correlation = torch.tensor([[[0.9, 0.2], [torch.nan, 0.8]], [[0.9, 0.2], [0.3, 0.8]]])
+    assert soft_matching(correlation).tolist() == pytest.approx([float("nan"), 0.85], nan_ok=True)

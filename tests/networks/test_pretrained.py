@@ -1,6 +1,8 @@
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -70,7 +72,9 @@ def other(path: Path, **changes: object) -> None:
             r"file.pt does not fit the settings in it: .*size mismatch for layers.1.weight",
         ),
         (partial(other, init_args={"widths": [4, 7]}), r"file.pt names a network that cannot be made: .*input_dim"),
-        (partial(other, class_path="torch.nn.Linear"), r"file.pt names a network that cannot be made: "),
+        (partial(other, class_path="tsl.data.Gaussian"), r"file.pt names a network that cannot be made: "),
+        (partial(other, class_path="torch.nn.Linear"), r"file.pt names torch.nn.Linear, which is no network of tsl"),
+        (partial(other, class_path=["x"]), r"file.pt names \['x'\], which is no network of tsl"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(
@@ -80,6 +84,26 @@ def test_what_is_wrong_with_a_file_is_named(
     spoil(tmp_path / "file.pt")
     with pytest.raises(InputError, match=message):
         load_network(tmp_path / "file.pt")
+
+
+class Mine(MLP):
+    """A network from elsewhere, of a module that is imported."""
+
+
+def test_a_network_of_ones_own_is_loaded_and_a_module_that_only_a_file_names_is_not_imported(
+    make_network: Callable[..., MLP], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "of_mine", SimpleNamespace(Mine=Mine))
+    monkeypatch.setattr(Mine, "__module__", "of_mine")
+    save_network(make_network(), tmp_path / "file.pt")
+    other(tmp_path / "file.pt", class_path="of_mine.Mine")
+    assert type(load_network(tmp_path / "file.pt")) is Mine
+    (tmp_path / "spiteful.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    other(tmp_path / "file.pt", class_path="spiteful.Mine")
+    with pytest.raises(InputError, match=r"names spiteful\.Mine, .*import its module before"):
+        load_network(tmp_path / "file.pt")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_another_number_of_replicates_is_refused(make_network: Callable[..., MLP], tmp_path: Path) -> None:

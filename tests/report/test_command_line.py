@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,6 +88,14 @@ def test_records_of_an_older_version(make_run: MakeRun, report: Report):
     assert "epochs of student_nodes are left out" in second
     assert "lacks the columns ['strength']" in second
     assert "val mse</button>" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["<!--<script>", "<!--", "a<b"])
+def test_a_name_that_looks_like_html_leaves_the_page_whole(make_run: MakeRun, report: Report, name: str):
+    page = report(make_run(name)).read_text()
+    data = page.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    assert "<" not in data
+    assert json.loads(data)["groups"][0]["name"] == f"runs/{name}"
 
 
 def test_a_run_without_its_config(make_run: MakeRun, report: Report):

@@ -78,7 +78,8 @@ def layer_frames(
     layers = {
         "rho_mean": rho_mean(correlation, active),
         f"rho_mean{NULL}": rho_mean(layer.null_correlation, active),
-        FRACTION_RECOVERED: (recovered(correlation, RECOVERED) & active).sum(1) / active.sum(1),
+        FRACTION_RECOVERED: (recovered(correlation, RECOVERED) & active).sum(1) / active.sum(1)
+        + 0 * rho_mean(correlation, active),  # NaN where a correlation is
         **of_layer,
     }
     of_nodes = tidy(teacher_nodes, ("replicate", "node"))[active.flatten().numpy(force=True)]

@@ -49,6 +49,7 @@ class RunFiles(pl.Callback):
         self._before: set[Path] = set()
         self._has_begun = False
         self._is_training = False
+        self._replicates = pd.DataFrame()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note which files the directory already has; let checkpoints be written whole, unless a plugin writes them."""
@@ -78,9 +79,11 @@ class RunFiles(pl.Callback):
         """Refuse to go on where the directory is gone, before others make it again."""
         self._check_in_place()
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """As `on_validation_start`, for epochs without evaluation."""
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: StepModule) -> None:
+        """As `on_validation_start`, for epochs without evaluation; write which replicates diverged, if some did."""
         self._check_in_place()
+        if self._run is not None and trainer.is_global_zero:
+            self._write_replicates(self._run, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -122,8 +125,8 @@ class RunFiles(pl.Callback):
             return
         self._claim(trainer)
         config = self.config or described_run(trainer, module, module.data)
-        replicates = replicate_settings(config)
-        groups = Run(self._run, tables={"replicates": replicates}, config=config).groups
+        self._replicates = replicate_settings(config)
+        groups = Run(self._run, tables={"replicates": self._replicates}, config=config).groups
         module.replicate_groups = {group.label: group.replicates for group in groups}
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
@@ -134,7 +137,8 @@ class RunFiles(pl.Callback):
         self._drop_what_is_written_again(trainer)
         with written_whole(self._run / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        write_table(self._run, "replicates", 0, replicates)
+        write_table(self._run, "replicates", 0, self._replicates)
+        self._write_replicates(self._run, module)
         self._status.begin(str(module.device))
 
     def _claim(self, trainer: pl.Trainer) -> None:
@@ -163,6 +167,13 @@ class RunFiles(pl.Callback):
         else:
             (self._run / "metrics.csv").unlink(missing_ok=True)
             drop_records_after(self._run, -1)
+
+    def _write_replicates(self, run: Path, module: StepModule) -> None:
+        """Write the table `replicates` with a column `diverged`, which makes them a group of their own."""
+        diverged = module.diverged.tolist()
+        if any(diverged) and self._replicates.get("diverged", pd.Series()).tolist() != diverged:
+            self._replicates = self._replicates.assign(diverged=diverged)
+            write_table(run, "replicates", 0, self._replicates)
 
     def _end(self, state: str, error: str | None = None) -> None:
         if self._status is not None:

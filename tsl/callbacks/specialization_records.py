@@ -183,8 +183,10 @@ class SpecializationRecords(pl.Callback):
     def _losses(pl_module: TeacherStudent, trained: bool) -> pd.DataFrame:
         data = pl_module.data
         sizes = {"train_size": data.train_sizes, "augmented_size": data.augmented_sizes}
+        # Of one type in every epoch: pandas gives the files of a folder the type of the first.
+        none = torch.full((pl_module.replicates,), torch.nan, dtype=torch.float64)
         losses = {
-            "train_loss": pl_module.train_loss.compute() if trained else torch.full((pl_module.replicates,), torch.nan),
+            "train_loss": pl_module.train_loss.compute() if trained else none,
             "val_loss": pl_module.val_loss.compute(),
             "val_mse": pl_module.val_mse.compute(),
             "gradient_sup_norm": pl_module.gradient_sup_norm.compute(),

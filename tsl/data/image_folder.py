@@ -3,21 +3,30 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from PIL import Image, ImageOps
 from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.functional import pil_to_tensor
 
 from tsl.data.images import ImageDataModule, ImageSet
 from tsl.errors import InputError
 
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+"""Names of folders that divide a data set into splits rather than into classes."""
+
+EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
+"""Pillow's modes whose values, or whose palette's, have 8 bits at most, and that Pillow converts to RGB."""
+
 
 class ImageFolderDataModule(ImageDataModule):
     """Images from a tree with a folder for each class, in any format and of any size, as torchvision's ImageFolder.
 
-    Classes are numbered in the order of their names. Every image is read once, in RGB, scaled until it covers `size`
-    and cut to it around its middle. See `tsl.data.ImageDataModule` for batches, splits and what is evaluated.
+    Classes are numbered in the order of their names; files and folders whose names begin with a dot are left out.
+    Every image is read once, in RGB as `read_rgb` says, scaled until it covers `size` and cut to it around its middle.
+    See `tsl.data.ImageDataModule` for batches, splits and what is evaluated.
 
     Args:
         data_dir: The folder that holds a folder for each class.
@@ -46,12 +55,20 @@ class ImageFolderDataModule(ImageDataModule):
         if not self.data_dir.is_dir():
             raise InputError(f"data.init_args.data_dir = {self.data_dir}: no such folder")
         try:
-            dataset = ImageFolder(str(self.data_dir), transform=self._fitted)
+            dataset = VisibleImages(
+                str(self.data_dir), transform=self._fitted, loader=read_rgb, is_valid_file=self._is_image
+            )
         except FileNotFoundError as error:  # no class, or a class with no images: torchvision's message names it
             raise InputError(
                 f"data.init_args.data_dir = {self.data_dir}: {error}. Expected a folder for each class, with images "
                 "in it"
             ) from error
+        if len(SPLITS.intersection(name.lower() for name in dataset.classes)) > 1:
+            raise InputError(
+                f"data.init_args.data_dir = {self.data_dir} holds splits ({', '.join(dataset.classes)}), but a folder "
+                f"for each class is expected: give one of them, such as {self.data_dir / dataset.classes[0]}; images "
+                "are held out of it by data.init_args.val_size and test_size"
+            )
         images = torch.empty(len(dataset), *self.input_shape, dtype=torch.uint8)
         for row, (path, _) in enumerate(dataset.samples):
             try:
@@ -64,7 +81,46 @@ class ImageFolderDataModule(ImageDataModule):
                 ) from error
         return ImageSet(images, torch.tensor(dataset.targets))
 
+    def _is_image(self, path: str) -> bool:
+        """Whether a file below a class's folder is one of its images: not hidden, and in no hidden folder."""
+        inside = Path(path).relative_to(self.data_dir).parts
+        return path.lower().endswith(IMG_EXTENSIONS) and not any(part.startswith(".") for part in inside)
+
     def _fitted(self, image: Image.Image) -> torch.Tensor:
         """`[3, H, W]` uint8."""
         _, height, width = self.input_shape
         return pil_to_tensor(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
+
+
+class VisibleImages(ImageFolder):
+    """An image folder in which folders whose names begin with a dot, such as .ipynb_checkpoints, are no classes."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """The names of the classes, and their numbers in that order."""
+        names = sorted(path.name for path in Path(directory).iterdir() if path.is_dir() and path.name[0] != ".")
+        if not names:
+            raise FileNotFoundError(f"Couldn't find any class folder in {directory}.")
+        return names, {name: number for number, name in enumerate(names)}
+
+
+def read_rgb(path: str) -> Image.Image:
+    """The first picture of a file in RGB, 8 bits a channel, turned upright where the file says how.
+
+    Grey images of 16 bits are divided by 257, so that black stays black and white stays white. Colour profiles are
+    ignored.
+
+    Raises:
+        ValueError: If its values have no known range, or it has transparent pixels, whose colour is undefined.
+    """
+    with Image.open(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in ("PNG", "PPM")):
+        return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode not in EIGHT_BITS:
+        raise ValueError(
+            f"its mode is {image.mode}, whose values have no fixed range: expected at most 8 bits a channel, or 16 of "
+            "grey; convert it"
+        )
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+        raise ValueError("it has transparent pixels: put it on a background")
+    return image.convert("RGB")

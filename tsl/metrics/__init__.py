@@ -6,6 +6,11 @@ observation, θ threshold, w and b a node's weights and bias, v its fan-out weig
 A bar is a mean over samples. T and S are the matrices `[samples, nodes]` of a layer, centred.
 
 Functions (`tsl.metrics.functional`) take `[..., samples, nodes]`, Metrics `[samples, nodes]` or `[R, samples, nodes]`.
+
+Activations that are NaN or infinite: a function of activations raises a ValueError that says of which layer, and how
+many. A Metric gives NaN for the replicate that has them (for measures of pairs of nodes, for the pairs with such a
+node), so that one replicate that diverges does not end the run of the others. Functions of correlations take NaN for
+no match: it is above no threshold, and every mean over it is NaN.
 """
 
 from importlib import import_module

@@ -22,7 +22,9 @@ class BoundaryObservation(ReplicatedMetric):
         kwargs: Passed to `torchmetrics.Metric`.
 
     `compute` gives `[m, n]` or `[R, m, n]`, int64, from 0 to half the number of samples; higher is better observed.
-    Source: the paper's definition of observation (Tian, ICML 2020).
+    As
+    these are whole numbers, a node counts as inactive where it is NaN. Source: the paper's definition of observation
+    (Tian, ICML 2020).
 
     Example:
         >>> metric = BoundaryObservation(teacher_nodes=1, student_nodes=2)

@@ -67,5 +67,6 @@ class DeadNodeFraction(ReplicatedMetric):
 
     def compute(self) -> Tensor:
         """The fraction over all samples so far, `[...]`."""
-        check_samples("dead-node fraction", 1, int(torch.isfinite(self.least).any()))
-        return (self.least == self.greatest).float().mean(dim=-1)
+        check_samples("dead-node fraction", 1, int((self.least != torch.inf).any()))
+        undefined = 0 * (self.least + self.greatest).sum(dim=-1)
+        return (self.least == self.greatest).float().mean(dim=-1) + undefined.float()

@@ -28,6 +28,9 @@ class ReplicatedMetric(Accumulator, ABC):
             for activations without that axis, `[samples, nodes]`.
         kwargs: Passed to `torchmetrics.Metric`.
 
+    Where activations are NaN or infinite, or so large that their squares are, results are NaN: those of that replicate,
+    or of pairs with that node. Other replicates, and pairs of other nodes, keep their values.
+
     The name of a state says how it accumulates: metrics whose states have one name and size are updated alike, so they
     may share them as a compute group of a `MetricCollection`.
 

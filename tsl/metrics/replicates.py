@@ -70,7 +70,8 @@ def replicate_scalars(
     Args:
         name: Its name.
         values: Its values, `[R]`.
-        groups: The replicates that have the same settings, by what sets them apart, such as "polarity=1".
+        groups: The replicates that have the same settings, by what sets them apart, such as "polarity=1"; all of them
+            as "" if none are given.
 
     Returns:
         The mean over replicates, as `name`, and the standard deviation of several of them, as `<name>_std`. Where there
@@ -81,8 +82,8 @@ def replicate_scalars(
     {'val/loss/polarity=0': tensor(1.), 'val/loss/polarity=1': tensor(4.)}
     """
     if groups is not None and len(groups) > MOST_SETTINGS:
-        return {f"{name}/mean_over_settings": values.mean()}
-    if groups is None or len(groups) < 2:
+        return {f"{name}/mean_over_settings": values[[r for group in groups.values() for r in group]].mean()}
+    if not groups:
         groups = {"": range(len(values))}
     scalars = {}
     for label, replicates in groups.items():

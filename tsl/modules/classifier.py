@@ -1,7 +1,7 @@
 """The LightningModule that trains networks on labels: teachers, before students learn from them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -35,6 +35,10 @@ class Classifier(StepModule):
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         replicates: Number R of independent networks.
         seed: Seed of replicate 0; replicate r has seed + r.
+        on_divergence: What happens when the loss or a weight of a replicate is no longer finite: the run stops
+            ("stop"), or that replicate stays as it was after its last finite step and the others train on ("freeze").
+            Its training loss is NaN from then on, the table `replicates` says that it diverged, and logged means leave
+            it out.
     """
 
     def __init__(
@@ -45,8 +49,9 @@ class Classifier(StepModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
+        on_divergence: Literal["stop", "freeze"] = "stop",
     ) -> None:
-        super().__init__(optimizer, lr_scheduler, replicates, seed)
+        super().__init__(optimizer, lr_scheduler, replicates, seed, on_divergence=on_divergence)
         self.make_network = network
         self.initialization = initialization
         self.val_accuracy = ReplicateMean(replicates)
@@ -105,11 +110,12 @@ class Classifier(StepModule):
         self.check_batch_norm("model.init_args.network.init_args.batch_norm to null")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Check that a checkpoint fits the networks.
+        """Check that a checkpoint fits the networks; see the base class.
 
         Raises:
             InputError: Naming every tensor of another shape.
         """
+        super().on_load_checkpoint(checkpoint)
         check_shapes(checkpoint["state_dict"], self.state_dict(), "model.init_args.network and replicates")
 
     def training_step(self, batch: Chunk | Labelled, batch_idx: int) -> None:

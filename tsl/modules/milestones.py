@@ -24,6 +24,7 @@ class Milestones(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, milestones: dict[NonNegativeInt, PositiveFloat]) -> None:
+        milestones = {int(epoch): rate for epoch, rate in milestones.items()}  # text, of `…milestones.20 0.05`
         epochs = list(milestones)
         ascending = epochs[:1] == [0] and all(earlier < later for earlier, later in pairwise(epochs))
         if not ascending or min(milestones.values()) <= 0:

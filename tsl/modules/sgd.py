@@ -1,5 +1,6 @@
 """Stochastic gradient descent with a learning rate for each replicate."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -82,6 +83,27 @@ def rates_of(group: dict[str, Any], replicates: int) -> list[float]:
     """The learning rate of each replicate, of an optimizer's parameter group."""
     rates: list[float] = group.get("rates") or [1.0] * replicates
     return [group["lr"] * rate for rate in rates]
+
+
+def check_optimizer(optimizer: Optimizer, replicates: int) -> None:
+    """Refuse an optimizer that cannot take the steps, or would mix replicates.
+
+    Raises:
+        InputError: If that is so.
+    """
+    kind = type(optimizer)
+    reason = None
+    if inspect.signature(kind.step).parameters["closure"].default is inspect.Parameter.empty:
+        reason = "computes the loss several times in a step"
+    elif isinstance(optimizer, torch.optim.SparseAdam):
+        reason = "takes sparse gradients"
+    elif isinstance(optimizer, torch.optim.Adafactor) and replicates > 1:
+        reason = "scales the steps of all replicates by one number"
+    if reason is not None:
+        raise InputError(
+            f"model.init_args.optimizer = {kind.__name__} {reason}: choose one that works entry by entry, such as "
+            "torch.optim.SGD or torch.optim.Adam"
+        )
 
 
 def check_schedule(optimizer: Optimizer, schedule: Any) -> None:

@@ -15,7 +15,7 @@ from tsl.data.samples import gather
 from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
-from tsl.modules.sgd import check_schedule
+from tsl.modules.sgd import check_optimizer, check_schedule
 from tsl.modules.why_eager import why_eager
 from tsl.names import TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
 from tsl.networks import FeedForward
@@ -39,8 +39,12 @@ class StepModule(pl.LightningModule):
         seed: Seed of replicate 0; replicate r has seed + r.
         steps: Whether steps are taken one by one with autograd ("eager"), many in one compiled call ("fused"), or so
             wherever that computes the same ("auto").
+        on_divergence: What happens when the loss or a weight of a replicate is no longer finite: the run stops
+            ("stop"), or that replicate stays as it was after its last finite step and the others train on ("freeze").
 
     Attributes:
+        diverged: Which replicates are frozen for that reason, bool `[R]`. Their training loss is NaN, and logged
+            means leave them out.
         replicate_groups: The replicates that have the same settings, by what sets them apart within the run, such as
             "polarity=1"; empty before the run starts, when `RunFiles` sets it.
         max_steps: `trainer.max_steps`, if there is such a limit: the run ends after the epoch that reaches it.
@@ -53,9 +57,13 @@ class StepModule(pl.LightningModule):
         replicates: int,
         seed: int,
         steps: Literal["auto", "eager", "fused"] = "eager",
+        on_divergence: Literal["stop", "freeze"] = "stop",
     ) -> None:
         super().__init__()
         self.steps = steps
+        self.on_divergence = on_divergence
+        self.diverged: Tensor
+        self.register_buffer("diverged", torch.zeros(replicates, dtype=torch.bool), persistent=False)
         self.fused_steps: FusedSteps | None = None
         self.automatic_optimization = False
         self.make_optimizer = optimizer
@@ -97,7 +105,21 @@ class StepModule(pl.LightningModule):
             self.trainer.fit_loop.epoch_loop.max_steps = -1
         if not self.is_made:
             self.make_networks(self.data if self.trainer.state.fn == "fit" else None)
+            self._check_weights()
         self.show_networks(self.data)
+
+    def _check_weights(self) -> None:
+        """Refuse networks that start from weights which are not finite.
+
+        Raises:
+            InputError: Naming the first of them.
+        """
+        for name, tensor in self.state_dict().items():
+            if not tensor.isfinite().all():
+                raise InputError(
+                    f"{name} has NaN or infinite values before training: correct the network's initialization, or the "
+                    "file that its weights come from (model.init_args)"
+                )
 
     @abstractmethod
     def make_networks(self, data: DataModule | None = None) -> None:
@@ -124,12 +146,28 @@ class StepModule(pl.LightningModule):
         """Called after every optimizer step; does nothing here."""
 
     def configure_optimizers(self) -> Any:
-        """The optimizer of the trained parameters and, where asked for, its schedule."""
-        optimizer = self.make_optimizer([p for p in self.trained_network.parameters() if p.requires_grad])
+        """The optimizer of the trained parameters and, where asked for, its schedule.
+
+        Raises:
+            InputError: If a schedule or `on_divergence` does not suit the optimizer or the devices.
+        """
+        if self.on_divergence == "freeze" and self._trainer is not None and self.trainer.world_size > 1:
+            raise InputError(
+                f"model.init_args.on_divergence is freeze, which works in one process: set trainer.devices to 1 (now "
+                f"{self.trainer.world_size} processes), or on_divergence to stop"
+            )
+        trained = [p for p in self.trained_network.parameters() if p.requires_grad]
+        try:
+            optimizer = self.make_optimizer(trained)
+            schedule = None if self.make_lr_scheduler is None else self.make_lr_scheduler(optimizer)
+        except InputError:
+            raise
+        except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # torch's own checks
+            raise InputError(f"model.init_args.optimizer or lr_scheduler: {' '.join(str(error).split())}") from error
+        check_optimizer(optimizer, self.replicates)
         self.fused_steps = self._fuse(optimizer)
-        if self.make_lr_scheduler is None:
+        if schedule is None:
             return optimizer
-        schedule = self.make_lr_scheduler(optimizer)
         check_schedule(optimizer, schedule)
         return [optimizer], [schedule]
 
@@ -179,14 +217,15 @@ class StepModule(pl.LightningModule):
             index: Which of the N each minibatch takes, `[R, K, B]`.
 
         Raises:
-            DivergenceError: If a loss is not finite.
+            DivergenceError: If a loss is not finite, or, with `on_divergence` freeze, all replicates have diverged.
         """
+        before = self.diverged.clone()
         if self.fused_steps is None:
             losses = self._take_eager_steps(inputs, targets, index.to(inputs.device))
         else:
-            losses = self.fused_steps(inputs, targets, index)
+            losses = self.fused_steps(inputs, targets, index, self.diverged if self.on_divergence == "freeze" else None)
             self._count_steps(len(losses))
-        self._record_train_losses(losses)
+        self._record_train_losses(losses, before)
 
     def _take_eager_steps(self, inputs: Tensor, targets: Tensor, index: Tensor) -> Tensor:
         """K steps with autograd; returns the losses `[K, R]`."""
@@ -198,13 +237,39 @@ class StepModule(pl.LightningModule):
             if network.dropout:
                 self._seed_dropout()
             loss = self.objective(network(gather(inputs, rows)), gather(targets, rows))
+            kept = self._copy_of_state() if self.on_divergence == "freeze" else None
             for parameter in trained:
                 parameter.grad = None  # what optimizer.zero_grad does in five times the time
             self.manual_backward(loss.sum())
             optimizer.step()
             self.after_step()
-            losses.append(loss.detach())
+            loss = loss.detach()
+            losses.append(loss if kept is None else self._freeze(kept, loss))
         return torch.stack(losses)
+
+    def _copy_of_state(self) -> dict[str, Tensor]:
+        return {name: tensor.clone() for name, tensor in self.trained_network.state_dict().items()}
+
+    def _freeze(self, kept: Mapping[str, Tensor], loss: Tensor) -> Tensor:
+        """Undo the step of replicates that diverged in it, or before.
+
+        Args:
+            kept: The networks' state before the step, each `[R, ...]`.
+            loss: Of the step, `[R]`.
+
+        Returns:
+            The loss, NaN for these replicates.
+        """
+        state = self.trained_network.state_dict()
+        for values in (loss, *state.values()):
+            self.diverged |= ~values.reshape(self.replicates, -1).isfinite().all(dim=1)
+        if self.diverged.any():
+            for name, values in state.items():
+                values[self.diverged] = kept[name][self.diverged]
+            for parameter in self.trained_network.parameters():
+                if parameter.grad is not None:
+                    parameter.grad[self.diverged] = torch.nan
+        return loss.masked_fill(self.diverged, torch.nan)
 
     def _count_steps(self, steps: int) -> None:
         """Count steps in `trainer.global_step`, as each step of a Lightning optimizer does."""
@@ -218,14 +283,11 @@ class StepModule(pl.LightningModule):
         step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
         self.trained_network.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
 
-    def _record_train_losses(self, losses: Tensor) -> None:
-        if not losses.isfinite().all():
-            diverged = (~losses.isfinite().all(dim=0)).nonzero().flatten().tolist()
-            raise DivergenceError(
-                f"the training loss is not finite in epoch {self.trainer.current_epoch + 1}, replicates {diverged}: "
-                "lower the learning rate (model.init_args.optimizer.init_args.lr). "
-                "Records, metrics and checkpoints of earlier epochs are kept"
-            )
+    def _record_train_losses(self, losses: Tensor, before: Tensor) -> None:
+        """Add the losses `[K, R]` of steps before which the replicates `before` had diverged."""
+        diverged = self.diverged & ~before if self.on_divergence == "freeze" else ~losses.isfinite().all(dim=0)
+        if diverged.any():
+            self._report_divergence(diverged.nonzero().flatten().tolist(), len(losses))
         self.train_loss.update(losses)
 
     def on_train_start(self) -> None:
@@ -247,6 +309,52 @@ class StepModule(pl.LightningModule):
         """Let nothing stop the run, such as `trainer.max_time`, before the end of the epoch that begins."""
         loop = self.trainer.fit_loop
         loop.min_epochs = max(loop.min_epochs or 0, self.trainer.current_epoch + 1)
+    def _report_divergence(self, replicates: list[int], steps: int) -> None:
+        """Stop the run if replicates diverged within the last steps; print that they are frozen if others train on.
+
+        Raises:
+            DivergenceError: If the run is to stop, or no replicate is left.
+        """
+        label = {r: label for label, members in self.replicate_groups.items() for r in members if label}
+        named = ", ".join(f"{r} ({label[r]})" if r in label else str(r) for r in replicates)
+        where = f"in epoch {self.trainer.current_epoch + 1}, replicates {named}"
+        if self.on_divergence == "freeze" and not self.diverged.all():
+            print_once(
+                f"the training loss or a weight is not finite {where}: frozen as after their last finite step"
+            )
+            return
+        remedy = "lower the learning rate (model.init_args.optimizer.init_args.lr)"
+        if self.trainer.global_step <= steps:
+            remedy += ", or the scale of the inputs and of initial weights (data.init_args, model.init_args)"
+        if self.on_divergence == "stop" and len(replicates) < self.replicates:
+            remedy += (
+                ". To go on without these replicates, resume with --model.init_args.on_divergence freeze --ckpt_path "
+                "last"
+            )
+        raise DivergenceError(
+            f"the training loss is not finite {where}: {remedy}. Records, metrics and checkpoints of earlier epochs "
+            "are kept"
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add which replicates are frozen, if any are."""
+        if self.diverged.any():
+            checkpoint["diverged"] = self.diverged.cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Freeze the replicates that were frozen.
+
+        Raises:
+            InputError: If there are some, and `on_divergence` is stop.
+        """
+        if "diverged" not in checkpoint:
+            return
+        self.diverged.copy_(checkpoint["diverged"])
+        if self.on_divergence == "stop":
+            raise InputError(
+                f"replicates {self.diverged.nonzero().flatten().tolist()} of the checkpoint diverged and are frozen: "
+                "set model.init_args.on_divergence to freeze"
+            )
 
     def on_train_epoch_start(self) -> None:
         """Reset the epoch's mean training loss; not called when a run is resumed within an epoch."""
@@ -258,26 +366,34 @@ class StepModule(pl.LightningModule):
         self.log_scalars({TRAIN_LOSS: self.train_loss.compute()})
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            scheduler.step(self.trainer.callback_metrics[VAL_LOSS])
+            if self._is_evaluated():
+                scheduler.step(self.trainer.callback_metrics[VAL_LOSS])
         elif scheduler is not None:
             scheduler.step()
+
+    def _is_evaluated(self) -> bool:
+        """Whether the epoch that ends was evaluated; of others there is no new validation loss."""
+        every = self.trainer.check_val_every_n_epoch or 1
+        return VAL_LOSS in self.trainer.callback_metrics and (self.trainer.current_epoch + 1) % every == 0
 
     def log_scalars(self, quantities: Mapping[str, Tensor]) -> None:
         """Log quantities of an epoch against the epoch (0 is before training) and the optimizer step.
 
         Loggers get them directly, a series for each of the `replicate_groups`: Lightning would count epochs from 0 and
         chunks for steps, and drop what its sanity check finds. Its own `log` gets the mean over all replicates, for the
-        progress bar, ReduceLROnPlateau and callbacks that monitor a scalar.
+        progress bar, ReduceLROnPlateau and callbacks that monitor a scalar. Replicates that diverged are left out.
 
         Args:
             quantities: Of each, by its name, one value for each replicate, `[R]`.
         """
         trainer = self.trainer
         fitting = trainer.state.fn == "fit"
+        everyone = {"": [r for r, diverged in enumerate(self.diverged.tolist()) if not diverged]}
+        groups = {label: [r for r in group if r in everyone[""]] for label, group in self.replicate_groups.items()}
         grouped: dict[str, Tensor] = {}
         for name, values in quantities.items():
-            grouped |= replicate_scalars(name, values, self.replicate_groups)
-            for scalar, value in replicate_scalars(name, values).items():
+            grouped |= replicate_scalars(name, values, groups or everyone)
+            for scalar, value in replicate_scalars(name, values, everyone).items():
                 self._log(scalar, value, to_loggers=not fitting and len(self.replicate_groups) < 2)
         if not fitting and len(self.replicate_groups) > 1:
             for scalar, value in grouped.items():

@@ -110,6 +110,10 @@ class TeacherStudent(StepModule):
         steps: How optimizer steps are taken: one by one with autograd ("eager"), many in one compiled call ("fused": on
             the CPU, MLPs without BatchNorm and dropout, SGD and the objectives of `tsl.modules`), or fused wherever
             that is so ("auto"). Both compute the same, up to rounding.
+        on_divergence: What happens when the loss or a weight of a replicate is no longer finite: the run stops
+            ("stop"), or that replicate stays as it was after its last finite step and the others train on ("freeze").
+            Its training loss is NaN from then on, the table `replicates` says that it diverged, and logged means leave
+            it out.
     """
 
     def __init__(
@@ -128,8 +132,9 @@ class TeacherStudent(StepModule):
         replicates: PositiveInt = 1,
         seed: NonNegativeInt = 0,
         steps: Literal["auto", "eager", "fused"] = "auto",
+        on_divergence: Literal["stop", "freeze"] = "stop",
     ) -> None:
-        super().__init__(optimizer, lr_scheduler, replicates, seed, steps)
+        super().__init__(optimizer, lr_scheduler, replicates, seed, steps, on_divergence)
         self.make_teacher = teacher
         self.teacher_initialization = teacher_initialization
         self.student_initialization = student_initialization
@@ -254,11 +259,12 @@ class TeacherStudent(StepModule):
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Check that a checkpoint fits the networks.
+        """Check that a checkpoint fits the networks; see the base class.
 
         Raises:
             InputError: Naming every tensor of another shape.
         """
+        super().on_load_checkpoint(checkpoint)
         settings = "model.init_args.student, model.init_args.teacher and replicates"
         check_shapes(checkpoint["state_dict"], self.state_dict(), settings)
 

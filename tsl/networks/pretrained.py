@@ -1,6 +1,8 @@
 """Networks with their weights in one file, and such a file as a teacher."""
 
+import inspect
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +116,25 @@ def _settings_of_run(checkpoint: Path) -> dict[str, Any]:
     return {"class_path": class_path, "init_args": init_args}
 
 
+def _check_class(path: Path, class_path: str) -> None:
+    """Refuse a class that is no network, without importing it: a file from elsewhere may name any module.
+
+    Raises:
+        InputError: If it is none of tsl's, and its module has not been imported, or it is no network.
+    """
+    module, _, name = str(class_path).rpartition(".")
+    if module.partition(".")[0] == "tsl":
+        return
+    kind = getattr(sys.modules.get(module), name, None)
+    if not inspect.isclass(kind) or not issubclass(kind, FeedForward):
+        raise InputError(
+            f"checkpoint: {path} names {class_path}, which is no network of tsl.networks and is not imported for the "
+            "file's sake. If it is a network of yours, import its module before you load the file"
+        )
+
+
 def _instantiate(path: Path, class_path: str, init_args: dict[str, Any]) -> FeedForward:
+    _check_class(path, class_path)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("network", type=FeedForward)
     try:

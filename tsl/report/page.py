@@ -91,7 +91,8 @@ def make_page(runs: Sequence[Run], notes: Sequence[str]) -> str:
         differences=differences_table(runs),
         details=run_details(runs),
         environments=environments(runs),
-        data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/"),
+        # No "<" at all: "</" would end the element, and "<!--" with "<script" would keep it from ending.
+        data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         plotly=get_plotlyjs(),
         script="\n".join(_text(name) for name in SCRIPTS),
     )

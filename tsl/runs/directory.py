@@ -9,7 +9,7 @@ from tsl.runs.records import read_config
 from tsl.runs.settings import RECORDING, WITHOUT_EFFECT, flatten, is_among
 from tsl.runs.status import FAILED, RESUMABLE, RUNNING, read_status
 
-MAY_CHANGE = ("trainer.", "total_samples", *RECORDING, *WITHOUT_EFFECT)
+MAY_CHANGE = ("trainer.", "total_samples", "on_divergence", *RECORDING, *WITHOUT_EFFECT)
 MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches", "trainer.overfit_batches", "chunk_size")
 """The exceptions to `MAY_CHANGE`. chunk_size is one because a checkpoint's position in an epoch counts chunks."""
 

@@ -54,6 +54,25 @@ def check_activations(teacher: Tensor, student: Tensor) -> None:
         )
 
 
+def check_finite(**sides: Tensor) -> None:
+    """Refuse activations that are not finite: what is measured on them would mean nothing.
+
+    Args:
+        sides: Activations by whose they are: `teacher`, `student`.
+
+    Raises:
+        ValueError: Naming the side, and how many of its values are NaN or infinite.
+    """
+    for side, activations in sides.items():
+        if activations.sum().isfinite():  # a cheap pass; where no value is infinite, the sum may be
+            continue
+        bad = int((~activations.isfinite()).sum())
+        if bad:
+            raise ValueError(
+                f"expected finite {side} activations, got {bad} NaN or infinite values among {activations.numel()}"
+            )
+
+
 def check_samples(measure: str, needed: int, got: int) -> None:
     """Refuse too few samples.
 

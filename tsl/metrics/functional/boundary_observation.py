@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_activations
+from tsl.metrics.functional.activations import check_activations, check_finite
 from tsl.metrics.functional.blocks import Block, over_replicates
 
 
@@ -23,7 +23,7 @@ def boundary_observation(teacher: Tensor, student: Tensor) -> Tensor:
         product [m, samples] × [samples, n] of masks.
 
     Raises:
-        ValueError: If the activations cannot be compared.
+        ValueError: If the activations cannot be compared or are not finite.
 
     Source: the paper's definition of observation (Tian, ICML 2020), as its released experiments count it.
 
@@ -33,6 +33,7 @@ def boundary_observation(teacher: Tensor, student: Tensor) -> Tensor:
         >>> boundary_observation(teacher, student)
         tensor([[1, 0]])
     """
+    check_finite(teacher=teacher, student=student)
     return boundary_observation_from_counts(*activity_counts(teacher, student))
 
 
@@ -55,7 +56,10 @@ def observed(observation: Tensor) -> Tensor:
 
 
 def activity_counts(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples on which both nodes are active, `[..., m, n]`, and on which the student node is, `[..., n]`; int64."""
+    """Samples on which both nodes are active, `[..., m, n]`, and on which the student node is, `[..., n]`; int64.
+
+    A node is inactive where it is NaN.
+    """
     check_activations(teacher, student)
     [counts] = over_replicates(_activity_counts, teacher, student)
     return counts[..., :-1, :], counts[..., -1, :]

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_samples
-from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, without_constant_nodes
+from tsl.metrics.functional.activations import check_finite, check_samples
+from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, undefined, without_constant_nodes
 from tsl.metrics.functional.precision import clamp_to_one
 from tsl.metrics.functional.spectrum import svdvals, whitening
 
@@ -27,7 +27,7 @@ def cca(teacher: Tensor, student: Tensor) -> Tensor:
         eigendecompositions, and singular values of [m, n].
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
 
     Source: Hotelling 1936; as a measure of layers Raghu et al. 2017 and Kornblith et al. 2019 (mean CCA).
 
@@ -37,6 +37,7 @@ def cca(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(cca(teacher, student).item(), 4)
         0.9856
     """
+    check_finite(teacher=teacher, student=student)
     return cca_from_moments(cross_moments(teacher, student, full=True))
 
 
@@ -60,7 +61,7 @@ def svcca(teacher: Tensor, student: Tensor) -> Tensor:
         layer, but not to scales of single nodes. Cost: that of `cca`.
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
 
     Source: Raghu et al. 2017, "SVCCA: singular vector canonical correlation analysis".
 
@@ -70,6 +71,7 @@ def svcca(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(svcca(teacher, student).item(), 4)
         0.239
     """
+    check_finite(teacher=teacher, student=student)
     return svcca_from_moments(cross_moments(teacher, student, full=True))
 
 
@@ -100,4 +102,5 @@ def _mean_correlation(moments: CrossMoments, variance: float) -> Tensor:
     whitener_t, rank_t = whitening(moments.teacher_scatter, variance)
     whitener_s, rank_s = whitening(moments.student_scatter, variance)
     correlations = clamp_to_one(svdvals(whitener_t.mT @ moments.cross_scatter @ whitener_s))
-    return clamp_to_one(correlations.sum(dim=-1) / torch.minimum(rank_t, rank_s).clamp(min=1))
+    mean = clamp_to_one(correlations.sum(dim=-1) / torch.minimum(rank_t, rank_s).clamp(min=1))
+    return mean + undefined(moments)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_activations
+from tsl.metrics.functional.activations import check_activations, check_finite
 from tsl.metrics.functional.blocks import Block, over_replicates
 from tsl.metrics.functional.precision import accumulation_dtype, clamp_to_one
 
@@ -24,7 +24,7 @@ def cosine_correlation(teacher: Tensor, student: Tensor) -> Tensor:
         positive scale. Cost: one product [m, samples] × [samples, n].
 
     Raises:
-        ValueError: If the activations cannot be compared.
+        ValueError: If the activations cannot be compared or are not finite.
 
     Example:
         >>> teacher = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0]])
@@ -33,6 +33,7 @@ def cosine_correlation(teacher: Tensor, student: Tensor) -> Tensor:
         tensor([[0.9827, 0.4472],
                 [0.1690, 0.0000]], dtype=torch.float64)
     """
+    check_finite(teacher=teacher, student=student)
     return cosine_correlation_from_sums(*cosine_sums(teacher, student))
 
 
@@ -58,4 +59,4 @@ def cosine_correlation_from_sums(teacher_squares: Tensor, student_squares: Tenso
     dead = (teacher_squares == 0).unsqueeze(-1) | (student_squares == 0).unsqueeze(-2)
     norm_t = teacher_squares.where(teacher_squares != 0, 1).sqrt().unsqueeze(-1)
     norm_s = student_squares.where(student_squares != 0, 1).sqrt().unsqueeze(-2)
-    return torch.where(dead, 0, clamp_to_one(products / norm_t / norm_s))
+    return torch.where(dead, 0, clamp_to_one(products / norm_t / norm_s)) + 0 * (norm_t * norm_s)

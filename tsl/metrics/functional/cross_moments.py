@@ -151,7 +151,8 @@ def constant_nodes(moments: CrossMoments) -> tuple[Tensor, Tensor]:
     """Which teacher and which student nodes never change except by rounding, `[..., m]` and `[..., n]` bool.
 
     A node is constant when its standard deviation is at most `CONSTANT` machine epsilons of the precision its
-    activations came in, relative to its mean; a dead node, zero everywhere, is one.
+    activations came in, relative to its mean; a dead node, zero everywhere, is one. One whose scatter is not finite is
+    none.
     """
     result = []
     for mean, scatter in (
@@ -159,7 +160,8 @@ def constant_nodes(moments: CrossMoments) -> tuple[Tensor, Tensor]:
         (moments.student_mean, moments.student_scatter),
     ):
         squares = scatter if scatter.ndim == mean.ndim else scatter.diagonal(dim1=-2, dim2=-1)
-        result.append(squares <= moments.samples * (CONSTANT * moments.resolution * mean).square())
+        small = squares <= moments.samples * (CONSTANT * moments.resolution * mean).square()
+        result.append(small & squares.isfinite())
     return result[0], result[1]
 
 
@@ -172,6 +174,14 @@ def without_constant_nodes(moments: CrossMoments) -> CrossMoments:
         student_scatter=moments.student_scatter * _outer(keep_s, keep_s),
         cross_scatter=moments.cross_scatter * _outer(keep_t, keep_s),
     )
+
+
+def undefined(moments: CrossMoments) -> Tensor:
+    """NaN where a replicate's moments are not finite, else 0, `[...]`: added to a measure, it makes that NaN there.
+
+    They are not where activations are NaN or infinite, or their squares overflow.
+    """
+    return 0 * (moments.teacher_scatter.flatten(-2).sum(dim=-1) + moments.student_scatter.flatten(-2).sum(dim=-1))
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_samples
+from tsl.metrics.functional.activations import check_finite, check_samples
 
 
 def dead_node_fraction(activations: Tensor) -> Tensor:
@@ -17,7 +17,7 @@ def dead_node_fraction(activations: Tensor) -> Tensor:
         `[...]` float32, in [0, 1]; lower is better. Cost: two passes over the activations.
 
     Raises:
-        ValueError: If there are no samples.
+        ValueError: If there are no samples, or activations that are not finite.
 
     Example:
         >>> import torch
@@ -25,4 +25,5 @@ def dead_node_fraction(activations: Tensor) -> Tensor:
         tensor(0.3333)
     """
     check_samples("dead-node fraction", 1, activations.shape[-2])
+    check_finite(layer=activations)
     return (activations.amin(dim=-2) == activations.amax(dim=-2)).float().mean(dim=-1)

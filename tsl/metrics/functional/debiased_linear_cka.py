@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_activations, check_samples
+from tsl.metrics.functional.activations import check_activations, check_finite, check_samples
 from tsl.metrics.functional.blocks import Block, over_replicates
-from tsl.metrics.functional.cross_moments import CrossMoments, centred_sums, constant_nodes, counted, merge
+from tsl.metrics.functional.cross_moments import CrossMoments, centred_sums, constant_nodes, counted, merge, undefined
 from tsl.metrics.functional.linear_cka import alignment
 
 
@@ -53,7 +53,7 @@ def debiased_linear_cka(teacher: Tensor, student: Tensor) -> Tensor:
         reflection and one scale. Cost: the three products of T and S with themselves and each other, and a second pass.
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 4 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 4 samples.
 
     Source: Song et al. 2012, "Feature selection via dependence maximization", equation 5; Nguyen et al. 2021, "Do wide
     and deep networks learn the same things?".
@@ -64,6 +64,7 @@ def debiased_linear_cka(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(debiased_linear_cka(teacher, student).item(), 4)
         0.5711
     """
+    check_finite(teacher=teacher, student=student)
     return debiased_linear_cka_from_moments(*norm_moments(teacher, student))
 
 
@@ -143,7 +144,7 @@ def debiased_linear_cka_from_moments(moments: CrossMoments, norms: NormMoments) 
         independence(moments.student_scatter, norms.bb, total_b * total_b),
     )
     constant_t, constant_s = constant_nodes(moments)
-    return torch.where(constant_t.all(dim=-1) | constant_s.all(dim=-1), 0, value)
+    return torch.where(constant_t.all(dim=-1) | constant_s.all(dim=-1), 0, value) + undefined(moments)
 
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:

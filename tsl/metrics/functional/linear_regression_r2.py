@@ -4,9 +4,9 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_samples
+from tsl.metrics.functional.activations import check_finite, check_samples
 from tsl.metrics.functional.canonical_correlation import standardized
-from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, without_constant_nodes
+from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, undefined, without_constant_nodes
 from tsl.metrics.functional.precision import clamp_to_one
 from tsl.metrics.functional.spectrum import whitening
 
@@ -30,7 +30,8 @@ def linear_regression_r2(teacher: Tensor, student: Tensor, direction: Direction 
         three products of T and S with themselves and each other, and one eigendecomposition.
 
     Raises:
-        ValueError: If the activations cannot be compared, there are fewer than 2 samples, or the direction is unknown.
+        ValueError: If the activations cannot be compared or are not finite, there are fewer than 2 samples, or the
+            direction is unknown.
 
     Source: Kornblith et al. 2019, section 4.
 
@@ -44,6 +45,7 @@ def linear_regression_r2(teacher: Tensor, student: Tensor, direction: Direction 
         0.9714
     """
     check_direction(direction)
+    check_finite(teacher=teacher, student=student)
     return linear_regression_r2_from_moments(cross_moments(teacher, student, full=True), direction)
 
 
@@ -59,7 +61,8 @@ def linear_regression_r2_from_moments(moments: CrossMoments, direction: Directio
     variance = explained.diagonal(dim1=-2, dim2=-1)
     share = (cross @ whitener).square().sum(dim=-1)  # of each standardized node
     total = variance.sum(dim=-1)
-    return clamp_to_one((share * variance).sum(dim=-1) / total.where(total > 0, 1))
+    value = clamp_to_one((share * variance).sum(dim=-1) / total.where(total > 0, 1))
+    return value + undefined(moments)
 
 
 def check_direction(direction: str) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_samples
+from tsl.metrics.functional.activations import check_finite, check_samples
 from tsl.metrics.functional.cross_moments import CrossMoments, constant_nodes, cross_moments
 from tsl.metrics.functional.precision import clamp_to_one
 
@@ -25,7 +25,7 @@ def node_correlation(teacher: Tensor, student: Tensor) -> Tensor:
         Cost: one product [m, samples] × [samples, n].
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
 
     Source: the node correlation of the paper's experiments (Tian, ICML 2020).
 
@@ -37,6 +37,7 @@ def node_correlation(teacher: Tensor, student: Tensor) -> Tensor:
         tensor([[ 1.0000,  0.0000,  0.0000],
                 [-0.8660, -0.5000,  0.0000]], dtype=torch.float64)
     """
+    check_finite(teacher=teacher, student=student)
     return node_correlation_from_moments(cross_moments(teacher, student, full=False))
 
 
@@ -47,4 +48,5 @@ def node_correlation_from_moments(moments: CrossMoments) -> Tensor:
     norm_t = moments.teacher_scatter.where(~constant_t, 1).sqrt().unsqueeze(-1)
     norm_s = moments.student_scatter.where(~constant_s, 1).sqrt().unsqueeze(-2)
     correlation = clamp_to_one(moments.cross_scatter / norm_t / norm_s)
-    return torch.where(constant_t.unsqueeze(-1) | constant_s.unsqueeze(-2), 0, correlation)
+    # NaN for a node whose scatter is not finite, with constant nodes too.
+    return torch.where(constant_t.unsqueeze(-1) | constant_s.unsqueeze(-2), 0, correlation) + 0 * (norm_t * norm_s)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,10 +30,8 @@ def one_to_one(correlation: Tensor) -> OneToOne:
 
     Returns:
         The matching; its correlations lie in [−1, 1], higher is closer, none above the best correlation of its teacher
-        node. Cost: cubic in the nodes, on the CPU.
-
-    Raises:
-        ValueError: If a correlation is NaN (scipy).
+        node. Where a correlation of a network is NaN, all of its matching are, and no teacher node has a student node.
+        Cost: cubic in the nodes, on the CPU.
 
     Source: Kuhn 1955, "The Hungarian method for the assignment problem"; for representations Li et al. 2016,
     "Convergent learning".
@@ -46,11 +45,14 @@ def one_to_one(correlation: Tensor) -> OneToOne:
     *leading, m, n = correlation.shape
     student = torch.full((torch.Size(leading).numel(), m), -1)
     for matched, matrix in zip(student, correlation.detach().cpu().reshape(-1, m, n).numpy(), strict=True):
+        if np.isnan(matrix).any():
+            continue
         teacher_nodes, student_nodes = linear_sum_assignment(matrix, maximize=True)
         matched[torch.as_tensor(teacher_nodes)] = torch.as_tensor(student_nodes)
     student = student.reshape(*leading, m).to(correlation.device)
     values = correlation.gather(-1, student.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    return OneToOne(values.where(student >= 0, 0), student)
+    undefined = 0 * correlation.sum(dim=(-2, -1)).unsqueeze(-1)
+    return OneToOne(values.where(student >= 0, 0) + undefined, student)
 
 
 def one_to_one_mean(correlation: Tensor) -> Tensor:

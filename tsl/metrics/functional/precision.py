@@ -27,4 +27,4 @@ def clamp_to_one(value: Tensor) -> Tensor:
         [1.0, 1.0, 0.9, -1.0]
     """
     is_one = value.abs() > 1 - ROUNDING * torch.finfo(value.dtype).eps
-    return torch.where(is_one, value.sign(), value)
+    return torch.where(is_one, value.sign() + 0 * value, value)  # an infinite value becomes NaN, not 1

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_samples
+from tsl.metrics.functional.activations import check_finite, check_samples
 from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, without_constant_nodes
 from tsl.metrics.functional.linear_cka import alignment
 from tsl.metrics.functional.spectrum import svdvals
@@ -24,7 +24,7 @@ def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
         Cost: the product of T and S, and singular values of [m, n].
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
 
     Source: Schönemann 1966; for layers Ding et al. 2021, "Grounding representation similarity with statistical
     testing".
@@ -35,6 +35,7 @@ def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(procrustes_similarity(teacher, student).item(), 4)
         0.7071
     """
+    check_finite(teacher=teacher, student=student)
     return procrustes_similarity_from_moments(cross_moments(teacher, student, full=True))
 
 
@@ -53,7 +54,7 @@ def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
         Cost: that of `procrustes_similarity`.
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
 
     Source: as for `procrustes_similarity`; Williams et al. 2021, "Generalized shape metrics on neural representations".
 
@@ -63,6 +64,7 @@ def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(procrustes_distance(teacher, student).item(), 4)
         0.7654
     """
+    check_finite(teacher=teacher, student=student)
     return procrustes_distance_from_moments(cross_moments(teacher, student, full=True))
 
 

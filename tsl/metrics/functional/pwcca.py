@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_samples
+from tsl.metrics.functional.activations import check_finite, check_samples
 from tsl.metrics.functional.canonical_correlation import standardized
-from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, without_constant_nodes
+from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, undefined, without_constant_nodes
 from tsl.metrics.functional.precision import clamp_to_one
 from tsl.metrics.functional.spectrum import svd, whitening
 
@@ -26,7 +26,7 @@ def pwcca(teacher: Tensor, student: Tensor) -> Tensor:
         that of `cca`, with singular vectors of [m, n].
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
 
     Source: Morcos et al. 2018, "Insights on representational similarity in neural networks with canonical correlation".
 
@@ -36,6 +36,7 @@ def pwcca(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(pwcca(teacher, student).item(), 4)
         0.8922
     """
+    check_finite(teacher=teacher, student=student)
     return pwcca_from_moments(cross_moments(teacher, student, full=True))
 
 
@@ -53,4 +54,4 @@ def pwcca_from_moments(moments: CrossMoments) -> Tensor:
     share = share.where(index < torch.minimum(rank_t, rank_s).unsqueeze(-1), 0)
     total = share.sum(dim=-1)
     value = (share * clamp_to_one(correlations)).sum(dim=-1) / total.where(total > 0, 1)
-    return clamp_to_one(value)
+    return clamp_to_one(value) + undefined(moments)

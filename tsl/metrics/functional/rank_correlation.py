@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_activations, check_samples
+from tsl.metrics.functional.activations import check_activations, check_finite, check_samples
 from tsl.metrics.functional.cross_moments import constant_nodes, cross_moments
 from tsl.metrics.functional.node_correlation import node_correlation
 from tsl.metrics.functional.precision import accumulation_dtype
@@ -24,7 +24,7 @@ def rank_correlation(teacher: Tensor, student: Tensor) -> Tensor:
         sort of every node, beside that of `node_correlation`.
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
 
     Source: Spearman 1904; ties as in `scipy.stats.spearmanr`.
 
@@ -35,6 +35,7 @@ def rank_correlation(teacher: Tensor, student: Tensor) -> Tensor:
         tensor([[1.0000, 0.6325]], dtype=torch.float64)
     """
     check_activations(teacher, student)
+    check_finite(teacher=teacher, student=student)
     resolution = max(torch.finfo(teacher.dtype).eps, torch.finfo(student.dtype).eps)
     return rank_correlation_at(teacher, student, resolution)
 
@@ -45,7 +46,8 @@ def rank_correlation_at(teacher: Tensor, student: Tensor, resolution: float) -> 
     moments = cross_moments(teacher, student, full=False)
     constant_t, constant_s = constant_nodes(moments._replace(resolution=torch.as_tensor(resolution)))
     correlation = node_correlation(ranks(teacher), ranks(student))
-    return torch.where(constant_t.unsqueeze(-1) | constant_s.unsqueeze(-2), 0, correlation)
+    undefined = 0 * (moments.teacher_scatter.unsqueeze(-1) + moments.student_scatter.unsqueeze(-2))  # NaN has a rank
+    return torch.where(constant_t.unsqueeze(-1) | constant_s.unsqueeze(-2), 0, correlation) + undefined
 
 
 def ranks(activations: Tensor) -> Tensor:

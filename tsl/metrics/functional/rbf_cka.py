@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tsl.metrics.functional.activations import check_activations, check_samples
+from tsl.metrics.functional.activations import check_activations, check_finite, check_samples
 from tsl.metrics.functional.linear_cka import alignment
 from tsl.metrics.functional.precision import accumulation_dtype
 
@@ -26,8 +26,8 @@ def rbf_cka(teacher: Tensor, student: Tensor, bandwidth: float = 1.0) -> Tensor:
         the measure is defined so: give it minibatches.
 
     Raises:
-        ValueError: If the activations cannot be compared, there are fewer than 4 samples, or the bandwidth is not
-        positive.
+        ValueError: If the activations cannot be compared or are not finite, there are fewer than 4 samples, or the
+            bandwidth is not positive.
 
     Source: Kornblith et al. 2019; Song et al. 2012 for H; Székely and Rizzo 2014 for its U-centred form.
 
@@ -37,6 +37,7 @@ def rbf_cka(teacher: Tensor, student: Tensor, bandwidth: float = 1.0) -> Tensor:
         >>> round(rbf_cka(teacher, student).item(), 4)
         0.1293
     """
+    check_finite(teacher=teacher, student=student)
     cross, norm_t, norm_s = rbf_independence(teacher, student, bandwidth)
     return alignment(cross, norm_t, norm_s)
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from tsl.metrics.functional.activations import check_finite
 from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments
 from tsl.metrics.functional.linear_cka import linear_cka_from_moments
 
@@ -21,7 +22,7 @@ def rv_coefficient(teacher: Tensor, student: Tensor) -> Tensor:
         Cost: the three products of T and S with themselves and each other.
 
     Raises:
-        ValueError: If the activations cannot be compared, or there are fewer than 2 samples.
+        ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
 
     Source: Robert and Escoufier 1976, "A unifying tool for linear multivariate statistical methods".
 
@@ -32,6 +33,7 @@ def rv_coefficient(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(rv_coefficient(teacher, student).item(), 4)
         0.7071
     """
+    check_finite(teacher=teacher, student=student)
     return rv_coefficient_from_moments(cross_moments(teacher, student, full=True))
 
 

@@ -21,11 +21,8 @@ def soft_matching(correlation: Tensor) -> Tensor:
         correlation: `[..., m, n]`, as `node_correlation` gives it.
 
     Returns:
-        `[...]`, in [−1, 1]; higher is closer, and it is the same with m and n swapped. Cost: cubic in the nodes, on the
-        CPU.
-
-    Raises:
-        ValueError: If a correlation is NaN.
+        `[...]`, in [−1, 1]; higher is closer, and it is the same with m and n swapped; NaN where a correlation is NaN.
+        Cost: cubic in the nodes, on the CPU.
 
     Source: Khosla and Williams 2024, "Soft matching distance: a metric on neural representations that captures
     single-neuron tuning", for correlations instead of distances.
@@ -37,8 +34,6 @@ def soft_matching(correlation: Tensor) -> Tensor:
         0.7
     """
     *leading, m, n = correlation.shape
-    if correlation.isnan().any():
-        raise ValueError("expected correlations, got NaN")
     matrices = correlation.detach().cpu().double().reshape(-1, m, n).numpy()
     values = [_matched(matrix) for matrix in matrices]
     return torch.tensor(values, dtype=correlation.dtype, device=correlation.device).reshape(leading)
@@ -48,6 +43,8 @@ def _matched(matrix: np.ndarray) -> float:
     from scipy.optimize import linear_sum_assignment
 
     m, n = matrix.shape
+    if np.isnan(matrix).any():
+        return np.nan
     common = lcm(m, n)
     if common > COPIES * max(m, n):
         return _by_linear_program(matrix)

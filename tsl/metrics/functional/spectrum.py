@@ -50,4 +50,6 @@ def svdvals(matrix: Tensor) -> Tensor:
 
 
 def _decomposable(matrix: Tensor) -> Tensor:
-    return matrix.cpu() if matrix.device.type == "mps" else matrix
+    """The matrix where it can be decomposed; zeros in place of one that is not finite, for which LAPACK fails."""
+    matrix = matrix.cpu() if matrix.device.type == "mps" else matrix
+    return matrix.where(matrix.isfinite().all(dim=-1).all(dim=-1)[..., None, None], 0)

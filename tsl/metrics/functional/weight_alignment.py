@@ -40,7 +40,8 @@ def weight_alignment(
 
     Returns:
         Sine, bias gap and ε, each `[..., m, n]` in the weights' precision; lower is closer, and 0 is the same node up
-        to a positive scale. Cost: m·n·d, without an array of that size.
+        to a positive scale; NaN for a node with a weight or bias that is not finite. Cost: m·n·d, without an array
+        of that size.
 
     Raises:
         ValueError: If M is not positive, or teacher and student have another number of inputs.
@@ -68,7 +69,16 @@ def weight_alignment(
     total = torch.cdist(unit_t, -unit_s, compute_mode="donot_use_mm_for_euclid_dist")
     sine = torch.where(difference < total, difference * total / 2, 1).clamp(max=1)
     bias_gap = (bias_t.unsqueeze(-1) - bias_s.unsqueeze(-2)).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+    undefined = _undefined(teacher_weight, teacher_bias).unsqueeze(-1) + _undefined(
+        student_weight, student_bias
+    ).unsqueeze(-2)
+    sine, bias_gap = sine + undefined, bias_gap + undefined
     return WeightAlignment(sine, bias_gap, torch.maximum(sine, bias_gap / M))
+
+
+def _undefined(weight: Tensor, bias: Tensor) -> Tensor:
+    """NaN for a node with a weight or bias that is not finite, else 0, `[..., nodes]`."""
+    return 0 * (weight.sum(dim=-1) + bias)
 
 
 def _by_weight_norm(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

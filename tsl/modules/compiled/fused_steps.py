@@ -3,7 +3,8 @@
 Letters: R replicates, N inputs, K minibatches, B inputs in a minibatch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,30 +53,37 @@ class FusedSteps:
         self.trained = np.array([layer.weight.requires_grad for layer in network.layers])
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, targets: Tensor, index: Tensor) -> Tensor:
+    def __call__(self, inputs: Tensor, targets: Tensor, index: Tensor, diverged: Tensor | None = None) -> Tensor:
         """Take K steps.
 
         Args:
             inputs: `[R, N, ...]`.
             targets: What the outputs are to be, `[R, N, outputs]`.
             index: Which inputs each minibatch takes, `[R, K, B]`.
+            diverged: Which replicates are frozen, bool `[R]`; those that diverge now are added, and stay as they were
+                after their last finite step. None takes all steps of all replicates, finite or not.
 
         Returns:
-            The losses before each step, `[K, R]` float64.
+            The losses before each step, `[K, R]` float64; NaN for a frozen replicate.
         """
         replicates, steps, batch = index.shape
         weights: list[Tensor] = [layer.weight for layer in self.network.layers]
         biases = [layer.bias for layer in self.network.layers if layer.bias is not None]
         W, b = weights_and_biases(self.network)
         V, v = self._momentum(weights, W), self._momentum(biases, b)
-        G, g = torch.empty_like(W), torch.empty_like(b)
-        losses = torch.empty(replicates, steps, dtype=torch.float64)
+        G, g = torch.full_like(W, torch.nan), torch.full_like(b, torch.nan)
+        losses = torch.full((replicates, steps), torch.nan, dtype=torch.float64)
         tensors = inputs.flatten(2), targets, index, W, b, V, v, G, g, losses
         settings, begun = self._settings(batch), len(self.optimizer.state) > 0
         rates = rates_of(self.optimizer.param_groups[0], replicates)
 
         def train(r: int) -> None:
-            take_steps(settings, self.widths, self.trained, rates[r], begun, *of_replicate(tensors, r))
+            some_steps = partial(take_steps, settings, self.widths, self.trained, rates[r], begun)
+            arrays = of_replicate(tensors, r)
+            if diverged is None:
+                some_steps(*arrays)
+            elif not diverged[r]:
+                diverged[r] = not take_finite_steps(some_steps, *arrays)
 
         for_each_replicate(train, replicates)
         self._write_back(weights, W, V, G)
@@ -117,3 +125,44 @@ class FusedSteps:
             if self.optimizer.param_groups[0]["momentum"]:
                 buffer = self.optimizer.state[parameter].setdefault("momentum_buffer", torch.empty_like(parameter))
                 as_in_memory(buffer).copy_(momentum.view_as(as_in_memory(buffer)))
+
+
+def take_finite_steps(
+    some_steps: Callable[..., None],
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    index: np.ndarray,
+    W: np.ndarray,
+    b: np.ndarray,
+    V: np.ndarray,
+    v: np.ndarray,
+    G: np.ndarray,
+    g: np.ndarray,
+    losses: np.ndarray,
+) -> bool:
+    """Take the steps of one replicate as long as losses and weights are finite; arguments as of the kernel.
+
+    Returns:
+        Whether all of them were. Where not, the losses and gradients are NaN.
+    """
+    state = W, b, V, v
+    start = [each.copy() for each in state]
+
+    def is_finite() -> bool:
+        return bool(np.isfinite(W).all() and np.isfinite(b).all())
+
+    some_steps(inputs, targets, index, *state, G, g, losses)
+    finite = np.isfinite(losses)
+    if finite.all() and is_finite():
+        return True
+    steps = len(losses) if finite.all() else int(finite.argmin())
+    while True:  # again, up to the step before: one that makes a weight infinite may still have a finite loss
+        for each, value in zip(state, start, strict=True):
+            each[:] = value
+        some_steps(inputs, targets, index[:steps], *state, G, g, losses)
+        if steps == 0 or is_finite():
+            break
+        steps -= 1
+    for each in (G, g, losses):
+        each[:] = np.nan
+    return False

@@ -1,0 +1,129 @@
+"""What a user can mend, in one message: among exceptions, in what the parser of settings says, and in settings."""
+
+import inspect
+import re
+import types
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import torch
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from tsl.errors import InputError
+
+BUG = (
+    "This is not a mistake in your settings that tsl knows of: please report it where you got tsl from, with the lines "
+    "above and the settings, which the same command prints with --print_config."
+)
+"""Said below the traceback of any other exception."""
+
+TOO_LARGE = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed", "out of memory")
+"""What torch says of a tensor that cannot be allocated: it has no exception class for that on the CPU."""
+
+
+NOISE = re.compile(r"Does not validate|Subtypes:|Errors:|Given value|Problem with given|Expected a <class 'NoneType'>")
+"""How lines of jsonargparse begin that give no reason."""
+
+
+def find_mistake(error: BaseException | None) -> BaseException | None:
+    """The user's mistake among an exception and its causes, for jsonargparse wraps what constructors raise."""
+    while error is not None:
+        if isinstance(error, (InputError, MisconfigurationException)):
+            return error
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in TOO_LARGE):
+            return InputError(
+                f"the memory cannot hold this ({' '.join(str(error).split())[:200] or 'MemoryError'}): lower "
+                "--replicates, data.init_args.train_size, val_size, batch_size or dim, or widths, input_dim, output_dim "
+                "and multiplier of the networks (model.init_args)"
+            )
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def in_short(parsing_error: str) -> str:
+    """What jsonargparse says of a value, as the setting's dotted name and the reasons.
+
+    Args:
+        parsing_error: Its message, in which a class inside a class is a block of further indented lines.
+
+    >>> in_short('''Parser key "data":
+    ...   Does not validate against any of the Union subtypes
+    ...   Errors:
+    ...     - Problem with given class_path 'tsl.data.SyntheticDataModule':
+    ...         Parser key "batch_size":
+    ...           Not of type PositiveInt: -1 does not conform to restriction v>0
+    ...     - Expected a <class 'NoneType'>''')
+    'data.init_args.batch_size: Not of type PositiveInt: -1 does not conform to restriction v>0'
+    """
+    keys: list[tuple[int, str]] = []
+    reasons: list[tuple[str, str]] = []
+    for line in filter(str.strip, parsing_error.splitlines()):
+        indent, words = len(line) - len(line.lstrip(" -")), line.strip(" -")
+        keys = [(depth, key) for depth, key in keys if depth < indent]
+        if key := re.search(r'Parser key "([^"]+)":', words):
+            keys.append((indent, key[1]))
+            words = words[key.end() :].strip()
+        if words and not NOISE.match(words):
+            words = re.sub(
+                r"Expected a <class '([\w.]+)'>", r"expected \1", re.sub(r"Got value: Namespace.*", "", words)
+            )
+            reasons.append((".init_args.".join(key for _, key in keys), words.strip()))
+    deepest = max((name.count(".") for name, _ in reasons), default=0)
+    by_name: dict[str, list[str]] = {}
+    for name, reason in reasons:
+        if name.count(".") == deepest and reason not in by_name.setdefault(name, []):
+            by_name[name].append(reason)
+    said = "; ".join(": ".join(filter(None, [name, ", ".join(texts)])) for name, texts in by_name.items())
+    return said or " ".join(parsing_error.split())
+
+
+def check_nulls(node: Any, name: str, maker: Any = None) -> None:
+    """Refuse null for arguments that have to have a value: the parser lets null pass anywhere.
+
+    Args:
+        node: Settings, nested, in which class_path names classes.
+        name: Their dotted name.
+        maker: The class that they are arguments of.
+
+    Raises:
+        InputError: Naming the first one.
+    """
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            check_nulls(item, f"{name}.{index}")
+    if not isinstance(node, Mapping):
+        return
+    if "class_path" in node:
+        node, name, maker = node.get("init_args") or {}, f"{name}.init_args", _imported(node["class_path"])
+    for key, value in node.items():
+        where = f"{name}.{key}" if name else str(key)
+        if value is None and maker is not None and (kind := _needed(maker, str(key))) is not None:
+            raise InputError(f"{where} = null: expected {kind}; leave it out for its default, if it has one")
+        check_nulls(value, where)
+
+
+def _imported(class_path: Any) -> Any:
+    module, _, name = str(class_path).rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        return None  # a short name that only the parser knows
+
+
+def _needed(maker: Any, argument: str) -> str | None:
+    """The type of an argument that cannot be None, in words; None if it can, or nothing is known of it."""
+    for owner in maker.__mro__ if inspect.isclass(maker) else [maker]:
+        function = vars(owner).get("__init__") if inspect.isclass(maker) else owner
+        if not inspect.isfunction(function) or argument not in inspect.signature(function).parameters:
+            continue
+        try:
+            hint = get_type_hints(function).get(argument, Any)
+        except (NameError, TypeError):  # names that only type checkers can read
+            return None
+        takes_none = hint is Any or type(None) in get_args(hint) or hint is type(None)
+        if takes_none or inspect.signature(function).parameters[argument].default is None:
+            return None
+        is_union = get_origin(hint) in (Union, types.UnionType)
+        return " or ".join(getattr(each, "__name__", str(each)) for each in (get_args(hint) if is_union else [hint]))
+    return None
