@@ -12,6 +12,9 @@ from torchvision.transforms.functional import pil_to_tensor
 from tsl.data.images import ImageDataModule, ImageSet
 from tsl.errors import InputError
 
+SPLITS = ("train", "val", "test")
+"""Folders that are taken for splits where `train` and one of the others are there."""
+
 
 class ImageFolderDataModule(ImageDataModule):
     """Images from a tree with a folder for each class, in any format and of any size, as torchvision's ImageFolder.
@@ -20,7 +23,8 @@ class ImageFolderDataModule(ImageDataModule):
     and cut to it around its middle. See `tsl.data.ImageDataModule` for batches, splits and what is evaluated.
 
     Args:
-        data_dir: The folder that holds a folder for each class.
+        data_dir: The folder that holds a folder for each class; or folders train, val and test of such folders (val or
+            test may be missing), whose images are then trained on, validated and tested.
         size: Rows and columns of the images, one number if they are the same.
         test_size: Images held out for the test, drawn by seed.
         mean: Mean of each channel, subtracted from intensities between 0 and 1; ImageNet's unless given.
@@ -45,24 +49,55 @@ class ImageFolderDataModule(ImageDataModule):
         """Read and scale every image; see the base class."""
         if not self.data_dir.is_dir():
             raise InputError(f"data.init_args.data_dir = {self.data_dir}: no such folder")
+        train, val, test = (self.data_dir / name for name in SPLITS)
+        if not train.is_dir() or not (val.is_dir() or test.is_dir()):
+            return self._set(self._folder(self.data_dir))
+        given = {"val_size": val.is_dir() and self.val_size, "test_size": test.is_dir() and self.test_size}
+        if any(given.values()):
+            names = " and ".join(f"{key} = {size}" for key, size in given.items() if size)
+            raise InputError(
+                f"data.init_args.{names}, but {self.data_dir} has folders {', '.join(SPLITS)} of its own for that: "
+                "leave it out"
+            )
+        of_train = self._folder(train)
+        held_out = [self._folder(folder, of_train) if folder.is_dir() else None for folder in (val, test)]
+        return self._set(of_train, *held_out)
+
+    def _folder(self, path: Path, like: ImageFolder | None = None) -> ImageFolder:
+        """The images of a tree, with the classes of another where given."""
         try:
-            dataset = ImageFolder(str(self.data_dir), transform=self._fitted)
+            dataset = ImageFolder(str(path), transform=self._fitted)
         except FileNotFoundError as error:  # no class, or a class with no images: torchvision's message names it
             raise InputError(
                 f"data.init_args.data_dir = {self.data_dir}: {error}. Expected a folder for each class, with images "
                 "in it"
             ) from error
-        images = torch.empty(len(dataset), *self.input_shape, dtype=torch.uint8)
-        for row, (path, _) in enumerate(dataset.samples):
-            try:
-                images[row], _ = dataset[row]
-            except Exception as error:  # Pillow's, which depend on the format and on the damage
-                cause = " ".join(str(error).split())[:200]
-                raise InputError(
-                    f"data.init_args.data_dir = {self.data_dir}: the image {path} cannot be read ({cause}): "
-                    "restore it, or take it out"
-                ) from error
-        return ImageSet(images, torch.tensor(dataset.targets))
+        if like is not None and dataset.classes != like.classes:
+            other = sorted({*dataset.classes} ^ {*like.classes})
+            raise InputError(
+                f"data.init_args.data_dir = {self.data_dir}: {path.name} has other classes than train: "
+                f"{', '.join(other[:5])}. Expected the same folders in both"
+            )
+        return dataset
+
+    def _set(self, *datasets: ImageFolder | None) -> ImageSet:
+        """The images of training, validation and test, in this order."""
+        there = [dataset for dataset in datasets if dataset is not None]
+        images = torch.empty(sum(map(len, there)), *self.input_shape, dtype=torch.uint8)
+        rows = iter(images)
+        for dataset in there:
+            for index, (path, _) in enumerate(dataset.samples):
+                try:
+                    next(rows)[:], _ = dataset[index]
+                except Exception as error:  # Pillow's, which depend on the format and on the damage
+                    cause = " ".join(str(error).split())[:200]
+                    raise InputError(
+                        f"data.init_args.data_dir = {self.data_dir}: the image {path} cannot be read ({cause}): "
+                        "restore it, or take it out"
+                    ) from error
+        labels = torch.tensor([label for dataset in there for label in dataset.targets])
+        _, val_size, test_size = (len(dataset) if dataset is not None else 0 for dataset in (*datasets, None, None)[:3])
+        return ImageSet(images, labels, test_size, val_size)
 
     def _fitted(self, image: Image.Image) -> torch.Tensor:
         """`[3, H, W]` uint8."""

@@ -142,14 +142,14 @@ def why_eager(module: Any, optimizer: Any) -> str | None:
         optimizer: Its optimizer.
     """
     network, trainer, loss = module.trained_network, module.trainer, module.loss
+    if type(network) is not MLP:
+        return f"the student is a {type(network).__name__}, and only those of tsl.networks.MLP are compiled"
     group = optimizer.param_groups[0]
     known = loss in (half_squared_error, mse, cross_entropy) or type(loss) is KL
     watching = [c for c in (module, *trainer.callbacks) if any(overrides(c, name) for name in HOOKS_OF_A_STEP)]
     replaced = [name for name in PARTS_OF_A_STEP if not getattr(type(module), name).__module__.startswith("tsl.")]
     precision = str(trainer.precision)
     reasons = {
-        f"the student is a {type(network).__name__}, and only those of tsl.networks.MLP are compiled": type(network)
-        is not MLP,
         f"the student has the activation {network.activation.name}, and only relu is compiled": network.activation.name
         != "relu",
         f"the student has batch_norm: {network.batch_norm}": network.batch_norm is not None,

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer, lr_scheduler
 
 from tsl.errors import InputError
+from tsl.networks import FeedForward, TrainableNetwork
 from tsl.replicates import PerReplicate, per_replicate
 
 MULTIPLYING = (
@@ -82,6 +83,19 @@ def rates_of(group: dict[str, Any], replicates: int) -> list[float]:
     """The learning rate of each replicate, of an optimizer's parameter group."""
     rates: list[float] = group.get("rates") or [1.0] * replicates
     return [group["lr"] * rate for rate in rates]
+
+
+def check_rates(optimizer: Optimizer, network: TrainableNetwork) -> None:
+    """Refuse a learning rate for each replicate where parameters have no replicate axis.
+
+    Raises:
+        InputError: If that is so.
+    """
+    if isinstance(optimizer, SGD) and optimizer.param_groups[0]["rates"] and not isinstance(network, FeedForward):
+        raise InputError(
+            f"model.init_args.optimizer.init_args.lr lists learning rates, but a {type(network).__name__} takes one "
+            "for all replicates: give one number"
+        )
 
 
 def check_schedule(optimizer: Optimizer, schedule: Any) -> None:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 
 from tsl.data import DataModule
 from tsl.data.samples import gather
@@ -16,9 +16,9 @@ from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.fused_steps import FusedSteps, why_eager
-from tsl.modules.sgd import check_schedule
-from tsl.names import TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
-from tsl.networks import FeedForward
+from tsl.modules.sgd import check_rates, check_schedule, rates_of
+from tsl.names import LEARNING_RATE, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
+from tsl.networks import TrainableNetwork
 from tsl.randomness import replicate_generators
 
 IN_PROGRESS_BAR = (TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY)
@@ -102,19 +102,28 @@ class StepModule(pl.LightningModule):
 
     @property
     @abstractmethod
-    def trained_network(self) -> FeedForward:
+    def trained_network(self) -> TrainableNetwork:
         """The networks whose parameters are trained, except frozen ones."""
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """All parameters that the optimizer gets."""
+        return [parameter for parameter in self.trained_network.parameters() if parameter.requires_grad]
 
     @abstractmethod
     def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """From the trained networks' outputs for a minibatch and its targets to one loss for each replicate, `[R]`."""
+
+    def minibatch_loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One loss for each replicate `[R]`, of inputs `[R, B, ...]` and targets `[R, B, ...]`."""
+        return self.objective(self.trained_network(inputs), targets)
 
     def after_step(self) -> None:
         """Called after every optimizer step; does nothing here."""
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the trained parameters and, where asked for, its schedule."""
-        optimizer = self.make_optimizer([p for p in self.trained_network.parameters() if p.requires_grad])
+        optimizer = self.make_optimizer(self.trained_parameters())
+        check_rates(optimizer, self.trained_network)
         self.fused_steps = self._fuse(optimizer)
         if self.make_lr_scheduler is None:
             return optimizer
@@ -180,14 +189,13 @@ class StepModule(pl.LightningModule):
 
     def _take_eager_steps(self, inputs: Tensor, targets: Tensor, index: Tensor) -> Tensor:
         """K steps with autograd; returns the losses `[K, R]`."""
-        network = self.trained_network
         optimizer = self.optimizers()
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        trained = self.trained_parameters()
         losses = []
         for rows in index.unbind(dim=1):
-            if network.dropout:
+            if self.trained_network.is_random:
                 self._seed_dropout()
-            loss = self.objective(network(gather(inputs, rows)), gather(targets, rows))
+            loss = self.minibatch_loss(gather(inputs, rows), gather(targets, rows))
             for parameter in trained:
                 parameter.grad = None  # what optimizer.zero_grad does in five times the time
             self.manual_backward(loss.sum())
@@ -223,8 +231,10 @@ class StepModule(pl.LightningModule):
         self.train_loss.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean training loss of the epoch and step the learning-rate schedule."""
-        self.log_scalars({TRAIN_LOSS: self.train_loss.compute()})
+        """Log the mean training loss of the epoch and its learning rate, and step the learning-rate schedule."""
+        group = self.optimizers().optimizer.param_groups[0]  # type: ignore[union-attr]
+        rates = torch.tensor(rates_of(group, self.replicates), dtype=torch.float64)
+        self.log_scalars({TRAIN_LOSS: self.train_loss.compute(), LEARNING_RATE: rates})
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             scheduler.step(self.trainer.callback_metrics[VAL_LOSS])
