@@ -127,7 +127,10 @@ def test_a_model_by_name_has_the_outputs_asked_for() -> None:
         ({"student_initialization": GaussianInitialization()}, "GaussianInitialization for a ExternalStudent: set it"),
         ({"student": teacher}, "student_initialization is NoneType for a ConvNet: give one"),
         ({"trained_layers": [1]}, "trained_layers is for tsl's own networks, but the student is a ExternalStudent"),
-        ({"student": partial(student, layers=["features.2"])}, "2 hidden layers to compare, but model.init_args.student has 1"),
+        (
+            {"student": partial(student, layers=["features.2"])},
+            "2 hidden layers to compare, but model.init_args.student has 1",
+        ),
         ({"student": partial(student, layers=["top", "up"])}, r"student.init_args.layers = .* no such layers as \['up"),
         ({"student": partial(student, module=Small())}, "module is one Small, but each replicate needs its own"),
         ({"student": partial(student, torchvision_model="resnet18")}, "give module or torchvision_model, not both"),

@@ -22,6 +22,7 @@ from tsl.networks.network import Activations, Network, TrainableNetwork
 from tsl.networks.perturbed_teacher import PerturbedTeacher
 from tsl.networks.pretrained import Pretrained, load_network, save_network
 from tsl.networks.rows import normalize_weights_
+from tsl.networks.shared_initialization import SharedInitialization
 
 __all__ = [
     "MLP",
@@ -45,6 +46,7 @@ __all__ = [
     "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
+    "SharedInitialization",
     "TrainableNetwork",
     "WithWidths",
     "condition",

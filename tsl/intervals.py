@@ -1,4 +1,4 @@
-"""A 95 % interval over inputs, from values without one group of inputs each."""
+"""A 95 % interval from values that each leave out one group: of inputs, or one seed."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ import numpy as np
 def jackknife(value: float, without: Sequence[float], least: float, most: float = 1.0) -> tuple[float, float]:
     """The interval value ± t · √((G−1)/G · Σ(θ_g − θ̄)²), t the 97.5 % quantile of Student's distribution at G−1.
 
-    The delete-a-group jackknife. G = 10 groups of inputs are kept apart as they stream by; a bootstrap of 10 groups
-    would resample the same ten numbers, and its percentiles are too narrow for so few.
+    The delete-a-group jackknife. `tsl.compare` keeps G = 10 groups of inputs apart as they stream by; a bootstrap of 10
+    groups would resample the same ten numbers, and its percentiles are too narrow for so few. Seeds are groups of one.
 
     Args:
-        value: From all inputs.
+        value: From all.
         without: θ_g, from all but group g.
         least: The least value that the measure can have.
         most: The greatest.
