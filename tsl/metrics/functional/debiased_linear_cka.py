@@ -10,6 +10,7 @@ from tsl.metrics.functional.activations import check_activations, check_samples
 from tsl.metrics.functional.blocks import Block, over_replicates
 from tsl.metrics.functional.cross_moments import CrossMoments, centred_sums, constant_nodes, counted, merge
 from tsl.metrics.functional.linear_cka import alignment
+from tsl.metrics.functional.wide import narrowed
 
 
 class NormMoments(NamedTuple):
@@ -64,7 +65,8 @@ def debiased_linear_cka(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(debiased_linear_cka(teacher, student).item(), 4)
         0.5711
     """
-    return debiased_linear_cka_from_moments(*norm_moments(teacher, student))
+    check_activations(teacher, student)
+    return debiased_linear_cka_from_moments(*norm_moments(narrowed(teacher), narrowed(student)))
 
 
 def norm_moments(teacher: Tensor, student: Tensor) -> tuple[CrossMoments, NormMoments]:

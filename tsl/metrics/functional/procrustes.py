@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from tsl.metrics.functional.activations import check_samples
-from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, without_constant_nodes
+from tsl.metrics.functional.cross_moments import CrossMoments, without_constant_nodes
 from tsl.metrics.functional.linear_cka import alignment
 from tsl.metrics.functional.spectrum import svdvals
+from tsl.metrics.functional.wide import narrowed_moments
 
 
 def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
@@ -35,7 +36,7 @@ def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(procrustes_similarity(teacher, student).item(), 4)
         0.7071
     """
-    return procrustes_similarity_from_moments(cross_moments(teacher, student, full=True))
+    return procrustes_similarity_from_moments(narrowed_moments(teacher, student))
 
 
 def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(procrustes_distance(teacher, student).item(), 4)
         0.7654
     """
-    return procrustes_distance_from_moments(cross_moments(teacher, student, full=True))
+    return procrustes_distance_from_moments(narrowed_moments(teacher, student))
 
 
 def procrustes_similarity_from_moments(moments: CrossMoments) -> Tensor:

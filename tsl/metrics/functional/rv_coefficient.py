@@ -2,8 +2,9 @@
 
 from torch import Tensor
 
-from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments
+from tsl.metrics.functional.cross_moments import CrossMoments
 from tsl.metrics.functional.linear_cka import linear_cka_from_moments
+from tsl.metrics.functional.wide import narrowed_moments
 
 
 def rv_coefficient(teacher: Tensor, student: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ def rv_coefficient(teacher: Tensor, student: Tensor) -> Tensor:
         >>> round(rv_coefficient(teacher, student).item(), 4)
         0.7071
     """
-    return rv_coefficient_from_moments(cross_moments(teacher, student, full=True))
+    return rv_coefficient_from_moments(narrowed_moments(teacher, student))
 
 
 def rv_coefficient_from_moments(moments: CrossMoments) -> Tensor:
