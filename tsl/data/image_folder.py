@@ -83,20 +83,19 @@ class ImageFolderDataModule(ImageDataModule):
     def _set(self, *datasets: ImageFolder | None) -> ImageSet:
         """The images of training, validation and test, in this order."""
         there = [dataset for dataset in datasets if dataset is not None]
-        images = torch.empty(sum(map(len, there)), *self.input_shape, dtype=torch.uint8)
-        rows = iter(images)
-        for dataset in there:
-            for index, (path, _) in enumerate(dataset.samples):
-                try:
-                    next(rows)[:], _ = dataset[index]
-                except Exception as error:  # Pillow's, which depend on the format and on the damage
-                    cause = " ".join(str(error).split())[:200]
-                    raise InputError(
-                        f"data.init_args.data_dir = {self.data_dir}: the image {path} cannot be read ({cause}): "
-                        "restore it, or take it out"
-                    ) from error
+        samples = [(dataset, index) for dataset in there for index in range(len(dataset))]
+        images = torch.empty(len(samples), *self.input_shape, dtype=torch.uint8)
+        for row, (dataset, index) in enumerate(samples):
+            try:
+                images[row], _ = dataset[index]
+            except Exception as error:  # Pillow's, which depend on the format and on the damage
+                cause = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"data.init_args.data_dir = {self.data_dir}: the image {dataset.samples[index][0]} cannot be read "
+                    f"({cause}): restore it, or take it out"
+                ) from error
         labels = torch.tensor([label for dataset in there for label in dataset.targets])
-        _, val_size, test_size = (len(dataset) if dataset is not None else 0 for dataset in (*datasets, None, None)[:3])
+        _, val_size, test_size = (0 if dataset is None else len(dataset) for dataset in (*datasets, None, None)[:3])
         return ImageSet(images, labels, test_size, val_size)
 
     def _fitted(self, image: Image.Image) -> torch.Tensor:
