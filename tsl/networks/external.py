@@ -3,6 +3,7 @@
 Letters: R replicates, B inputs.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from tsl.networks.watching import Watcher
 from tsl.networks.weights import load_weights
 
 KEY = "model.init_args.teacher.init_args"
+
+log = logging.getLogger(__name__)
 
 
 class External(Network):
@@ -65,8 +68,8 @@ class External(Network):
         elif module is None or torchvision_model is not None:
             raise InputError(f"{KEY}: give module or torchvision_model, not both")
         self.module = module
-        if weights is not None:
-            load_weights(self.module, weights, f"{KEY}.weights", weights_key)
+        if weights is not None and (said := load_weights(self.module, weights, f"{KEY}.weights", weights_key)):
+            log.warning(said)
         self.replicates = replicates
         self.input_shape = list(input_shape)
         self.layers = layers

@@ -3,6 +3,7 @@
 Letters: R replicates, B inputs.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -19,6 +20,8 @@ from tsl.networks.watching import Watcher
 from tsl.networks.weights import load_weights
 
 KEY = "model.init_args.student.init_args"
+
+log = logging.getLogger(__name__)
 
 
 class ExternalStudent(TrainableNetwork):
@@ -68,8 +71,9 @@ class ExternalStudent(TrainableNetwork):
         self.copies = nn.ModuleList(self._make_module() for _ in range(replicates))
         self._starts_from_file = weights is not None
         if weights is not None:
-            for copy in self.copies:
-                load_weights(copy, weights, f"{KEY}.weights", weights_key)
+            said = {load_weights(copy, weights, f"{KEY}.weights", weights_key) for copy in self.copies}
+            for note in filter(None, said):
+                log.warning(note)
         self.replicates = replicates
         self.input_shape = list(input_shape)
         self.layers = layers
