@@ -167,7 +167,7 @@ def test_a_run_against_itself_at_two_epochs(tmp_path: Path) -> None:
     other = table_of([first, second], tmp_path / "other", "--replicate", "1")["layer1", "layer1"]
     assert other != changed
     names = pd.read_parquet(tmp_path / "two" / "layers.parquet")[["network_a", "network_b"]].iloc[0].tolist()
-    assert names == ["checkpoints/epoch=0.ckpt", "checkpoints/epoch=1.ckpt"]
+    assert names == ["version_0/epoch=0.ckpt", "version_0/epoch=1.ckpt"]
 
 
 def test_a_classifier_and_its_best_checkpoint(tmp_path: Path) -> None:
