@@ -121,6 +121,7 @@ def test_weights_of_a_file(tensor: Path, tmp_path: Path) -> None:
         (["{network}", "--data", "{tensor}", "--count", "5"], "inputs: expected at least 8, got 5"),
         (["{network}", "--data", "{tensor}", "--nodes", "1"], "--nodes 1: expected a layer of each network"),
         (["{network}={here}/none.pt", "--data", "{tensor}"], "none.pt: no such file"),
+        (["{network}={here}/other.pt", "--data", "{tensor}"], "other.pt is of another module than Sequential: missing"),
     ],
 )
 def test_what_is_refused(
@@ -129,6 +130,7 @@ def test_what_is_refused(
     for name in ("split/train", "split/val", "empty"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "text.pt").write_text("text")
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "other.pt")
     words = {"here": tmp_path, "network": f"{HERE}.vectors", "tensor": tensor}
     filled = [argument.format(**words) for argument in arguments]
     assert main([*filled, "--out", str(tmp_path / "out"), "--measures", "one_to_one"]) == 2
