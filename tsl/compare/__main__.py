@@ -120,7 +120,7 @@ def _node_pairs(found: Comparison, a: str, b: str, asked: Sequence[str]) -> list
 
 
 def _short(source: str) -> str:
-    """A network's name in tables: of a run its experiment and version, of a checkpoint its run; without weights' file."""
+    """A network's name in tables: of a run its experiment and version; without the file of weights."""
     path = Path(source.removesuffix(":teacher").removesuffix(":student"))
     if not path.exists():
         return source.partition("=")[0]

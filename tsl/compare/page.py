@@ -65,7 +65,8 @@ def make_page(
     parts.append("<h2>All pairs of layers</h2><p class=note>In layers.parquet, with what a sample is in each.</p>")
     body = "\n".join(parts)
     title = escape(" · ".join(names))
-    head = f"<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title><style>{STYLE}</style>"
+    meta = "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
+    head = f"<!DOCTYPE html><html lang=en>{meta}<title>{title}</title><style>{STYLE}</style>"
     return f"{head}<body>{body}</body></html>\n"
 
 

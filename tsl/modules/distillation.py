@@ -154,7 +154,7 @@ class Distillation(nn.Module):
                 nodes.append(network.widths[network.layer_names.index(layer)])
             term.make(*nodes, replicate_generators("projection", seed, student.replicates))
         names = [*(name for name, weight in self.weights.items() if weight), *self.layers]
-        self.means = nn.ModuleDict({name: ReplicateMean(student.replicates) for name in names})
+        self.means: Any = nn.ModuleDict({name: ReplicateMean(student.replicates) for name in names})
         for mean in self.means.values():
             mean.persistent(True)  # for a run that is resumed within an epoch
 

@@ -140,9 +140,8 @@ class StepModule(pl.LightningModule):
             raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
         print_once = rank_zero_only(print)
         print_once("steps: fused (compiled, many in one call)" if reason is None else f"steps: eager, because {reason}")
-        return (
-            FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights) if reason is None else None
-        )
+        network: Any = self.trained_network  # an MLP, if there is no reason
+        return FusedSteps(network, optimizer, self.loss, self.normalize_weights) if reason is None else None
 
     def check_batch_norm(self, remedy: str) -> None:
         """Refuse data and devices with which BatchNorm in the trained networks would not work.
@@ -232,7 +231,7 @@ class StepModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the mean training loss of the epoch and its learning rate, and step the learning-rate schedule."""
-        group = self.optimizers().optimizer.param_groups[0]  # type: ignore[union-attr]
+        group = self.optimizers().optimizer.param_groups[0]
         rates = torch.tensor(rates_of(group, self.replicates), dtype=torch.float64)
         self.log_scalars({TRAIN_LOSS: self.train_loss.compute(), LEARNING_RATE: rates})
         scheduler = self.lr_schedulers()

@@ -24,7 +24,7 @@ def named_model(name: str, setting: str, outputs: int | None = None) -> nn.Modul
         InputError: If there is none; the message names the nearest.
     """
     library, _, bare = name.rpartition("/")
-    settings = {} if outputs is None else {"num_classes": outputs}
+    settings: dict[str, Any] = {} if outputs is None else {"num_classes": outputs}
     ours = torchvision.models.list_models(torchvision.models)
     if library in ("", "torchvision") and bare in ours:
         return torchvision.models.get_model_builder(bare)(weights=None, **settings)

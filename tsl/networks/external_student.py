@@ -6,6 +6,7 @@ Letters: R replicates, B inputs.
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -113,15 +114,18 @@ class ExternalStudent(TrainableNetwork):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The output `[R, B, outputs]` for inputs `[R, B, ...]`."""
-        return torch.stack([self._run(r, lambda r=r: self.copies[r](inputs[r].clone())) for r in range(len(inputs))])
+        runs = [partial(copy, of_one.clone()) for copy, of_one in zip(self.copies, inputs, strict=True)]
+        return torch.stack([self._run(replicate, run) for replicate, run in enumerate(runs)])
 
     def activations(self, inputs: Tensor) -> Activations:
         """The modules' output and the watched layers', for inputs `[R, B, ...]`."""
         eager = torch.compiler.set_stance("force_eager") if self._compiled else nullcontext()
         with eager:  # compiled code has no hooks
-            passes = [
-                self._run(r, lambda r=r: self._watchers[r].outputs(inputs[r], self.layers)) for r in range(len(inputs))
+            runs = [
+                partial(watcher.outputs, of_one, self.layers)
+                for watcher, of_one in zip(self._watchers, inputs, strict=True)
             ]
+            passes = [self._run(replicate, run) for replicate, run in enumerate(runs)]
         watched = [torch.stack([seen[name] for _, seen in passes]) for name in self.layers]
         return Activations(watched, watched, torch.stack([output for output, _ in passes]))
 
