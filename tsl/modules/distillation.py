@@ -154,9 +154,10 @@ class Distillation(nn.Module):
                 nodes.append(network.widths[network.layer_names.index(layer)])
             term.make(*nodes, replicate_generators("projection", seed, student.replicates))
         names = [*(name for name, weight in self.weights.items() if weight), *self.layers]
-        self.means: Any = nn.ModuleDict({name: ReplicateMean(student.replicates) for name in names})
-        for mean in self.means.values():
+        means = {name: ReplicateMean(student.replicates) for name in names}
+        for mean in means.values():
             mean.persistent(True)  # for a run that is resumed within an epoch
+        self.means: Any = nn.ModuleDict(means)
 
     def output_terms(self, student: Tensor, teacher: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         """The terms of outputs that have a weight, `[R]` each.
