@@ -15,9 +15,10 @@ from pytorch_lightning.loggers import CSVLogger
 from tests.conftest import make_data, make_module
 from tests.image_students import SHAPE, image_module
 from tests.labelled import TinyImages
+from tests.networks.test_external_student import LAYERS, Small
 from tsl.errors import InputError
 from tsl.modules import KL, AttentionTransfer, Distillation, Hint, mse
-from tsl.networks import LikeTeacher
+from tsl.networks import ExternalStudent, LikeTeacher
 from tsl.randomness import replicate_generators
 
 R, B, M, N = 2, 5, 3, 4
@@ -153,3 +154,21 @@ def test_what_is_refused(loss: Callable[[], Any], message: str) -> None:
 def test_labels_that_are_not_there(fit: Callable[..., pl.Trainer]) -> None:
     with pytest.raises(InputError, match=r"loss.init_args.labels = 0.1, but the data has no labels: set it to 0"):
         fit(make_module(loss=Distillation()), make_data())
+
+
+def test_a_run_that_goes_on_ends_as_one_that_was_never_cut(fit: Callable[..., pl.Trainer], tmp_path: Path) -> None:
+    def module() -> Any:
+        student = partial(ExternalStudent, input_shape=SHAPE, layers=LAYERS, module=Small)
+        optimizer = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
+        loss = Distillation(layers={"hint": Hint("2", LAYERS[1]), "attention": AttentionTransfer("1", LAYERS[0])})
+        settings = {"student": student, "student_initialization": None, "loss": loss, "optimizer": optimizer}
+        return image_module(**settings, replicates=2)
+
+    whole, cut, resumed = module(), module(), module()
+    data = TinyImages(SHAPE, train_size=32, replicates=2)
+    fit(whole, data, max_epochs=3)
+    fit(cut, data, max_epochs=2).save_checkpoint(tmp_path / "cut.ckpt")
+    fit(resumed, data, max_epochs=3, ckpt_path=tmp_path / "cut.ckpt")
+    assert any(name.startswith("loss.layers.hint.projection") for name in whole.state_dict())
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], tensor, rtol=0, atol=0)
