@@ -25,6 +25,7 @@ RUN_ELSEWHERE = (
     "WANDB_MODE=offline",  # tests/wandb/test_loggers.py
     "python -m tsl.fit --config configs/multilayer.yaml",  # tests/test_configs.py
     "python -m tsl.fit --config configs/cifar10/",  # tests/test_configs.py
+    "python -m tsl.fit --config configs/images/",  # tests/modules/test_distillation_config.py
     "python -m tsl.compare",  # tests/compare/test_command_line.py
     "python -m tsl.prune_teacher",  # tests/experiments/test_prune_teacher.py
 )

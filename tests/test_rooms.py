@@ -12,7 +12,7 @@ from tests.fitting import ROOT
 
 PACKAGE = ROOT / "tsl"
 
-FOR_ALL = {"", "errors", "format", "names", "randomness", "replicates", "tensor_files"}
+FOR_ALL = {"", "errors", "format", "intervals", "names", "randomness", "replicates", "tensor_files"}
 """Files at the root that every room may import; "" is the package itself, for its version."""
 
 ROOMS: dict[str, set[str]] = {
@@ -47,6 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "configs": set(),
     "errors": set(),
     "format": set(),
+    "intervals": set(),
     "mistakes": set(),
     "no_effect": set(),
     "names": set(),
@@ -104,7 +105,7 @@ def test_no_import_points_up(path: Path) -> None:
 def test_only_the_command_line_of_compare_reads_runs_and_draws() -> None:
     for path in sorted((PACKAGE / "compare").glob("*.py")):
         if path.stem not in ("__main__", "sources", "figures", "page"):
-            assert imports(path) <= {"compare", "metrics", "networks", "errors", "randomness"}, path
+            assert imports(path) <= {"compare", "metrics", "networks", "errors", "intervals", "randomness"}, path
 
 
 def test_the_table_itself_has_no_way_round() -> None:

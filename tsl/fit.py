@@ -41,8 +41,8 @@ from tsl.runs.directory import (
     run_of_checkpoint,
 )
 from tsl.runs.records import read_config
-from tsl.runs.status import check_not_running
 from tsl.runs.settings import flatten
+from tsl.runs.status import check_not_running
 from tsl.runs.summary import print_classifier_summary, print_summary
 from tsl.runs.translation import translated, translated_arguments
 from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id

@@ -13,6 +13,7 @@ NODE_RECOVERED, FRACTION_RECOVERED = f"recovered_{RECOVERED:.2f}", f"recovered_f
 """Columns at that threshold: of the table `teacher_nodes`, whether a node is; of `layers`, which share of nodes is."""
 
 TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY = "train/loss", "val/loss", "val/accuracy"
+LEARNING_RATE = "train/learning_rate"
 ACCURACY_COLUMNS = ("accuracy", "teacher_accuracy", "teacher_agreement")
 """Columns of the table `losses` where the data has labels; each is logged too, as `val/<column>`."""
 

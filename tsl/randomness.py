@@ -23,6 +23,7 @@ Purpose = Literal[
     "flips",
     "strength",
     "label_noise",
+    "projection",
 ]
 
 

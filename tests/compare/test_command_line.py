@@ -8,10 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.classifiers import train as train_classifier
 from tests.compare.networks import convolutional, dense
+from tests.data.image_files import write_cifar10
 from tests.fitting import TINY
 from tsl.compare.__main__ import main
-from tsl.compare.sources import tensor_of_file
+from tsl.compare.sources import inputs_of, tensor_of_file
+from tsl.data import CIFAR10DataModule
 from tsl.fit import main as fit
 
 
@@ -118,6 +121,7 @@ def test_weights_of_a_file(tensor: Path, tmp_path: Path) -> None:
         (["{network}", "--data", "{tensor}", "--count", "5"], "inputs: expected at least 8, got 5"),
         (["{network}", "--data", "{tensor}", "--nodes", "1"], "--nodes 1: expected a layer of each network"),
         (["{network}={here}/none.pt", "--data", "{tensor}"], "none.pt: no such file"),
+        (["{network}={here}/other.pt", "--data", "{tensor}"], "other.pt is of another module than Sequential: missing"),
     ],
 )
 def test_what_is_refused(
@@ -126,6 +130,7 @@ def test_what_is_refused(
     for name in ("split/train", "split/val", "empty"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "text.pt").write_text("text")
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "other.pt")
     words = {"here": tmp_path, "network": f"{HERE}.vectors", "tensor": tensor}
     filled = [argument.format(**words) for argument in arguments]
     assert main([*filled, "--out", str(tmp_path / "out"), "--measures", "one_to_one"]) == 2
@@ -145,3 +150,53 @@ def test_tensor_files_that_hold_no_inputs(content: Any, message: str, tmp_path: 
         tensor_of_file(tmp_path / "x.pt")
     np.save(tmp_path / "x.npy", np.ones((9, 2)))
     assert tensor_of_file(tmp_path / "x.npy").shape == (9, 2)
+
+
+def table_of(sources: list[str], out: Path, *arguments: str) -> pd.DataFrame:
+    assert main([*sources, "--measures", "one_to_one", "--out", str(out), *arguments]) == 0
+    return pd.read_parquet(out / "layers.parquet").set_index(["layer_a", "layer_b"])["value"]
+
+
+def test_a_run_against_itself_at_two_epochs(tmp_path: Path) -> None:
+    every_epoch = ["--checkpoint.save_top_k=-1", "--checkpoint.filename={epoch}", "--checkpoint.save_last=true"]
+    fit([*TINY, "--trainer.default_root_dir", str(tmp_path), *every_epoch])
+    checkpoints = next(tmp_path.rglob("checkpoints"))
+    first, second = (str(checkpoints / f"epoch={epoch}.ckpt") for epoch in (0, 1))
+    assert table_of([first, first], tmp_path / "same")["layer1", "layer1"] == 1
+    assert table_of([second, str(checkpoints / "last.ckpt")], tmp_path / "last")["layer1", "layer1"] > 1 - 1e-9
+    changed = table_of([first, second], tmp_path / "two")["layer1", "layer1"]
+    assert 0.2 < changed < 1 - 1e-6
+    other = table_of([first, second], tmp_path / "other", "--replicate", "1")["layer1", "layer1"]
+    assert other != changed
+    names = pd.read_parquet(tmp_path / "two" / "layers.parquet")[["network_a", "network_b"]].iloc[0].tolist()
+    assert names == ["version_0/epoch=0.ckpt", "version_0/epoch=1.ckpt"]
+
+
+def test_a_classifier_and_its_best_checkpoint(tmp_path: Path) -> None:
+    run = train_classifier(tmp_path) / "version_0"
+    torch.save(torch.randn(40, 6), tmp_path / "x.pt")
+    sources = [str(run), str(run / "checkpoints" / "best.ckpt"), str(run / "checkpoints" / "last.ckpt")]
+    table = table_of(sources[::2], tmp_path / "out", "--data", str(tmp_path / "x.pt"))
+    assert table["layer1", "layer1"] > 1 - 1e-9
+    assert table_of(sources[:2], tmp_path / "own")["layer1", "layer1"] > 0.2  # on the run's own inputs
+
+
+def test_cifar10_gives_its_test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, _ = write_cifar10(tmp_path, train=10, test=20)
+    data = CIFAR10DataModule(data_dir=str(tmp_path), verify=False)
+    inputs = inputs_of(str(tmp_path), "A", 224, None, 0)
+    mean, std = (np.array(values).reshape(3, 1, 1) for values in (data.mean, data.std))
+    expected = ((images[10:] / 255) - mean) / std
+    order = np.lexsort(inputs.flatten(1).numpy().T), np.lexsort(expected.reshape(20, -1).T)
+    np.testing.assert_allclose(inputs.numpy()[order[0]], expected[order[1]], atol=1e-5)
+    assert len(inputs_of(str(tmp_path), "A", 224, 12, 0)) == 12
+
+
+def test_prefixes_that_are_taken_off_are_said(tensor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = {f"module.{name}": values for name, values in dense(0).state_dict().items()}
+    torch.save({"ema": state}, tmp_path / "w.pt")
+    sources = [f"{HERE}.vectors", f"{HERE}.other_vectors={tmp_path / 'w.pt'}"]
+    table = table_of(sources, tmp_path / "out", "--data", str(tensor), "--weights-key", "ema")
+    assert table["1", "1"] > 1 - 1e-9
+    assert "took 'module.' off all names" in capsys.readouterr().err
+    assert "took &#x27;module.&#x27; off all names" in (tmp_path / "out" / "report.html").read_text()

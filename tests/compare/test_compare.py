@@ -14,8 +14,8 @@ from tests.compare import references
 from tests.compare.networks import INPUTS, Twice, activations, convolutional, dense, permuted, value
 from tsl.compare import NAMES, Comparison, compare, compare_many
 from tsl.compare.blocks import blocks
-from tsl.compare.intervals import jackknife
 from tsl.errors import InputError
+from tsl.intervals import jackknife
 from tsl.metrics import functional
 
 IMAGES = torch.randn(60, 3, 8, 8, generator=torch.Generator().manual_seed(3))

@@ -216,3 +216,67 @@ def test_no_test_images(tmp_path: Path) -> None:
     write_folders(tmp_path, SIZES)
     with pytest.raises(InputError, match=r"set data.init_args.test_size"):
         ready(folder_data(tmp_path), stage="test").test_dataloader()
+
+
+def write_splits(root: Path, **counts: dict[str, int]) -> None:
+    """Images of one shade for each split and number, `counts` by split and class."""
+    for shade, (split, classes) in enumerate(counts.items(), start=1):
+        for name, count in classes.items():
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = np.full((8, 8, 3), 50 * shade + number, dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{number}.png")
+
+
+@pytest.mark.parametrize("splits", [("train", "val"), ("train", "test"), ("train", "val", "test")])
+def test_folders_of_splits_are_no_classes(splits: tuple[str, ...], tmp_path: Path) -> None:
+    write_splits(tmp_path, **{split: {"cat": 4, "dog": 3} for split in splits})
+    data = ready(folder_data(tmp_path, val_size=0, replicates=2, mean=(0, 0, 0), std=(1, 1, 1)))
+    assert data.train_sizes == [7, 7]
+    images, labels, *_ = data.read()
+    assert labels.tolist() == [0, 0, 0, 0, 1, 1, 1] * len(splits)
+    shades = {split: 50 * shade for shade, split in enumerate(splits, start=1)}
+    evaluated = {"val": shades.get("val", shades.get("test")), "test": shades.get("test")}
+    for split, shade in {"train": shades["train"], **evaluated}.items():
+        for rows in data._rows[split]:
+            found = images[rows, 0, 0, 0]
+            assert len(found) == (7 if shade else 0)
+            assert shade is None or ((found >= shade) & (found < shade + 4)).all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings", "message"),
+    [
+        (
+            {"train": {"cat": 4}, "val": {"cat": 2}},
+            {"val_size": 2},
+            "val_size = 2, but .* has folders train, val, test",
+        ),
+        (
+            {"train": {"cat": 4}, "test": {"cat": 2}},
+            {"val_size": 0, "test_size": 1},
+            "test_size = 1, but .* has folders",
+        ),
+        (
+            {"train": {"cat": 4, "dog": 4}, "val": {"cat": 2, "emu": 2}},
+            {"val_size": 0},
+            "val has other classes than train: dog, emu. Expected the same folders in both",
+        ),
+        ({"train": {}, "val": {}}, {"val_size": 0}, "Expected a folder for each class"),
+    ],
+)
+def test_splits_that_are_refused(
+    counts: dict[str, dict[str, int]], settings: dict[str, int], message: str, tmp_path: Path
+) -> None:
+    write_splits(tmp_path, **counts)
+    for split in counts:
+        (tmp_path / split).mkdir(exist_ok=True)
+    with pytest.raises(InputError, match=message):
+        folder_data(tmp_path, **settings).read()
+
+
+def test_validation_images_of_train_beside_a_test_folder(tmp_path: Path) -> None:
+    write_splits(tmp_path, train={"cat": 4, "dog": 3}, test={"cat": 2, "dog": 2})
+    data = ready(folder_data(tmp_path, val_size=2))
+    assert data.train_sizes == [5]
+    assert [data._rows[split].shape[1] for split in ("val", "test")] == [2, 4]

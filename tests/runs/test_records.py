@@ -48,6 +48,10 @@ def test_columns_are_those_of_the_design():
         "mean_matrices": [*where, "matrix", "row", "column", "value"],
         "overlaps": ["epoch", "replicate", "alpha", "normalization", "matrix", "row", "column", "value"],
         "output_weights": ["epoch", "replicate", "alpha", "network", "output", "node", "value"],
+        "seed_pairs": ["epoch", "replicate", "other_replicate", "layer", "one_to_one", "one_to_one_null"],
+        "seed_nodes": [
+            *("epoch", "replicate", "other_replicate", "layer", "node", "best_correlation", "best_correlation_null"),
+        ],
         "certificate": [
             *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
             *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),

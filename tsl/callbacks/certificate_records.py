@@ -13,7 +13,7 @@ from tsl.metrics.replicates import ReplicateMaximum
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
-from tsl.networks import MLP, FeedForward, Network, effective_layers
+from tsl.networks import MLP, Network, TrainableNetwork, effective_layers
 from tsl.networks.mlp import as_mlp
 from tsl.runs.records import write_table
 from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate
@@ -36,7 +36,7 @@ class CertificateMeasures(nn.Module):
         self.observation = BoundaryObservation(m, n, module.replicates)
         self.gradient_sup_norm = ReplicateMaximum(module.replicates)
 
-    def update(self, student: FeedForward, observed: Observation) -> None:
+    def update(self, student: TrainableNetwork, observed: Observation) -> None:
         """Add what both networks computed for a batch."""
         self.observation.update(observed.teacher.pre[0], observed.student.pre[0])
         g = student.lowest_error(observed.student, observed.teacher.output - observed.student.output)

@@ -120,9 +120,14 @@ def _node_pairs(found: Comparison, a: str, b: str, asked: Sequence[str]) -> list
 
 
 def _short(source: str) -> str:
-    """A network's name in tables: without its file of weights, and of a path the last two parts."""
-    name = source.partition("=")[0]
-    return "/".join(Path(name).parts[-2:]) if Path(name.partition(":")[0]).exists() else name
+    """A network's name in tables: of a run its experiment and version; without the file of weights."""
+    path = Path(source.removesuffix(":teacher").removesuffix(":student"))
+    if not path.exists():
+        return source.partition("=")[0]
+    side = next((each for each in (":teacher", ":student") if source.endswith(each)), "")
+    if path.is_file():
+        return f"{path.resolve().parent.parent.name}/{path.name}{side}"
+    return f"{path.resolve().parent.name}/{path.resolve().name}{side}"
 
 
 if __name__ == "__main__":

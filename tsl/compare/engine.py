@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from tsl.compare.blocks import GROUPS, Inputs, block_size, blocks, number_of_inputs, some_inputs
 from tsl.compare.comparison import Comparison, Pair
 from tsl.compare.grams import PairedGrams, centred_grams
-from tsl.compare.intervals import jackknife
 from tsl.compare.measures import MEASURES, MINIBATCH, NAMES, Statistics, check_measures
 from tsl.compare.sums import LayerSums, PairSums
 from tsl.compare.views import Grid, Place, common_grid, nodes_of, samples_are
 from tsl.compare.watched import WatchedNetwork
 from tsl.errors import InputError
+from tsl.intervals import jackknife
 
 Layers = Sequence[str] | Mapping[str, Sequence[str]] | None
 
@@ -50,7 +50,7 @@ def compare(
 
     Returns:
         The tables. Every value stands beside its null level, from inputs of b that are exchanged within their block,
-        and a 95 % interval over inputs (`tsl.compare.intervals.jackknife`; NaN where inputs fill fewer than two
+        and a 95 % interval over inputs (`tsl.intervals.jackknife`; NaN where inputs fill fewer than two
         blocks).
         Memory does not grow with the number of inputs, and results do not depend on the size of batches.
 

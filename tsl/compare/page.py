@@ -21,7 +21,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .6rem; text-align: right; }
 th { border-bottom: 1px solid #888; } td:first-child, th:first-child { text-align: left; }
 tr:nth-child(even) td { background: #f6f6f6; } .scroll { max-height: 26rem; overflow: auto; }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem; } img { max-width: min(100%, 34rem); } .note { color: #555; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; } img { max-width: min(100%, 46rem); } .note { color: #555; }
 """
 
 EXPLANATION = (
@@ -65,7 +65,8 @@ def make_page(
     parts.append("<h2>All pairs of layers</h2><p class=note>In layers.parquet, with what a sample is in each.</p>")
     body = "\n".join(parts)
     title = escape(" · ".join(names))
-    head = f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"
+    meta = "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
+    head = f"<!DOCTYPE html><html lang=en>{meta}<title>{title}</title><style>{STYLE}</style>"
     return f"{head}<body>{body}</body></html>\n"
 
 

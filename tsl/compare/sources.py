@@ -58,8 +58,8 @@ def network_of(source: str, weights_key: str | None, replicate: int) -> tuple[nn
         raise InputError(f"{name}: no such run or checkpoint")
     module = imported_module(name, "network") if "." in name and "/" not in name else named_model(name, "network")
     if weights:
-        load_weights(module, weights, f"weights of {name}", weights_key)
-        return module, []
+        said = load_weights(module, weights, f"weights of {name}", weights_key)
+        return module, [said] if said else []
     return module, [] if "." in name else [f"{name}: its weights are random; give {name}=FILE for trained ones"]
 
 
@@ -75,12 +75,7 @@ def _of_run(where: Path, teacher: bool, replicate: int) -> OneReplicate:
     else:
         from tsl.modules.load_run import load_run
 
-        module = load_run(run).module
-        if where.is_file():
-            try:
-                module.load_state_dict(torch.load(where, map_location="cpu", weights_only=True)["state_dict"])
-            except Exception as error:  # torch names no classes of its own for a file it cannot read
-                raise InputError(f"{where} is no checkpoint of {run}: {' '.join(str(error).split())[:300]}") from error
+        module = load_run(run, where if where.is_file() else None).module
         network = module.teacher if teacher else module.student
     if replicate >= network.replicates:
         raise InputError(f"--replicate {replicate}: {run} has replicates 0 to {network.replicates - 1}")
@@ -104,7 +99,8 @@ def inputs_of(data: str | None, first: str, size: int, count: int | None, replic
         from tsl.data.cifar10 import CIFAR10DataModule
 
         module = CIFAR10DataModule(data_dir=str(path), verify=False)
-        images = module.read().images[-10_000:].float() / 255
+        found = module.read()
+        images = found.images[len(found.images) - found.test_size :].float() / 255
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (module.mean, module.std))
         return _some((images - mean) / std, count)
     return _image_folder(path, size, count)
@@ -119,9 +115,9 @@ def _inputs_of_run(where: Path, replicate: int, count: int | None) -> Tensor:
     run = where if where.is_dir() else where.parent.parent
     if not (run / "config.yaml").is_file():
         raise InputError("--data: name an image folder, CIFAR-10's folder or a tensor file (only a run has its own)")
-    from tsl.modules.load_run import load_run
+    from tsl.modules.load_run import data_of_run
 
-    loader: Any = load_run(run).data.val_dataloader()[0]
+    loader: Any = data_of_run(run).val_dataloader()[0]
     batches = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in loader]
     return _some(torch.cat([batch[min(replicate, len(batch) - 1)] for batch in batches]), count)
 

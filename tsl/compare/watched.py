@@ -13,7 +13,7 @@ from tsl.networks.watching import Layer, Watcher
 
 
 class WatchedNetwork:
-    """A network in evaluation mode, with hooks on it until `close`, which also puts the modes back.
+    """A network in evaluation mode until `close`, which puts its modes back.
 
     Args:
         name: What it is called in tables and messages.
@@ -40,7 +40,6 @@ class WatchedNetwork:
 
     def close(self) -> None:
         """Leave the network as it was."""
-        self._watcher.close()
         for inner, mode in self._modes.items():
             inner.training = mode
 

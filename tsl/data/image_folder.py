@@ -1,5 +1,6 @@
 """Your own images, in a folder for each class."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from torchvision.transforms.functional import pil_to_tensor
 from tsl.data.images import ImageDataModule, ImageSet
 from tsl.errors import InputError
 
-SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-"""Names of folders that divide a data set into splits rather than into classes."""
+SPLITS = ("train", "val", "test")
+"""Folders that are taken for splits where `train` and one of the others are there."""
+
+OTHER_SPLITS = {*SPLITS, "training", "valid", "validation", "testing"}
+"""Names of folders that divide a data set into splits rather than into classes, which must not be taken for classes."""
 
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 """Pillow's modes whose values, or whose palette's, have 8 bits at most, and that Pillow converts to RGB."""
@@ -29,7 +33,8 @@ class ImageFolderDataModule(ImageDataModule):
     See `tsl.data.ImageDataModule` for batches, splits and what is evaluated.
 
     Args:
-        data_dir: The folder that holds a folder for each class.
+        data_dir: The folder that holds a folder for each class; or folders train, val and test of such folders (val or
+            test may be missing), whose images are then trained on, validated and tested.
         size: Rows and columns of the images, one number if they are the same.
         test_size: Images held out for the test, drawn by seed.
         mean: Mean of each channel, subtracted from intensities between 0 and 1; ImageNet's unless given.
@@ -54,42 +59,73 @@ class ImageFolderDataModule(ImageDataModule):
         """Read and scale every image; see the base class."""
         if not self.data_dir.is_dir():
             raise InputError(f"data.init_args.data_dir = {self.data_dir}: no such folder")
+        train, val, test = (self.data_dir / name for name in SPLITS)
+        if not train.is_dir() or not (val.is_dir() or test.is_dir()):
+            return self._set(self._folder(self.data_dir))
+        given = {"val_size": val.is_dir() and self.val_size, "test_size": test.is_dir() and self.test_size}
+        if any(given.values()):
+            names = " and ".join(f"{key} = {size}" for key, size in given.items() if size)
+            raise InputError(
+                f"data.init_args.{names}, but {self.data_dir} has folders {', '.join(SPLITS)} of its own for that: "
+                "leave it out"
+            )
+        of_train = self._folder(train)
+        held_out = [self._folder(folder, of_train) if folder.is_dir() else None for folder in (val, test)]
+        return self._set(of_train, *held_out)
+
+    def _folder(self, path: Path, like: ImageFolder | None = None) -> ImageFolder:
+        """The images of a tree, with the classes of another where given."""
         try:
             dataset = VisibleImages(
-                str(self.data_dir), transform=self._fitted, loader=read_rgb, is_valid_file=self._is_image
+                str(path), transform=self._fitted, loader=read_rgb, is_valid_file=partial(is_image, folder=path)
             )
         except FileNotFoundError as error:  # no class, or a class with no images: torchvision's message names it
             raise InputError(
                 f"data.init_args.data_dir = {self.data_dir}: {error}. Expected a folder for each class, with images "
                 "in it"
             ) from error
-        if len(SPLITS.intersection(name.lower() for name in dataset.classes)) > 1:
+        if len(OTHER_SPLITS.intersection(name.lower() for name in dataset.classes)) > 1:
             raise InputError(
-                f"data.init_args.data_dir = {self.data_dir} holds splits ({', '.join(dataset.classes)}), but a folder "
-                f"for each class is expected: give one of them, such as {self.data_dir / dataset.classes[0]}; images "
-                "are held out of it by data.init_args.val_size and test_size"
+                f"data.init_args.data_dir = {path} holds splits ({', '.join(dataset.classes)}), but a folder for each "
+                f"class is expected: give one of them, such as {path / dataset.classes[0]}, or name them train, val "
+                "and test"
             )
-        images = torch.empty(len(dataset), *self.input_shape, dtype=torch.uint8)
-        for row, (path, _) in enumerate(dataset.samples):
+        if like is not None and dataset.classes != like.classes:
+            other = sorted({*dataset.classes} ^ {*like.classes})
+            raise InputError(
+                f"data.init_args.data_dir = {self.data_dir}: {path.name} has other classes than train: "
+                f"{', '.join(other[:5])}. Expected the same folders in both"
+            )
+        return dataset
+
+    def _set(self, *datasets: ImageFolder | None) -> ImageSet:
+        """The images of training, validation and test, in this order."""
+        there = [dataset for dataset in datasets if dataset is not None]
+        samples = [(dataset, index) for dataset in there for index in range(len(dataset))]
+        images = torch.empty(len(samples), *self.input_shape, dtype=torch.uint8)
+        for row, (dataset, index) in enumerate(samples):
             try:
-                images[row], _ = dataset[row]
+                images[row], _ = dataset[index]
             except Exception as error:  # Pillow's, which depend on the format and on the damage
                 cause = " ".join(str(error).split())[:200]
                 raise InputError(
-                    f"data.init_args.data_dir = {self.data_dir}: the image {path} cannot be read ({cause}): "
-                    "restore it, or take it out"
+                    f"data.init_args.data_dir = {self.data_dir}: the image {dataset.samples[index][0]} cannot be read "
+                    f"({cause}): restore it, or take it out"
                 ) from error
-        return ImageSet(images, torch.tensor(dataset.targets))
-
-    def _is_image(self, path: str) -> bool:
-        """Whether a file below a class's folder is one of its images: not hidden, and in no hidden folder."""
-        inside = Path(path).relative_to(self.data_dir).parts
-        return path.lower().endswith(IMG_EXTENSIONS) and not any(part.startswith(".") for part in inside)
+        labels = torch.tensor([label for dataset in there for label in dataset.targets])
+        _, val_size, test_size = (0 if dataset is None else len(dataset) for dataset in (*datasets, None, None)[:3])
+        return ImageSet(images, labels, test_size, val_size)
 
     def _fitted(self, image: Image.Image) -> torch.Tensor:
         """`[3, H, W]` uint8."""
         _, height, width = self.input_shape
         return pil_to_tensor(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
+
+
+def is_image(path: str, folder: Path) -> bool:
+    """Whether a file below a class's folder is one of its images: not hidden, and in no hidden folder."""
+    inside = Path(path).relative_to(folder).parts
+    return path.lower().endswith(IMG_EXTENSIONS) and not any(part.startswith(".") for part in inside)
 
 
 class VisibleImages(ImageFolder):

@@ -28,11 +28,13 @@ class ImageSet(NamedTuple):
         images: `[M, C, H, W]` uint8.
         labels: Their classes, counted from 0, `[M]` int64.
         test_size: So many of the last are a test set that comes with them.
+        val_size: So many before these are a validation set that comes with them.
     """
 
     images: Tensor
     labels: Tensor
     test_size: int = 0
+    val_size: int = 0
 
 
 class ImageDataModule(DataModule):
@@ -130,10 +132,10 @@ class ImageDataModule(DataModule):
 
     def draw(self, stage: str, dtype: torch.dtype, device: torch.device) -> None:
         """Read the images and split them; see the base class."""
-        images, labels, official = self.read()
+        images, labels, *official = self.read()
         self._pixels = Pixels(images, self.crop_padding, self.mean, self.std, dtype, device)
         self._labels = labels.to(device)
-        sizes = self._split(len(images), official)
+        sizes = self._split(len(images), *official)
         self._check_epoch(min(sizes) * self.variants)
         self.sampler = MinibatchSampler(
             sizes,
@@ -194,8 +196,13 @@ class ImageDataModule(DataModule):
             for rows, size in zip(self._rows["train"], self.train_sizes, strict=True)
         ]
 
-    def _split(self, count: int, official: int) -> list[int]:
+    def _split(self, count: int, official_test: int, official_val: int) -> list[int]:
         """Choose the images each replicate trains on, validates and tests, `[R, N]` of each.
+
+        Args:
+            count: All images, sets that come with them included.
+            official_test: Images of the test set that comes with them.
+            official_val: Images of the validation set that does.
 
         Returns:
             The training images of every replicate.
@@ -203,7 +210,7 @@ class ImageDataModule(DataModule):
         Raises:
             InputError: If there are too few for the sizes set.
         """
-        pool = count - official
+        pool = count - official_val - official_test
         held_out = self.val_size + self.test_size
         left = pool - held_out
         if left < 1:
@@ -221,9 +228,11 @@ class ImageDataModule(DataModule):
         generators = replicate_generators("split", self.seed, self.replicates)
         order = torch.stack([torch.randperm(pool, generator=generator) for generator in generators])
         val, test, train = order.split([self.val_size, self.test_size, left], dim=1)
-        if official:
-            test = torch.arange(pool, count).expand(self.replicates, -1)
-        val = val if self.val_size else test
+        if official_test:
+            test = torch.arange(count - official_test, count).expand(self.replicates, -1)
+        if official_val:
+            val = torch.arange(pool, pool + official_val).expand(self.replicates, -1)
+        val = val if val.shape[1] else test
         if not val.shape[1]:
             raise InputError("no images are held out to evaluate: set data.init_args.val_size")
         rows = {"train": train[:, : max(sizes)], "val": val, "test": test}

@@ -17,6 +17,7 @@ from tsl.figures import (
     success_rate,
     trained_teacher,
     trajectories,
+    universality,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "success_rate",
     "trained_teacher",
     "trajectories",
+    "universality",
 ]

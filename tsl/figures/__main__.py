@@ -26,6 +26,7 @@ from tsl.figures import (
     success_rate,
     trained_teacher,
     trajectories,
+    universality,
 )
 from tsl.figures.curves import other_differences, without_repeated
 from tsl.figures.style import PRINT
@@ -84,6 +85,7 @@ FIGURES = {
     "order-parameters": Entry(
         order_parameters, "overlaps and exact loss of two-layer students over time (T1 to T4)", {"theory": THEORY}
     ),
+    "universality": Entry(universality, "what students of several seeds have in common (tsl.callbacks.SeedRecords)"),
     "certificate": Entry(certificate, "ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
 }
 """Every figure by its name; a new figure is an entry here, and a module beside the others."""

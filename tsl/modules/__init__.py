@@ -1,6 +1,7 @@
 """LightningModules: training a student on a teacher's outputs, and a teacher on labels."""
 
 from tsl.modules.classifier import Classifier
+from tsl.modules.distillation import AttentionTransfer, Distillation, Hint
 from tsl.modules.losses import KL, cross_entropy, half_squared_error, mse
 from tsl.modules.milestones import Milestones
 from tsl.modules.sgd import SGD
@@ -10,7 +11,10 @@ from tsl.modules.teacher_student import TeacherStudent
 __all__ = [
     "KL",
     "SGD",
+    "AttentionTransfer",
     "Classifier",
+    "Distillation",
+    "Hint",
     "Milestones",
     "TeacherOfRun",
     "TeacherStudent",

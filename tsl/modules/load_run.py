@@ -47,23 +47,25 @@ class LoadedRun(NamedTuple):
         return train
 
 
-def load_run(run: Path | str) -> LoadedRun:
-    """Make a run's module and data again from its config.yaml, with the weights of checkpoints/last.ckpt.
+def load_run(run: Path | str, checkpoint: Path | None = None) -> LoadedRun:
+    """Make a run's module and data again from its config.yaml, with the weights of a checkpoint.
 
     Args:
         run: The run's directory.
+        checkpoint: A checkpoint of the run; checkpoints/last.ckpt if None.
 
     Raises:
         InputError: If it is no run, has no checkpoint, or holds what this version of tsl cannot make.
         DamagedRecordsError: If config.yaml cannot be read.
     """
     config = read_config(run)
-    path = Path(run) / "checkpoints" / "last.ckpt"
+    path = checkpoint or Path(run) / "checkpoints" / "last.ckpt"
     if not path.is_file():
         raise InputError(f"{run} has no checkpoints/last.ckpt: its weights were not kept; run it again")
-    checkpoint = read_tensors(path, keys=["state_dict", "epoch"])
-    weights, epoch = checkpoint["state_dict"], checkpoint["epoch"] + 1
-    module, data = _instantiate(Path(run), config)
+    saved = read_tensors(path, keys=["state_dict", "epoch"])
+    weights, epoch = saved["state_dict"], saved["epoch"] + 1
+    objects = _instantiate(Path(run), config, {"model": TeacherStudent, "data": DataModule})
+    module, data = objects["model"], objects["data"]
     if isinstance(module.teacher_initialization, TeacherOfRun):  # it is in the checkpoint, and that run may be gone
         module.teacher_initialization = GaussianInitialization()
     module.make_networks()
@@ -79,17 +81,31 @@ def load_run(run: Path | str) -> LoadedRun:
     return LoadedRun(module.eval(), data, epoch)
 
 
-def _instantiate(run: Path, config: dict[str, Any]) -> tuple[TeacherStudent, DataModule]:
-    """The objects that config.yaml names; what `tsl.fit` links to them is not written there."""
+def data_of_run(run: Path | str) -> DataModule:
+    """The inputs of a run of any module, drawn as for its training; without its networks.
+
+    Raises:
+        InputError: If it is no run, or names data that this version of tsl cannot make.
+        DamagedRecordsError: If config.yaml cannot be read.
+    """
+    config = read_config(run)
+    data: DataModule = _instantiate(Path(run), config, {"data": DataModule})["data"]
+    data.prepare_data()
+    precision = str((config.get("trainer") or {}).get("precision"))
+    data.draw("fit", torch.float64 if precision.startswith("64") else torch.float32, torch.device("cpu"))
+    return data
+
+
+def _instantiate(run: Path, config: dict[str, Any], kinds: dict[str, type]) -> Any:
+    """The objects that groups of config.yaml name; what `tsl.fit` links to them is not written there."""
     linked = {"replicates": config.get("replicates", 1), "seed": config.get("seed_everything", 0)}
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("model", type=TeacherStudent)
-    parser.add_argument("data", type=DataModule)
+    for group, kind in kinds.items():
+        parser.add_argument(group, type=kind)
     try:
-        for group in ("model", "data"):
+        for group in kinds:
             config[group]["init_args"] = linked | config[group]["init_args"]
-        objects = parser.instantiate_classes(parser.parse_object({group: config[group] for group in ("model", "data")}))
+        return parser.instantiate_classes(parser.parse_object({group: config[group] for group in kinds}))
     except (ArgumentError, KeyError, TypeError) as error:
         words = f"lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise InputError(f"{run / 'config.yaml'} does not give a model and data: {words}") from error
-    return objects["model"], objects["data"]
+        raise InputError(f"{run / 'config.yaml'} does not give a {' and '.join(kinds)}: {words}") from error

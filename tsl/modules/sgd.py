@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer, lr_scheduler
 
 from tsl.errors import InputError
+from tsl.networks import FeedForward, TrainableNetwork
 from tsl.replicates import PerReplicate, per_replicate
 
 MULTIPLYING = (
@@ -103,6 +104,19 @@ def check_optimizer(optimizer: Optimizer, replicates: int) -> None:
         raise InputError(
             f"model.init_args.optimizer = {kind.__name__} {reason}: choose one that works entry by entry, such as "
             "torch.optim.SGD or torch.optim.Adam"
+        )
+
+
+def check_rates(optimizer: Optimizer, network: TrainableNetwork) -> None:
+    """Refuse a learning rate for each replicate where parameters have no replicate axis.
+
+    Raises:
+        InputError: If that is so.
+    """
+    if isinstance(optimizer, SGD) and optimizer.param_groups[0]["rates"] and not isinstance(network, FeedForward):
+        raise InputError(
+            f"model.init_args.optimizer.init_args.lr lists learning rates, but a {type(network).__name__} takes one "
+            "for all replicates: give one number"
         )
 
 

@@ -8,17 +8,17 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 
 from tsl.data import DataModule
 from tsl.data.samples import gather
 from tsl.errors import DivergenceError, InputError
 from tsl.metrics.replicates import ReplicateMean, replicate_scalars
 from tsl.modules.epochs import evaluated_epoch, is_recorded
-from tsl.modules.sgd import check_optimizer, check_schedule
+from tsl.modules.sgd import check_optimizer, check_rates, check_schedule, rates_of
 from tsl.modules.why_eager import why_eager
-from tsl.names import TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
-from tsl.networks import FeedForward
+from tsl.names import LEARNING_RATE, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
+from tsl.networks import TrainableNetwork
 from tsl.randomness import replicate_generators
 
 if TYPE_CHECKING:
@@ -135,12 +135,20 @@ class StepModule(pl.LightningModule):
 
     @property
     @abstractmethod
-    def trained_network(self) -> FeedForward:
+    def trained_network(self) -> TrainableNetwork:
         """The networks whose parameters are trained, except frozen ones."""
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """All parameters that the optimizer gets."""
+        return [parameter for parameter in self.trained_network.parameters() if parameter.requires_grad]
 
     @abstractmethod
     def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """From the trained networks' outputs for a minibatch and its targets to one loss for each replicate, `[R]`."""
+
+    def minibatch_loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One loss for each replicate `[R]`, of inputs `[R, B, ...]` and targets `[R, B, ...]`."""
+        return self.objective(self.trained_network(inputs), targets)
 
     def after_step(self) -> None:
         """Called after every optimizer step; does nothing here."""
@@ -156,15 +164,15 @@ class StepModule(pl.LightningModule):
                 f"model.init_args.on_divergence is freeze, which works in one process: set trainer.devices to 1 (now "
                 f"{self.trainer.world_size} processes), or on_divergence to stop"
             )
-        trained = [p for p in self.trained_network.parameters() if p.requires_grad]
         try:
-            optimizer = self.make_optimizer(trained)
+            optimizer = self.make_optimizer(self.trained_parameters())
             schedule = None if self.make_lr_scheduler is None else self.make_lr_scheduler(optimizer)
         except InputError:
             raise
         except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # torch's own checks
             raise InputError(f"model.init_args.optimizer or lr_scheduler: {' '.join(str(error).split())}") from error
         check_optimizer(optimizer, self.replicates)
+        check_rates(optimizer, self.trained_network)
         self.fused_steps = self._fuse(optimizer)
         if schedule is None:
             return optimizer
@@ -185,7 +193,8 @@ class StepModule(pl.LightningModule):
 
         first = "" if is_kept() else "; compiling takes about ten seconds, once on a machine"
         print_once(f"steps: fused (compiled, many in one call{first})")
-        return FusedSteps(self.trained_network, optimizer, self.loss, self.normalize_weights)
+        network: Any = self.trained_network  # an MLP, since there is no reason
+        return FusedSteps(network, optimizer, self.loss, self.normalize_weights)
 
     def check_batch_norm(self, remedy: str) -> None:
         """Refuse data and devices with which BatchNorm in the trained networks would not work.
@@ -229,14 +238,13 @@ class StepModule(pl.LightningModule):
 
     def _take_eager_steps(self, inputs: Tensor, targets: Tensor, index: Tensor) -> Tensor:
         """K steps with autograd; returns the losses `[K, R]`."""
-        network = self.trained_network
         optimizer = self.optimizers()
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        trained = self.trained_parameters()
         losses = []
         for rows in index.unbind(dim=1):
-            if network.dropout:
+            if self.trained_network.is_random:
                 self._seed_dropout()
-            loss = self.objective(network(gather(inputs, rows)), gather(targets, rows))
+            loss = self.minibatch_loss(gather(inputs, rows), gather(targets, rows))
             kept = self._copy_of_state() if self.on_divergence == "freeze" else None
             for parameter in trained:
                 parameter.grad = None  # what optimizer.zero_grad does in five times the time
@@ -309,6 +317,7 @@ class StepModule(pl.LightningModule):
         """Let nothing stop the run, such as `trainer.max_time`, before the end of the epoch that begins."""
         loop = self.trainer.fit_loop
         loop.min_epochs = max(loop.min_epochs or 0, self.trainer.current_epoch + 1)
+
     def _report_divergence(self, replicates: list[int], steps: int) -> None:
         """Stop the run if replicates diverged within the last steps; print that they are frozen if others train on.
 
@@ -319,9 +328,7 @@ class StepModule(pl.LightningModule):
         named = ", ".join(f"{r} ({label[r]})" if r in label else str(r) for r in replicates)
         where = f"in epoch {self.trainer.current_epoch + 1}, replicates {named}"
         if self.on_divergence == "freeze" and not self.diverged.all():
-            print_once(
-                f"the training loss or a weight is not finite {where}: frozen as after their last finite step"
-            )
+            print_once(f"the training loss or a weight is not finite {where}: frozen as after their last finite step")
             return
         remedy = "lower the learning rate (model.init_args.optimizer.init_args.lr)"
         if self.trainer.global_step <= steps:
@@ -362,8 +369,10 @@ class StepModule(pl.LightningModule):
         self.train_loss.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean training loss of the epoch and step the learning-rate schedule."""
-        self.log_scalars({TRAIN_LOSS: self.train_loss.compute()})
+        """Log the mean training loss of the epoch and its learning rate, and step the learning-rate schedule."""
+        group = self.optimizers().optimizer.param_groups[0]
+        rates = torch.tensor(rates_of(group, self.replicates), dtype=torch.float64)
+        self.log_scalars({TRAIN_LOSS: self.train_loss.compute(), LEARNING_RATE: rates})
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             if self._is_evaluated():

@@ -1,10 +1,74 @@
-"""Checks that a student's network fits its teacher's, and freezes layers that are not trained."""
+"""Starts teacher and student, checks that they fit each other and the data, and freezes layers that are not trained."""
 
+from tsl.data import DataModule
 from tsl.errors import InputError
-from tsl.networks import FeedForward, Network
+from tsl.networks import ExternalStudent, FeedForward, Initialization, Network, TrainableNetwork
+from tsl.randomness import replicate_generators
 
 
-def check_compared(teacher: Network, student: FeedForward) -> None:
+def initialize_teacher(teacher: Network, initialization: Initialization | None, seed: int) -> None:
+    """Draw the teacher's weights, or check that it has some.
+
+    Raises:
+        InputError: If it has none, or has some already.
+    """
+    if initialization is not None:
+        if not isinstance(teacher, FeedForward):
+            raise InputError(
+                f"model.init_args.teacher = {type(teacher).__name__} already has its weights: set "
+                "model.init_args.teacher_initialization to null"
+            )
+        initialization(teacher, replicate_generators("teacher", seed, teacher.replicates))
+    elif any(parameter.isnan().any() for parameter in teacher.parameters()):
+        raise InputError(
+            f"model.init_args.teacher = {type(teacher).__name__} comes without weights: set "
+            "model.init_args.teacher_initialization, or take a trained teacher, such as tsl.networks.Pretrained"
+        )
+
+
+def initialize_student(
+    student: TrainableNetwork, initialization: Initialization | None, teacher: Network, seed: int
+) -> None:
+    """Draw the student's weights.
+
+    Raises:
+        InputError: If it starts by itself and an initialization is given, or it does not and none is.
+    """
+    generators = replicate_generators("student", seed, student.replicates)
+    if isinstance(student, FeedForward) and initialization is not None:
+        initialization(student, generators, teacher)
+    elif isinstance(student, ExternalStudent) and initialization is None:
+        student.draw(generators)
+    else:
+        remedy = "give one" if initialization is None else "set it to null, because the module starts by itself"
+        raise InputError(
+            f"model.init_args.student_initialization is {type(initialization).__name__} for a "
+            f"{type(student).__name__}: {remedy}"
+        )
+
+
+def check_inputs(data: DataModule, teacher: Network, student: Network) -> None:
+    """Refuse inputs of a shape that a network does not take.
+
+    Raises:
+        InputError: Naming the settings.
+    """
+    shape = data.input_shape
+    for name, network in (("teacher", teacher), ("student", student)):
+        if network.accepts(shape):
+            continue
+        if len(shape) == len(network.input_shape) == 1:
+            raise InputError(
+                f"data.init_args.dim = {shape[0]}, but model.init_args.{name}.init_args.input_dim = "
+                f"{network.input_shape[0]}: give both the same value"
+            )
+        raise InputError(
+            f"inputs of {type(data).__name__} have the shape {shape}, but model.init_args.{name} takes "
+            f"{network.input_shape}: set its init_args.input_shape (or input_dim) to the shape of the data"
+        )
+
+
+def check_compared(teacher: Network, student: Network) -> None:
     """Refuse a teacher and a student whose layers or outputs cannot be compared.
 
     Raises:
@@ -32,14 +96,29 @@ def check_compared(teacher: Network, student: FeedForward) -> None:
         )
 
 
-def freeze_all_but(student: FeedForward, trained_layers: list[int]) -> None:
+def checked_own(student: TrainableNetwork, setting: str) -> FeedForward:
+    """The student, if it is one of tsl's networks.
+
+    Raises:
+        InputError: If not; `setting` is for them alone.
+    """
+    if not isinstance(student, FeedForward):
+        raise InputError(
+            f"model.init_args.{setting} is for tsl's own networks, but the student is a {type(student).__name__}: "
+            "leave it out, and do that in the module itself"
+        )
+    return student
+
+
+def freeze_all_but(student: TrainableNetwork, trained_layers: list[int]) -> None:
     """Leave only some layers to be trained, counted from 1 at the input to L + 1 at the output.
 
     A hidden layer's BatchNorm is frozen with it, except its running statistics.
 
     Raises:
-        InputError: If there is no such layer, or none is named.
+        InputError: If there is no such layer, or none is named, or the student is none of tsl's networks.
     """
+    student = checked_own(student, "trained_layers")
     layers = student.layers
     if not trained_layers or max(trained_layers) > len(layers):
         raise InputError(

@@ -9,16 +9,23 @@ import torch
 from jsonargparse import lazy_instance
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 
 from tsl.data import DataModule, Labelled
 from tsl.data.samples import Chunk, consecutive
-from tsl.errors import InputError
 from tsl.metrics.replicates import ReplicateMaximum, ReplicateMean
+from tsl.modules.distillation import Distillation
 from tsl.modules.label_noise import LabelNoise
 from tsl.modules.losses import accuracy, half_squared_error, of_mse
 from tsl.modules.steps import StepModule, check_shapes
-from tsl.modules.student import check_compared, freeze_all_but
+from tsl.modules.student import (
+    check_compared,
+    check_inputs,
+    checked_own,
+    freeze_all_but,
+    initialize_student,
+    initialize_teacher,
+)
 from tsl.modules.teacher_answers import TeacherAnswers
 from tsl.modules.why_eager import why_not_compiled
 from tsl.names import ACCURACY_COLUMNS, VAL_LOSS
@@ -28,10 +35,11 @@ from tsl.networks import (
     Initialization,
     LikeTeacher,
     Network,
+    TrainableNetwork,
     condition,
     normalize_weights_,
 )
-from tsl.randomness import generator, replicate_generators
+from tsl.randomness import generator
 from tsl.replicates import PerReplicate, per_replicate
 
 if TYPE_CHECKING:
@@ -88,12 +96,15 @@ class TeacherStudent(StepModule):
         teacher_initialization: How the teachers' weights are drawn; null for teachers that bring their weights with
             them, such as `tsl.networks.Pretrained`, of which a student like its teacher then counts only nodes that
             were not pruned.
-        student_initialization: How the students' weights start.
+        student_initialization: How the students' weights start; null for `tsl.networks.ExternalStudent`, which starts
+            as its module does.
         student: Which network a student is: `tsl.networks.LikeTeacher` with a multiple of the teacher's nodes,
-            `tsl.networks.WithWidths`, or a network such as `tsl.networks.ConvNet`, made as `teacher` is.
+            `tsl.networks.WithWidths`, or a network such as `tsl.networks.ConvNet` or `tsl.networks.ExternalStudent`,
+            made as `teacher` is.
             `--model.multiplier 2` is short for the first with `multiplier: 2`.
         loss: Objective, from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`: a
-            function by its import path, or a class with such a `__call__` by class_path.
+            function by its import path, or a class with such a `__call__` by class_path; or `tsl.modules.Distillation`,
+            which adds labels and hidden layers.
         optimizer: Makes the optimizer of the students' trained parameters. It has to work elementwise (SGD, Adam, …),
             or replicates would influence each other.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
@@ -114,15 +125,16 @@ class TeacherStudent(StepModule):
             ("stop"), or that replicate stays as it was after its last finite step and the others train on ("freeze").
             Its training loss is NaN from then on, the table `replicates` says that it diverged, and logged means leave
             it out.
+        compile_student: Compile the student's passes in training with `torch.compile`, for eager steps.
     """
 
     def __init__(
         self,
         teacher: Callable[[int], Network],
         teacher_initialization: Initialization | None,
-        student_initialization: Initialization,
-        student: LikeTeacher | Callable[[int], FeedForward] = like_teacher,
-        loss: Loss = half_squared_error,
+        student_initialization: Initialization | None,
+        student: LikeTeacher | Callable[[int], TrainableNetwork] = like_teacher,
+        loss: Loss | Distillation = half_squared_error,
         optimizer: OptimizerCallable = sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
         trained_layers: list[PositiveInt] | None = None,
@@ -133,6 +145,7 @@ class TeacherStudent(StepModule):
         seed: NonNegativeInt = 0,
         steps: Literal["auto", "eager", "fused"] = "auto",
         on_divergence: Literal["stop", "freeze"] = "stop",
+        compile_student: bool = False,
     ) -> None:
         super().__init__(optimizer, lr_scheduler, replicates, seed, steps, on_divergence)
         self.make_teacher = teacher
@@ -143,6 +156,7 @@ class TeacherStudent(StepModule):
         self.trained_layers = trained_layers
         self.condition_teacher = condition_teacher
         self.normalize_weights = normalize_weights
+        self.compile_student = compile_student
         self.noise = noise
         stds = per_replicate(noise, replicates, "model.init_args.noise")
         self.label_noise = LabelNoise(stds, seed) if any(stds) else None
@@ -168,14 +182,17 @@ class TeacherStudent(StepModule):
         """
         self.teacher = self.make_teacher(self.replicates)
         self.teacher.eval().requires_grad_(False)
-        student_generators = replicate_generators("student", self.seed, self.replicates)
-        self._initialize_teacher()
+        initialize_teacher(self.teacher, self.teacher_initialization, self.seed)
         self.student = self._made_student()
         check_compared(self.teacher, self.student)
         if self.condition_teacher and data is not None:
-            self._check_inputs(data)
+            check_inputs(data, self.teacher, self.student)
             self.teacher_activity = condition(self.teacher, data.conditioning_inputs())
-        self.student_initialization(self.student, student_generators, self.teacher)
+        initialize_student(self.student, self.student_initialization, self.teacher, self.seed)
+        if isinstance(self.loss, Distillation):
+            self.loss.make(self.teacher, self.student, data and data.labelled, self.seed)
+        if self.compile_student:
+            self.student.compile()
         if self.trained_layers is not None:
             freeze_all_but(self.student, self.trained_layers)
         self.is_made = True
@@ -199,39 +216,37 @@ class TeacherStudent(StepModule):
         widest = max(self.student.output_dim, *(nodes * math.prod(size) for nodes, size in layers))
         return min(max(CACHED // (self.replicates * widest), 100), 500)
 
-    def _initialize_teacher(self) -> None:
-        if self.teacher_initialization is not None:
-            if not isinstance(self.teacher, FeedForward):
-                raise InputError(
-                    f"model.init_args.teacher = {type(self.teacher).__name__} already has its weights: set "
-                    "model.init_args.teacher_initialization to null"
-                )
-            self.teacher_initialization(self.teacher, replicate_generators("teacher", self.seed, self.replicates))
-        elif any(parameter.isnan().any() for parameter in self.teacher.parameters()):
-            raise InputError(
-                f"model.init_args.teacher = {type(self.teacher).__name__} comes without weights: set "
-                "model.init_args.teacher_initialization, or take a trained teacher, such as tsl.networks.Pretrained"
-            )
-
-    def _made_student(self) -> FeedForward:
+    def _made_student(self) -> TrainableNetwork:
         """The student's network, uninitialized."""
         if isinstance(self.make_student, LikeTeacher):
             return self.make_student.make(self.teacher, active_only=self.teacher_initialization is None)
         return self.make_student(self.replicates)
 
     @property
-    def trained_network(self) -> FeedForward:
+    def trained_network(self) -> TrainableNetwork:
         """The students."""
         return self.student
 
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """The students', and what the loss trains itself."""
+        of_loss = [*self.loss.layers.parameters()] if isinstance(self.loss, Distillation) else []
+        return [*super().trained_parameters(), *of_loss]
+
     def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of the students' outputs against the teachers'."""
-        return self.loss(outputs, targets)
+        loss: Any = self.loss
+        return loss(outputs, targets)
+
+    def minibatch_loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The objective; targets are labels where the loss is a `Distillation`, and the teachers' outputs elsewhere."""
+        if isinstance(self.loss, Distillation):
+            return self.loss.training_loss(self.student, self.teacher, inputs, targets)
+        return super().minibatch_loss(inputs, targets)
 
     def after_step(self) -> None:
         """Scale the students' nodes to unit norm, if `normalize_weights` is set."""
         if self.normalize_weights:
-            normalize_weights_(self.student)
+            normalize_weights_(checked_own(self.student, "normalize_weights"))
 
     def on_fit_start(self) -> None:
         """Check that the data suits the networks.
@@ -240,23 +255,8 @@ class TeacherStudent(StepModule):
             InputError: If inputs have another dimension, or minibatches have too few samples for BatchNorm.
         """
         self._teacher_answers.forget()
-        self._check_inputs(self.data)
-        self.check_batch_norm("model.init_args.student.init_args.batch_norm to none")
-
-    def _check_inputs(self, data: DataModule) -> None:
-        shape = data.input_shape
-        for name, network in (("teacher", self.teacher), ("student", self.student)):
-            if network.accepts(shape):
-                continue
-            if len(shape) == len(network.input_shape) == 1:
-                raise InputError(
-                    f"data.init_args.dim = {shape[0]}, but model.init_args.{name}.init_args.input_dim = "
-                    f"{network.input_shape[0]}: give both the same value"
-                )
-            raise InputError(
-                f"inputs of {type(data).__name__} have the shape {shape}, but model.init_args.{name} takes "
-                f"{network.input_shape}: set its init_args.input_shape (or input_dim) to the shape of the data"
-            )
+        check_inputs(self.data, self.teacher, self.student)
+        self.check_batch_norm("model.init_args.student.init_args.batch_norm to none (or take a student without it)")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Check that a checkpoint fits the networks; see the base class.
@@ -272,6 +272,12 @@ class TeacherStudent(StepModule):
         """Take one optimizer step for each of the K minibatches of a chunk."""
         chunk = Chunk.of(batch)
         samples, index = chunk.samples, chunk.index
+        if isinstance(self.loss, Distillation):
+            for part in index.split(TAKEN, dim=1):
+                taken = samples.batch(part)  # [R, K, B, ...]
+                inputs, labels = taken if isinstance(taken, Labelled) else (taken, torch.zeros_like(part))
+                self.take_steps(inputs.flatten(1, 2), labels.flatten(1, 2), consecutive(inputs))
+            return
         inputs, replicates = samples.inputs, len(index)
         answers = replicates * len(samples) * self.teacher.output_dim * inputs.element_size()
         if samples.augment is None and answers <= KEPT_ANSWERS and self.label_noise is None:
@@ -320,12 +326,15 @@ class TeacherStudent(StepModule):
             if dataloader_idx == 0:
                 self._add_losses(losses, inputs.shape[1])
             return None if sums is None else Observation(teacher, sums)
+        if not nodes_wanted:
+            self._update_losses(batch, teacher.output, *self.student.errors(inputs, teacher.output))
+            return None
         student = self.student.activations(inputs)
         if dataloader_idx == 0:
             error = teacher.output - student.output
             lowest_error = self.student.lowest_error(student, error)
             self._update_losses(batch, teacher.output, student.output, error, lowest_error)
-        return Observation(teacher, student) if nodes_wanted else None
+        return Observation(teacher, student)
 
     def _sums_nodes(self, teacher: Activations) -> bool:
         """Whether compiled code can sum the nodes' activations: of one hidden layer, in one process."""
@@ -337,13 +346,17 @@ class TeacherStudent(StepModule):
     ) -> None:
         """Add the outputs of a batch, their difference and g_1, which may be overwritten."""
         samples = student.shape[1]
+        labels = batch.labels if isinstance(batch, Labelled) else None
         mean_square = torch.linalg.vector_norm(error, dim=(1, 2)).square() / error[0].numel()
         factor = of_mse(self.loss, student.shape[2])
-        loss = self.loss(student, teacher) if factor is None else mean_square * factor
+        if isinstance(self.loss, Distillation):
+            loss = self.loss.weighted(self.loss.output_terms(student, teacher, labels))
+        else:
+            loss = self.objective(student, teacher) if factor is None else mean_square * factor
         self._add_losses((loss, mean_square, lowest_error.abs_().flatten(1).amax(dim=1)), samples)
-        if isinstance(batch, Labelled):
-            self.accuracy.update(accuracy(student, batch.labels), samples)
-            self.teacher_accuracy.update(accuracy(teacher, batch.labels), samples)
+        if labels is not None:
+            self.accuracy.update(accuracy(student, labels), samples)
+            self.teacher_accuracy.update(accuracy(teacher, labels), samples)
             self.teacher_agreement.update(accuracy(student, teacher.argmax(dim=-1)), samples)
 
     def _add_losses(self, of_batch: tuple[Tensor, Tensor, Tensor], samples: int) -> None:
@@ -359,12 +372,23 @@ class TeacherStudent(StepModule):
             return {}
         return {name: getattr(self, name).compute() for name in ACCURACY_COLUMNS}
 
+    def on_train_epoch_start(self) -> None:
+        """Reset the epoch's means; see the base class."""
+        super().on_train_epoch_start()
+        if isinstance(self.loss, Distillation):
+            self.loss.reset_means()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean of every term of the loss as well; see the base class."""
+        super().on_train_epoch_end()
+        if isinstance(self.loss, Distillation):
+            self.log_scalars(self.loss.mean_terms())
+
     def on_validation_model_zero_grad(self) -> None:
         """Keep the last minibatch's ∂J/∂W_l, by layer, until it is recorded: Lightning frees it for the evaluation."""
+        layers = self.student.layers if isinstance(self.student, FeedForward) else []
         self.weight_gradients = {
-            number: layer.weight.grad
-            for number, layer in enumerate(self.student.layers, start=1)
-            if layer.weight.grad is not None
+            number: layer.weight.grad for number, layer in enumerate(layers, start=1) if layer.weight.grad is not None
         }
         super().on_validation_model_zero_grad()
 

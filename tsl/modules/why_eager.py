@@ -19,10 +19,10 @@ def why_not_compiled(module: Any) -> str | None:
         module: The module, with its Trainer.
     """
     network, loss, precision = module.trained_network, module.loss, str(module.trainer.precision)
+    if type(network) is not MLP:
+        return f"the student is a {type(network).__name__}, and only those of tsl.networks.MLP are compiled"
     known = loss in (half_squared_error, mse, cross_entropy) or type(loss) is KL
     reasons = {
-        f"the student is a {type(network).__name__}, and only those of tsl.networks.MLP are compiled": type(network)
-        is not MLP,
         f"the student has batch_norm: {network.batch_norm}": network.batch_norm is not None,
         f"the loss {getattr(loss, '__name__', type(loss).__name__)} is none of tsl.modules": not known,
         f"the device is {module.device.type}, not the CPU": module.device.type != "cpu",

@@ -7,6 +7,7 @@ from tsl.networks.convnet import ConvNet, ReplicatedConv2d
 from tsl.networks.deep_initialization import DeepSeparableInitialization, DefaultInitialization
 from tsl.networks.effective import effective_layers, squared_strengths
 from tsl.networks.external import External
+from tsl.networks.external_student import ExternalStudent
 from tsl.networks.feed_forward import FeedForward, ReplicatedLinear
 from tsl.networks.initialization import (
     AdversarialInitialization,
@@ -17,10 +18,11 @@ from tsl.networks.initialization import (
 )
 from tsl.networks.like_teacher import LikeTeacher, WithWidths
 from tsl.networks.mlp import MLP
-from tsl.networks.network import Activations, Network
+from tsl.networks.network import Activations, Network, TrainableNetwork
 from tsl.networks.perturbed_teacher import PerturbedTeacher
 from tsl.networks.pretrained import Pretrained, load_network, save_network
 from tsl.networks.rows import normalize_weights_
+from tsl.networks.shared_initialization import SharedInitialization
 
 __all__ = [
     "MLP",
@@ -31,6 +33,7 @@ __all__ = [
     "DeepSeparableInitialization",
     "DefaultInitialization",
     "External",
+    "ExternalStudent",
     "FeedForward",
     "FromFile",
     "GaussianInitialization",
@@ -43,6 +46,8 @@ __all__ = [
     "ReplicatedConv2d",
     "ReplicatedLinear",
     "SeparableInitialization",
+    "SharedInitialization",
+    "TrainableNetwork",
     "WithWidths",
     "condition",
     "effective_layers",

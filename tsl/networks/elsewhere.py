@@ -10,7 +10,7 @@ from torch import nn
 from tsl.errors import InputError
 
 
-def named_model(name: str, setting: str) -> nn.Module:
+def named_model(name: str, setting: str, outputs: int | None = None) -> nn.Module:
     """A model of torchvision or, where that has none and it is installed, of timm; its weights are drawn at random.
 
     Nothing is downloaded. `timm/NAME` is timm's where both have one.
@@ -18,14 +18,16 @@ def named_model(name: str, setting: str) -> nn.Module:
     Args:
         name: Its name.
         setting: What it is called in messages.
+        outputs: Its classes; the library's number (1,000) if None.
 
     Raises:
         InputError: If there is none; the message names the nearest.
     """
     library, _, bare = name.rpartition("/")
+    settings: dict[str, Any] = {} if outputs is None else {"num_classes": outputs}
     ours = torchvision.models.list_models(torchvision.models)
     if library in ("", "torchvision") and bare in ours:
-        return torchvision.models.get_model_builder(bare)(weights=None)
+        return torchvision.models.get_model_builder(bare)(weights=None, **settings)
     try:
         import timm
     except ImportError as error:
@@ -35,7 +37,7 @@ def named_model(name: str, setting: str) -> nn.Module:
     else:
         theirs = timm.list_models()
         if library in ("", "timm") and bare in theirs:
-            return timm.create_model(bare, pretrained=False)
+            return timm.create_model(bare, pretrained=False, **settings)
     near = get_close_matches(bare, ours, 4) + [f"timm/{model}" for model in get_close_matches(bare, theirs, 4)]
     raise InputError(
         f"{setting} = {name}: no such model; nearest: {', '.join(near or ours[:8])}"

@@ -3,17 +3,23 @@
 Letters: R replicates, B inputs.
 """
 
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from jsonargparse.typing import PositiveInt
 from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
 from tsl.networks.elsewhere import named_model
-from tsl.networks.network import Activations, Network
+from tsl.networks.network import Activations, Network, all_active, without_strengths
 from tsl.networks.watching import Watcher
 from tsl.networks.weights import load_weights
 
 KEY = "model.init_args.teacher.init_args"
+
+log = logging.getLogger(__name__)
 
 
 class External(Network):
@@ -34,6 +40,7 @@ class External(Network):
         module: The module, by class_path and init_args: a class or an annotated function.
         torchvision_model: The name of a model of torchvision instead, such as resnet18; or of timm, such as
             timm/resnet18, if it is installed.
+        outputs: Classes of the model that is named; the library's number (1,000) if None.
         weights: File of its state dict, of `torch.save` or of safetensors; see `tsl.networks.weights.load_weights` for
             what may be in it. As the module comes if None.
         weights_key: The key under which the file holds the state dict; not needed if the file is one.
@@ -51,23 +58,30 @@ class External(Network):
         layers: list[str],
         module: nn.Module | None = None,
         torchvision_model: str | None = None,
+        outputs: PositiveInt | None = None,
         weights: str | None = None,
         weights_key: str | None = None,
     ) -> None:
         super().__init__()
         if module is None and torchvision_model is not None:
-            module = named_model(torchvision_model, f"{KEY}.torchvision_model")
+            module = named_model(torchvision_model, f"{KEY}.torchvision_model", outputs)
         elif module is None or torchvision_model is not None:
             raise InputError(f"{KEY}: give module or torchvision_model, not both")
         self.module = module
-        if weights is not None:
-            load_weights(self.module, weights, f"{KEY}.weights", weights_key)
+        if weights is not None and (said := load_weights(self.module, weights, f"{KEY}.weights", weights_key)):
+            log.warning(said)
         self.replicates = replicates
         self.input_shape = list(input_shape)
         self.layers = layers
         self._watcher = Watcher(self.module)
         self.eval().requires_grad_(False)
-        self._try()
+        shapes = watched_shapes(self._watcher, layers, input_shape, KEY)
+        self.widths, self.map_sizes, self.output_dim = shapes
+
+    @property
+    def layer_names(self) -> list[str]:
+        """The names of the watched layers."""
+        return self.layers
 
     def train(self, mode: bool = True) -> "External":
         """Stay in evaluation mode."""
@@ -81,61 +95,86 @@ class External(Network):
 
     def active_nodes(self) -> list[Tensor]:
         """All; see the base class."""
-        device = next(self.parameters(), torch.empty(0)).device
-        return [torch.ones(self.replicates, width, dtype=torch.bool, device=device) for width in self.widths]
+        return all_active(self)
 
     def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
         """NaN; see the base class."""
-        return [post.new_full((self.replicates, post.shape[2]), torch.nan) for post in activations.post]
+        return without_strengths(self, activations)
 
-    @torch.no_grad()
-    def _try(self) -> None:
-        """Find the layers' shapes, and check that inputs fit."""
-        like = next((parameter for parameter in self.parameters()), torch.empty(0))
-        inputs = like.new_zeros(2, *self.input_shape)
-        try:
-            ran = {layer.name for layer in self._watcher.layers(inputs)}
-        except Exception as error:  # another project's module may raise anything
+
+class WatchedShapes(NamedTuple):
+    """What inputs of one shape make of a module.
+
+    Attributes:
+        widths: Nodes of every watched layer.
+        map_sizes: Height and width of its maps; () where its nodes are no channels.
+        output_dim: Number of outputs.
+    """
+
+    widths: list[int]
+    map_sizes: list[tuple[int, ...]]
+    output_dim: int
+
+
+@torch.no_grad()
+def watched_shapes(watcher: Watcher, layers: Sequence[str], input_shape: Sequence[int], setting: str) -> WatchedShapes:
+    """The shapes of a module's output and of the layers to watch, found by a pass of two inputs of zeros.
+
+    Args:
+        watcher: Of the module, in evaluation mode.
+        layers: Names of the layers.
+        input_shape: Shape of an input.
+        setting: What the module's settings are called in messages, such as model.init_args.teacher.init_args.
+
+    Raises:
+        InputError: If inputs do not fit, or a layer did not run, is named twice or cannot be watched.
+    """
+    kind = type(watcher.module).__name__
+    like = next((parameter for parameter in watcher.module.parameters()), torch.empty(0))
+    inputs = like.new_zeros(2, *input_shape)
+    try:
+        ran = {layer.name for layer in watcher.layers(inputs)}
+    except Exception as error:  # another project's module may raise anything
+        raise InputError(
+            f"{setting}.input_shape = {list(input_shape)} does not fit {kind}: {' '.join(str(error).split())}"
+        ) from error
+    _check_layers(watcher.module, list(layers), ran, setting)
+    output, seen = watcher.outputs(inputs, layers)
+    for name, values in {**{name: seen.get(name) for name in layers}, "output": output}.items():
+        axes = (2,) if name == "output" else (2, 4)
+        if not isinstance(values, Tensor) or values.ndim not in axes or len(values) != 2:
+            got = f"got {list(values.shape)}" if isinstance(values, Tensor) else "got none"
             raise InputError(
-                f"{KEY}.input_shape = {self.input_shape} does not fit {type(self.module).__name__}: "
-                f"{' '.join(str(error).split())}"
-            ) from error
-        self._check_layers(ran)
-        output, seen = self._watcher.outputs(inputs, self.layers)
-        for name, values in {**{name: seen.get(name) for name in self.layers}, "output": output}.items():
-            axes = (2,) if name == "output" else (2, 4)
-            if not isinstance(values, Tensor) or values.ndim not in axes or len(values) != 2:
-                got = f"got {list(values.shape)}" if isinstance(values, Tensor) else "got none"
-                raise InputError(
-                    f"{KEY}.layers: {name} of {type(self.module).__name__} cannot be watched: expected [B, nodes] or "
-                    f"maps [B, C, H, W] for B = 2, {got}"
-                )
-        watched = [seen[name] for name in self.layers]
-        self.widths = [values.shape[1] for values in watched]
-        self.map_sizes = [tuple(values.shape[2:]) for values in watched]
-        self.output_dim = output.shape[1]
-
-    def _check_layers(self, ran: set[str]) -> None:
-        """Refuse layers that did not run, or are named twice.
-
-        Raises:
-            InputError: Naming those that can be watched.
-        """
-        calls = {name: name for name in ran}
-        for name in sorted(ran):  # a plain name is the last call
-            plain, _, call = name.partition("#")
-            if int(call or 0) >= int(calls.get(plain, plain).partition("#")[2] or 0):
-                calls[plain] = name
-        missing = [name for name in self.layers if name not in calls]
-        if missing or not self.layers:
-            there = [name for name in missing if name in dict(self.module.named_modules())]
-            raise InputError(
-                f"{KEY}.layers = {self.layers}: no such layers as {missing}"
-                + (f" ({', '.join(there)} never ran)" if there else "")
-                + f"; choose, from the input upward, among {', '.join(sorted(ran))}. An activation that is a function "
-                "(F.relu) is no module: give it as tsl.networks.watching.WatchedLayer()(F.relu(x))"
+                f"{setting}.layers: {name} of {kind} cannot be watched: expected [B, nodes] or maps [B, C, H, W] for "
+                f"B = 2, {got}"
             )
-        same = [calls[name] for name in self.layers]
-        twice = [name for name, call in zip(self.layers, same, strict=True) if same.count(call) > 1]
-        if twice:
-            raise InputError(f"{KEY}.layers = {self.layers}: {' and '.join(twice)} are the same; name each layer once")
+    watched = [seen[name] for name in layers]
+    return WatchedShapes(
+        [values.shape[1] for values in watched], [tuple(values.shape[2:]) for values in watched], output.shape[1]
+    )
+
+
+def _check_layers(module: nn.Module, layers: list[str], ran: set[str], setting: str) -> None:
+    """Refuse layers that did not run, or are named twice.
+
+    Raises:
+        InputError: Naming those that can be watched.
+    """
+    calls = {name: name for name in ran}
+    for name in sorted(ran):  # a plain name is the last call
+        plain, _, call = name.partition("#")
+        if int(call or 0) >= int(calls.get(plain, plain).partition("#")[2] or 0):
+            calls[plain] = name
+    missing = [name for name in layers if name not in calls]
+    if missing or not layers:
+        there = [name for name in missing if name in dict(module.named_modules())]
+        raise InputError(
+            f"{setting}.layers = {layers}: no such layers as {missing}"
+            + (f" ({', '.join(there)} never ran)" if there else "")
+            + f"; choose, from the input upward, among {', '.join(sorted(ran))}. An activation that is a function "
+            "(F.relu) is no module: give it as tsl.networks.watching.WatchedLayer()(F.relu(x))"
+        )
+    same = [calls[name] for name in layers]
+    twice = [name for name, call in zip(layers, same, strict=True) if same.count(call) > 1]
+    if twice:
+        raise InputError(f"{setting}.layers = {layers}: {' and '.join(twice)} are the same; name each layer once")

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from tsl.errors import InputError
 from tsl.networks.batch_norm import ReplicatedBatchNorm
-from tsl.networks.network import Activations, Network
+from tsl.networks.network import Activations, TrainableNetwork
 from tsl.theory.activation import ActivationName, checked_activation
 
 Own = TypeVar("Own", bound="FeedForward")
@@ -57,7 +57,7 @@ class ReplicatedLinear(ReplicatedLayer):
         return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight.mT)
 
 
-class FeedForward(Network):
+class FeedForward(TrainableNetwork):
     """R independent networks whose layers follow each other; `MLP` and `ConvNet` say which layers.
 
     Args:
@@ -99,6 +99,7 @@ class FeedForward(Network):
         self.batch_norm = batch_norm
         self.batch_norm_affine = batch_norm_affine
         self.dropout = dropout
+        self.is_random = dropout > 0
         normalized = widths if batch_norm else []
         self.norms: Sequence[ReplicatedBatchNorm] = nn.ModuleList(  # type: ignore[assignment]
             ReplicatedBatchNorm(self.replicates, nodes, batch_norm_affine) for nodes in normalized
@@ -109,18 +110,6 @@ class FeedForward(Network):
     @abstractmethod
     def init_args(self) -> dict[str, Any]:
         """The constructor's arguments, except `replicates`."""
-
-    @abstractmethod
-    def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
-        """g_1(x) = D_1(x) V_1(x)ᵀ (f°(x) − f(x)): the error at the lowest layer's pre-activations, before averaging.
-
-        Args:
-            activations: The network's, in evaluation mode.
-            error: f°(x) − f(x), `[R, B, outputs]`.
-
-        Returns:
-            Of the shape of the pre-activations, but for the number of inputs where a network takes only some.
-        """
 
     def active_nodes(self) -> list[Tensor]:
         """By the weights that lead out of each node; see the base class."""

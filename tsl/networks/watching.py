@@ -51,25 +51,16 @@ class Watcher:
     `[B, C, H, W]` and the last for tokens `[B, T, features]`.
 
     Args:
-        module: The network. Its hooks stay until `close`.
+        module: The network. It has hooks while it runs.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self._wanted: Collection[str] | None = None
-        self._running = False
+        self._wanted: Collection[str] = ()
         self._axis: int | None = None
         self._calls: Counter[str] = Counter()
         self._layers: dict[str, Layer] = {}
         self._outputs: dict[str, Tensor] = {}
-        self._hooks = [
-            inner.register_forward_hook(partial(self._see, name)) for name, inner in module.named_modules() if name
-        ]
-
-    def close(self) -> None:
-        """Take the hooks away."""
-        for hook in self._hooks:
-            hook.remove()
 
     @torch.no_grad()
     def layers(self, inputs: Tensor) -> list[Layer]:
@@ -96,20 +87,21 @@ class Watcher:
         return output, {name: everything[name] for name in names if name in everything}
 
     def _run(self, inputs: Tensor, wanted: Collection[str]) -> Any:
-        self._wanted, self._running, self._axis = wanted, True, None
+        self._wanted, self._axis = wanted, None
         self._calls, self._layers, self._outputs = Counter(), {}, {}
+        modules = [(name, inner) for name, inner in self.module.named_modules() if name]
+        hooks = [inner.register_forward_hook(partial(self._see, name)) for name, inner in modules]
         try:
             return self.module(inputs.clone())
         finally:
-            self._running = False
+            for hook in hooks:
+                hook.remove()
 
     def _label(self, raw: str) -> str:
         name = raw.partition("#")[0]
         return raw if self._calls[name] > 1 else name
 
     def _see(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
-        if not self._running:  # of another watcher of the same network
-            return
         is_tensor = isinstance(output, Tensor)
         if is_tensor:
             self._axis = _node_axis(module, output, self._axis)
@@ -118,7 +110,7 @@ class Watcher:
         shape = tuple(output.shape) if is_tensor else ()
         axis = self._axis if self._axis is not None else (len(shape) - 1 if len(shape) == 3 else 1)
         self._layers[raw] = Layer(name, shape, axis if axis > 0 else len(shape) - 1, _is_activation(module))
-        if is_tensor and self._wanted is not None and name in self._wanted:
+        if is_tensor and name in self._wanted:
             self._outputs[raw] = output.clone()
 
 

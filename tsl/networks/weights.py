@@ -1,6 +1,5 @@
 """State dicts from elsewhere, read safely and fitted to a module."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,12 @@ CONTAINERS = ("state_dict", "model", "model_state_dict", "weights")
 
 COUNTER = "num_batches_tracked"
 
-log = logging.getLogger(__name__)
 
-
-def load_weights(module: nn.Module, path: str, setting: str, weights_key: str | None = None) -> None:
+def load_weights(module: nn.Module, path: str, setting: str, weights_key: str | None = None) -> str:
     """Load a state dict from a file.
 
-    Prefixes that all names share (`module.`, `_orig_mod.`, `model.`) are taken off where the module has no such names,
-    and a log message says so; masks of `torch.nn.utils.prune` are multiplied in; files of BatchNorm from before torch
+    Prefixes that all names share (`module.`, `_orig_mod.`, `model.`) are taken off where the module has no such names;
+    masks of `torch.nn.utils.prune` are multiplied in; files of BatchNorm from before torch
     counted batches load as torch itself loads them.
 
     Args:
@@ -34,12 +31,16 @@ def load_weights(module: nn.Module, path: str, setting: str, weights_key: str | 
         setting: What the file is called in messages, such as `--weights`.
         weights_key: The key under which the file holds the state dict; not needed if the file is one.
 
+    Returns:
+        Which prefix was taken off, in words; "" for none.
+
     Raises:
         InputError: If the file is missing, damaged, or of another module; the message names keys.
     """
     saved = _state_dict(_read(path, setting), path, setting, weights_key)
     here = module.state_dict()
-    saved = _masked(_without_prefixes(saved, set(here), path))
+    saved, prefix = _without_prefixes(saved, set(here))
+    saved = _masked(saved)
     here_names = [name for name in here if name in saved or not name.endswith(COUNTER)]
     faults = {
         "missing": [name for name in here_names if name not in saved],
@@ -54,6 +55,7 @@ def load_weights(module: nn.Module, path: str, setting: str, weights_key: str | 
     if told:
         raise InputError(f"{setting} = {path} is of another module than {type(module).__name__}: {'; '.join(told)}")
     module.load_state_dict({**here, **saved})
+    return f"{path}: took {prefix!r} off all names" if prefix else ""
 
 
 def _read(path: str, setting: str) -> Any:
@@ -108,17 +110,15 @@ def _is_state_dict(value: Any) -> bool:
     )
 
 
-def _without_prefixes(saved: dict[str, Tensor], here: set[str], path: str) -> dict[str, Tensor]:
-    """Take off prefixes that all names share, and that the module's names do not."""
+def _without_prefixes(saved: dict[str, Tensor], here: set[str]) -> tuple[dict[str, Tensor], str]:
+    """Without prefixes that all names share and that the module's names do not, and these prefixes."""
     taken = ""
     while (prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in saved)), None)) is not None:
         if any(name.startswith(prefix) for name in here):
             break
         saved = {name.removeprefix(prefix): tensor for name, tensor in saved.items()}
         taken += prefix
-    if taken:
-        log.warning("%s: took %r off all names", path, taken)
-    return saved
+    return saved, taken
 
 
 def _masked(saved: dict[str, Tensor]) -> dict[str, Tensor]:

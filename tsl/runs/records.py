@@ -44,6 +44,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "mean_matrices": ("epoch", "split", "replicate", "layer", "matrix", "row", "column", "value"),
     "overlaps": ("epoch", "replicate", "alpha", "normalization", "matrix", "row", "column", "value"),
     "output_weights": ("epoch", "replicate", "alpha", "network", "output", "node", "value"),
+    "seed_pairs": ("epoch", "replicate", "other_replicate", "layer", "one_to_one", "one_to_one_null"),
+    "seed_nodes": (
+        *("epoch", "replicate", "other_replicate", "layer", "node", "best_correlation", "best_correlation_null"),
+    ),
     "certificate": (
         *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
         *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),
@@ -62,7 +66,18 @@ nodes and of whole layers (redundancy, cka, rho_mean_null), the training inputs 
 augmentation, the exact loss where it has a closed form, and accuracies where the data has labels."""
 
 KEYS = (
-    *("epoch", "split", "replicate", "layer", "network", "output", "node", "teacher_node", "student_node"),
+    *(
+        "epoch",
+        "split",
+        "replicate",
+        "other_replicate",
+        "layer",
+        "network",
+        "output",
+        "node",
+        "teacher_node",
+        "student_node",
+    ),
     *("matrix", "row", "column"),
 )
 """The columns that say which row it is; a table is sorted by those it has."""
@@ -71,6 +86,10 @@ ALWAYS = "it stopped before its first evaluation, or has no tsl.callbacks.Specia
 ON_REQUEST = {
     "certificate": "run it again with tsl.callbacks.CertificateRecords under trainer.callbacks (see "
     "configs/certificate.yaml)",
+    **dict.fromkeys(
+        ("seed_pairs", "seed_nodes"),
+        "run it again with tsl.callbacks.SeedRecords under trainer.callbacks (see configs/universality.yaml)",
+    ),
     "pairs": "run it again with `--records.pairs true` (`pairs: true` of tsl.callbacks.SpecializationRecords)",
     "mean_matrices": "run it again with `--records.mean_matrices true` (`mean_matrices: true` of "
     "tsl.callbacks.SpecializationRecords)",

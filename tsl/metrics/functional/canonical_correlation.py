@@ -7,6 +7,7 @@ from tsl.metrics.functional.activations import check_finite, check_samples
 from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, undefined, without_constant_nodes
 from tsl.metrics.functional.precision import clamp_to_one
 from tsl.metrics.functional.spectrum import svdvals, whitening
+from tsl.metrics.functional.wide import narrowed_moments
 
 
 def cca(teacher: Tensor, student: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ def svcca(teacher: Tensor, student: Tensor) -> Tensor:
         0.239
     """
     check_finite(teacher=teacher, student=student)
-    return svcca_from_moments(cross_moments(teacher, student, full=True))
+    return svcca_from_moments(narrowed_moments(teacher, student))
 
 
 def svcca_from_moments(moments: CrossMoments) -> Tensor:

@@ -10,6 +10,7 @@ from tsl.metrics.functional.activations import check_activations, check_finite, 
 from tsl.metrics.functional.blocks import Block, over_replicates
 from tsl.metrics.functional.cross_moments import CrossMoments, centred_sums, constant_nodes, counted, merge, undefined
 from tsl.metrics.functional.linear_cka import alignment
+from tsl.metrics.functional.wide import narrowed
 
 
 class NormMoments(NamedTuple):
@@ -65,7 +66,8 @@ def debiased_linear_cka(teacher: Tensor, student: Tensor) -> Tensor:
         0.5711
     """
     check_finite(teacher=teacher, student=student)
-    return debiased_linear_cka_from_moments(*norm_moments(teacher, student))
+    check_activations(teacher, student)
+    return debiased_linear_cka_from_moments(*norm_moments(narrowed(teacher), narrowed(student)))
 
 
 def norm_moments(teacher: Tensor, student: Tensor) -> tuple[CrossMoments, NormMoments]:

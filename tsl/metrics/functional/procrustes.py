@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from tsl.metrics.functional.activations import check_finite, check_samples
-from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments, without_constant_nodes
+from tsl.metrics.functional.cross_moments import CrossMoments, without_constant_nodes
 from tsl.metrics.functional.linear_cka import alignment
 from tsl.metrics.functional.spectrum import svdvals
+from tsl.metrics.functional.wide import narrowed_moments
 
 
 def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
@@ -36,7 +37,7 @@ def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
         0.7071
     """
     check_finite(teacher=teacher, student=student)
-    return procrustes_similarity_from_moments(cross_moments(teacher, student, full=True))
+    return procrustes_similarity_from_moments(narrowed_moments(teacher, student))
 
 
 def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
         0.7654
     """
     check_finite(teacher=teacher, student=student)
-    return procrustes_distance_from_moments(cross_moments(teacher, student, full=True))
+    return procrustes_distance_from_moments(narrowed_moments(teacher, student))
 
 
 def procrustes_similarity_from_moments(moments: CrossMoments) -> Tensor:

@@ -3,8 +3,9 @@
 from torch import Tensor
 
 from tsl.metrics.functional.activations import check_finite
-from tsl.metrics.functional.cross_moments import CrossMoments, cross_moments
+from tsl.metrics.functional.cross_moments import CrossMoments
 from tsl.metrics.functional.linear_cka import linear_cka_from_moments
+from tsl.metrics.functional.wide import narrowed_moments
 
 
 def rv_coefficient(teacher: Tensor, student: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ def rv_coefficient(teacher: Tensor, student: Tensor) -> Tensor:
         0.7071
     """
     check_finite(teacher=teacher, student=student)
-    return rv_coefficient_from_moments(cross_moments(teacher, student, full=True))
+    return rv_coefficient_from_moments(narrowed_moments(teacher, student))
 
 
 def rv_coefficient_from_moments(moments: CrossMoments) -> Tensor:
