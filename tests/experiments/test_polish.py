@@ -75,9 +75,9 @@ def test_erf_nodes_cannot_be_rescaled() -> None:
 
 
 def test_a_teacher_is_a_minimum_and_its_split_node_has_the_known_zero_modes() -> None:
-    """Of one node u and its fan-out v the features v_o x_i 1(ux > 0) and e_o ReLU(ux) have rank d + O − 1, split or not.
+    """Of a node u and its fan-out v the features v_o x_i 1(ux > 0) and e_o ReLU(ux) have rank d + O − 1, split or not.
 
-    A node more with its d + O parameters thus adds d + O zero modes, of which one scales it.
+    Another node with its d + O parameters thus adds d + O zero modes, of which one scales it.
     """
     teacher = network(NODES, bias=False)
     loss = full_batch(teacher, teacher)

@@ -49,9 +49,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("least_eigenvalue", "largest_eigenvalue", "negative", "zero", "rescalings", "duplicates"),
     ),
     "eigenvalues": ("epoch", "replicate", "row", "value"),
-    "clusters": (
-        *("epoch", "replicate", "node", "students", "student_nodes", "spread", "strength", "best_teacher", "epsilon"),
-    ),
+    "clusters": (*("epoch", "node", "students", "student_nodes", "spread", "strength", "best_teacher", "distance"),),
 }
 """The columns that every file of a table has, in this order."""
 
