@@ -67,11 +67,10 @@ def test_every_node_is_active_on_half_of_the_inputs(
 
 
 def test_outputs_that_overflow_are_refused(make_network: Make) -> None:
-    made = make_network(widths=[5, 5, 5, 5], activation="quadratic")
-    condition(made, gaussian(50))
+    made = make_network(widths=[50, 75, 100, 125], activation="quadratic").float()
     DeepSeparableInitialization(0.5)(made, replicate_generators("teacher", 0, 2))
     with pytest.raises(InputError, match=r"outputs are so large .* overflows: take trainer.precision: 64-true"):
-        condition(made.float(), 10 * gaussian(50, dtype=torch.float32))
+        condition(made, gaussian(50, dtype=torch.float32))
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
