@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from tsl.errors import InputError
-from tsl.experiments.theory_outcomes import beside_theory, exponent, final_error, passing_times
+from tsl.experiments.theory_outcomes import beside_theory, censored_slope, exponent, late_error, passing_times
 from tsl.figures import order_parameters
 from tsl.figures.order_parameters import best_order, differentiation, in_order, transition
 from tsl.figures.theory_lines import Course, recorded_course, theory_of
@@ -104,7 +104,7 @@ def test_theory_of_a_run_that_follows_it_is_the_run(run: Run) -> None:
     told = beside_theory(group)
     assert told["specialization, α"] == told["by theory"] != "none"
     assert float(told["greatest |R − theory|"].split()[0]) < 1e-5
-    assert len(set(final_error(group).values())) == 1
+    assert len(set(late_error(group).values())) == 1
 
 
 def test_the_figure_shows_each_run_and_its_theory(run: Run) -> None:
@@ -160,11 +160,24 @@ def test_passing_times_lie_on_straight_lines_between_evaluations() -> None:
 
 def test_the_exponent_is_that_of_a_power_law() -> None:
     strength = np.array([[4.0, 2.0, 1.0], [8.0, 2.0, 1.0]])
-    times = 3 * strength**-1.5
-    times[1, 2] = np.inf
-    found = exponent(strength, times)
-    assert found.mean == pytest.approx(-1.5)
-    assert found.half_width == pytest.approx(0, abs=1e-12)
+    found = exponent(strength, 3 * strength**-1.5, end=10)
+    assert found == pytest.approx((-1.5, -1.5, -1.5), abs=1e-6)
+    assert found.in_words == "-1.50 (-1.50 to -1.50)"
+    assert np.isnan(exponent(strength, np.full((2, 3), np.inf), end=10).value)
+
+
+def test_nodes_that_are_never_recovered_count_as_later_than_the_end() -> None:
+    """Of a power law with noise whose latest half is cut off: leaving it out gives too small an exponent."""
+    draw = np.random.default_rng(0)
+    strength = np.tile(1 / np.arange(1.0, 6), (400, 1))
+    times = strength**-2 * np.exp(0.5 * draw.normal(size=strength.shape))
+    without = np.polyfit(np.log(strength.ravel()), np.log(times.ravel()), 1)[0]
+    assert censored_slope(strength, times, end=np.inf) == pytest.approx(without, abs=1e-4)  # least squares
+    end = float(np.median(times))
+    cut = np.where(times <= end, times, np.inf)
+    assert censored_slope(strength, cut, end) == pytest.approx(-2, abs=0.05)
+    seen = np.isfinite(cut)
+    assert np.polyfit(np.log(strength[seen]), np.log(cut[seen]), 1)[0] > -1.7
 
 
 @pytest.mark.parametrize(
