@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from scipy.optimize import minimize
 
@@ -88,7 +89,7 @@ def approach_to_theory(runs: Sequence[Run]) -> list[str]:
     """T1-size: how the distance of simulation to theory falls with the input dimension, in a sentence."""
     dims, distances = [], []
     for run in runs:
-        distance = distance_to_theory(recorded_course(run), theory_of(run, recorded_course(run).alpha))
+        distance = distance_to_theory(run)
         dims += [float(run.settings["data.init_args.dim"])] * len(distance)
         distances += distance.tolist()
     means = [f"{np.mean(np.array(distances)[np.array(dims) == dim]):.4f} at d = {dim:g}" for dim in sorted(set(dims))]
@@ -99,19 +100,23 @@ def approach_to_theory(runs: Sequence[Run]) -> list[str]:
     return told
 
 
-def distance_to_theory(simulated: Course, solved: Course) -> np.ndarray:
-    """Root mean square over times up to α = `PLATEAU` and all entries of Q and R, `[replicates]`."""
-    early = (simulated.alpha > 0) & (simulated.alpha <= PLATEAU)
-    both = [
-        np.concatenate([course.Q, course.R], axis=-1)[early] for course in (simulated, solved)
-    ]  # [times, replicates, K, K + M]
-    distance: np.ndarray = np.sqrt(np.square(both[0] - both[1]).mean(axis=(0, 2, 3)))
+def distance_to_theory(run: Run) -> np.ndarray:
+    """Root mean square over times after the start up to α = `PLATEAU` and all entries of Q and R, `[replicates]`."""
+    simulated = recorded_course(run)
+    times = simulated.alpha <= PLATEAU
+    solved = theory_of(run, simulated.alpha[times])
+    off = [simulated.Q[times] - solved.Q, simulated.R[times] - solved.R]
+    distance: np.ndarray = np.sqrt(np.square(np.concatenate(off, axis=-1)[1:]).mean(axis=(0, 2, 3)))
     return distance
 
 
 def noise_law(runs: Sequence[Run]) -> list[str]:
     """T2: the powers of learning rate and noise in the final error of each width, and the errors over widths."""
-    frame = final_errors(runs)
+    return law_in_words(final_errors(runs))
+
+
+def law_in_words(frame: pd.DataFrame) -> list[str]:
+    """The sentences of `noise_law`, from the rows of `tsl.figures.final_error.final_errors`."""
     told = []
     for students, rows in frame.groupby("students"):
         varied = {name: rows[name] for name in ("rate", "noise") if rows[name].nunique() > 1}
