@@ -52,7 +52,7 @@ def solution() -> Trajectory:
     """Of two replicates of K = 3, M = 2, whose first two nodes lean to a teacher node each."""
     draw = np.random.default_rng(0)
     W, W_teacher = draw.normal(size=(2, 3, 9)) / 10, np.tile(np.eye(2, 9), (2, 1, 1))
-    W[:, :2] += 0.1 * W_teacher
+    W[:, :2] += 0.02 * W_teacher
     initial = order_parameters_of(torch.tensor(W), torch.tensor(W_teacher))
     readouts = torch.ones(2, 1, 3), torch.ones(2, 1, 2)
     averages = gaussian_averages(Activation("erf"), Activation("erf"), (3, 2))

@@ -35,6 +35,9 @@ def test_the_figure_shows_each_run_and_its_theory(run: Run) -> None:
     overlaps = with_theory.axes[1]
     drawn = [line for line in overlaps.lines if len(line.get_xdata()) == 201]
     assert len(drawn) == 3  # R of two nodes with their teacher nodes, and of the others
+    losses = recorded_course(run).loss  # [times, replicates]
+    points = with_theory.axes[2].containers[0].lines[0]
+    np.testing.assert_allclose(points.get_ydata(), np.exp(np.log(losses).mean(axis=1)), rtol=1e-9)
     assert drawn[0].get_ydata()[-1] == pytest.approx(recorded_course(run).R[-1].max(axis=1).mean(), abs=0.2)
 
 
@@ -49,6 +52,11 @@ def test_the_transition_is_where_nodes_come_apart() -> None:
     assert found.specialization == pytest.approx(4.0)
     assert differentiation(course(R, alpha, loss))[-1] == pytest.approx(0.5)
     assert transition(course(R[:4], alpha[:4], loss[:4])) is None
+    without = transition(course(R, alpha, np.full(7, np.nan)))
+    assert without == (None, pytest.approx(4.0))
+    steep = transition(course(R, alpha, 2.0 ** -np.arange(7)))
+    assert steep is not None
+    assert steep.plateau is None
 
 
 def test_student_nodes_are_put_in_the_order_of_their_teacher_nodes(run: Run) -> None:

@@ -48,7 +48,7 @@ def beside_theory(group: ReplicateGroup) -> dict[str, str]:
     found, expected = transition(simulated), transition(solved)
     gap = np.abs(simulated.R - solved.R).max(axis=(2, 3))  # [times, replicates]
     return {
-        "plateau, α": "none" if found is None else f"{found.plateau[0]:.0f} to {found.plateau[1]:.0f}",
+        "plateau, α": " to ".join(f"{alpha:.0f}" for alpha in found.plateau) if found and found.plateau else "none",
         "specialization, α": "none" if found is None else f"{found.specialization:.0f}",
         "by theory": "none" if expected is None else f"{expected.specialization:.0f}",
         "greatest |R − theory|": mean_and_std(gap.max(axis=0)),
