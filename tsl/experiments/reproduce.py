@@ -111,8 +111,8 @@ E8_AXES: Axes = {"teacher": ("unpruned", "pruned"), "multiplier": (1, 2, 5)}
 T1_AXES: tuple[Axes, Axes] = ({"nodes": ("K2", "K3"), "inputs": ("d500", "d1000", "d2000")}, {"inputs": ("d500",)})
 T1_SIZE_AXES: Axes = {"nodes": ("K2",), "inputs": ("d500", "d1000", "d2000"), "course": ("plateau",)}
 T2_AXES: tuple[Axes, Axes] = (
-    {"multiplier": (1, 1.5, 2, 3), "lr": (0.005, 0.01, 0.02)},
-    {"multiplier": (1, 2), "lr": (0.01, 0.02)},
+    {"multiplier": (1, 1.5, 2, 3), "lr": (0.0125, 0.025, 0.05)},
+    {"multiplier": (1, 1.5), "lr": (0.025, 0.05)},
 )
 T4_AXES: tuple[Axes, Axes] = ({"polarity": (0.5, 1, 1.5)}, {"polarity": (1,)})
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
