@@ -21,6 +21,9 @@ Kind = Literal["minimum", "saddle", "flat", "kink", "not critical"]
 ZERO = 1e-6
 """Eigenvalues that count as zero, in units of the largest magnitude: what a gradient norm of 1e-10 leaves undecided."""
 
+ZERO_OF_LANCZOS = 1e-4
+"""The same of eigenvalues that Lanczos' method found: it resolves no smaller ones in a few hundred steps."""
+
 AT_ENDS = 8
 """Eigenvalues at the lower end that Lanczos' method finds."""
 
@@ -45,14 +48,19 @@ class Spectrum(NamedTuple):
         return float(np.abs(self.values).max(initial=0))
 
     @property
+    def resolution(self) -> float:
+        """The magnitude up to which eigenvalues count as zero."""
+        return self.scale * (ZERO if self.complete else ZERO_OF_LANCZOS)
+
+    @property
     def negative(self) -> int:
         """How many are negative; at least so many if not complete."""
-        return int((self.values < -ZERO * self.scale).sum())
+        return int((self.values < -self.resolution).sum())
 
     @property
     def zero(self) -> int:
         """How many are zero; at least so many if not complete."""
-        return int((np.abs(self.values) <= ZERO * self.scale).sum())
+        return int((np.abs(self.values) <= self.resolution).sum())
 
 
 def hessian(loss: Loss, at: Tensor) -> Tensor:
@@ -81,7 +89,8 @@ def spectrum(loss: Loss, at: Tensor, symmetries: Tensor, full: int = 2000) -> Sp
         at: The parameters, `[p]` float64.
         symmetries: Directions in which the loss is flat at a critical point, `[s, p]`.
         full: Parameters up to which all eigenvalues are computed, from the whole Hessian. Beyond, Lanczos' method
-            finds those at the ends, from products with vectors; of equal ones it may find fewer.
+            finds those at the ends, from products with vectors: the least one best, the others to a thousandth of the
+            largest magnitude, and of equal ones maybe fewer.
     """
     if len(at) <= full:
         others = null_space(symmetries.numpy()) if len(symmetries) else np.eye(len(at))
@@ -100,7 +109,8 @@ def spectrum(loss: Loss, at: Tensor, symmetries: Tensor, full: int = 2000) -> Sp
     # The largest eigenvalues of s − H: those of H near 0 would be asked for to a share of themselves.
     shift = abs(extreme)
     turned = LinearOperator(shape, lambda vector: shift * beside(vector.ravel()) - reduced(vector))
-    found = eigsh(turned, k=AT_ENDS, which="LA", v0=start, tol=ZERO / 10, return_eigenvectors=False)
+    vectors = min(64, len(at) - 1)
+    found = eigsh(turned, k=AT_ENDS, which="LA", v0=start, ncv=vectors, tol=1e-3, return_eigenvectors=False)
     largest = [extreme] if extreme > 0 else []  # a negative one is among the least
     return Spectrum(np.sort(np.append(shift - found, largest)), complete=False)
 
