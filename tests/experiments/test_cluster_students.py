@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,9 @@ def test_the_teacher_is_recovered_and_its_network_is_better_than_the_students(
     assert loss < (by_students - answers).square().sum(dim=(1, 2)).min() / (2 * inputs.shape[1])
 
 
-def test_weights_of_a_file_stand_in_for_those_of_the_run(run: Path, tmp_path: Path) -> None:
+def test_weights_of_a_file_stand_in_for_those_of_the_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The teacher itself three times, each of its nodes twice, with half of the fan-out."""
     exact = MLP(3, input_dim=6, widths=[8], output_dim=3).double()
     with torch.no_grad():
@@ -67,6 +70,9 @@ def test_weights_of_a_file_stand_in_for_those_of_the_run(run: Path, tmp_path: Pa
     torch.save(exact.state_dict(), tmp_path / "student.pt")
     assert cluster_students.main([str(run), "--weights", str(tmp_path / "student.pt")]) == 0
     assert (Run(run).table("clusters")["distance"] < 1e-12).all()
+    found = re.search(r"evaluation loss: (\S+) of the reconstruction", capsys.readouterr().out)
+    assert found is not None
+    assert float(found[1]) < 1e-20
 
 
 def test_what_cannot_be_clustered_is_refused(run: Path, teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
