@@ -9,7 +9,7 @@ import pytest
 from tests.made_up_courses import ALPHA, course, made_run
 from tsl.errors import InputError
 from tsl.figures import order_parameters
-from tsl.figures.order_parameters import best_order, differentiation, in_order, transition
+from tsl.figures.order_parameters import best_order, differentiation, in_order, sorted_nodes, transition
 from tsl.figures.theory_lines import recorded_course, theory_of
 from tsl.runs import Run
 
@@ -67,6 +67,13 @@ def test_student_nodes_are_put_in_the_order_of_their_teacher_nodes(run: Run) -> 
         np.testing.assert_array_equal(sorted_course.R[:, r], recorded.R[:, r][:, order[r]])
         np.testing.assert_array_equal(sorted_course.Q[:, r], recorded.Q[:, r][:, order[r]][:, :, order[r]])
         assert (np.abs(sorted_course.cosines[-1, r]).argmax(axis=0) == [0, 1]).all()
+
+
+def test_nodes_that_end_opposite_to_their_teacher_nodes_are_turned() -> None:
+    R = np.array([[[-0.1, 0.0], [0.1, 0.2]], [[-0.9, 0.1], [0.3, -0.2]]])
+    turned = sorted_nodes(course(R, np.arange(2.0), np.ones(2)))
+    np.testing.assert_array_equal(turned.R[:, 0], [[[0.1, 0.0], [0.1, 0.2]], [[0.9, -0.1], [0.3, -0.2]]])
+    np.testing.assert_array_equal(turned.Q[:, 0], np.tile(np.eye(2), (2, 1, 1)))
 
 
 @pytest.mark.parametrize(

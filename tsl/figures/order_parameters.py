@@ -178,8 +178,16 @@ def in_order(course: Course, order: np.ndarray) -> Course:
 
 
 def sorted_nodes(course: Course) -> Course:
-    """The same with student nodes in the order of the teacher nodes they end nearest to."""
-    return in_order(course, best_order(course))
+    """The same with student nodes in the order of the teacher nodes they end nearest to, and turned towards them.
+
+    A node is turned, w → −w, if it ends opposite to its teacher node (cosine below −½): as erf is odd, it computes the
+    same with the other sign of its fan-out.
+    """
+    ordered = in_order(course, best_order(course))
+    sign = np.ones(ordered.R.shape[1:3])  # [replicates, K]
+    paired = np.arange(min(ordered.R.shape[2:]))
+    sign[:, paired] = np.where(ordered.cosines[-1][:, paired, paired] < -0.5, -1, 1)
+    return ordered._replace(Q=ordered.Q * sign[:, :, None] * sign[:, None, :], R=ordered.R * sign[:, :, None])
 
 
 def teacher_activation(run: Run) -> str:
