@@ -14,9 +14,6 @@ from torch.func import functional_call, grad_and_value
 
 from tsl.networks import MLP
 
-HOMOGENEOUS = ("relu", "linear", "quadratic")
-"""Activations with g(c x) = cⁿ g(x) for c > 0: a node may be scaled up and its fan-out down."""
-
 
 class FullBatch:
     """A student's loss over N inputs, and its trained parameters as one vector.
@@ -58,20 +55,20 @@ class FullBatch:
     def rescalings(self, parameters: Tensor) -> Tensor:
         """The directions in which a node is scaled up and its fan-out down, which leave the loss as it is, `[s, p]`.
 
-        One for each hidden node of `HOMOGENEOUS` activation whose layer and the next are both trained.
+        One for each hidden node whose activation has a `degree`, and whose layer and the next are both trained.
         """
         named, directions = self.named(parameters), []
-        power = 2 if self.student.activation.name == "quadratic" else 1
+        degree = self.student.activation.degree
         for layer, nodes in enumerate(self.student.widths):
             below, bias, above = f"layers.{layer}.weight", f"layers.{layer}.bias", f"layers.{layer + 1}.weight"
-            if self.student.activation.name not in HOMOGENEOUS or not {below, above} <= named.keys():
+            if degree is None or not {below, above} <= named.keys():
                 continue
             for node in range(nodes):
                 change = {name: torch.zeros_like(p) for name, p in named.items()}
                 change[below][:, node] = named[below][:, node]
                 if bias in named:
                     change[bias][:, node] = named[bias][:, node]
-                change[above][:, :, node] = -power * named[above][:, :, node]
+                change[above][:, :, node] = -degree * named[above][:, :, node]
                 directions.append(self.flattened(change))
         return torch.stack(directions) if directions else parameters.new_zeros(0, len(parameters))
 

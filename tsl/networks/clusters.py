@@ -17,9 +17,6 @@ from torch import Tensor
 from tsl.errors import InputError
 from tsl.theory.activation import Activation
 
-HOMOGENEOUS = {"relu": 1, "quadratic": 2}
-"""The power n of activations with g(c x) = cⁿ g(x) for c > 0: the length of such a node's weights is not its own."""
-
 EVEN_OR_ODD = ("erf", "tanh", "sigmoid", "quadratic")
 """Activations with g(−x) = ±g(x), up to a constant: a node of the weights −w computes the same as one of w."""
 
@@ -28,7 +25,8 @@ class Clusters(NamedTuple):
     """Groups of nodes that most students share.
 
     Attributes:
-        centre: Weights of each cluster's node, its bias last, `[c, d + 1]`; of length 1 for `HOMOGENEOUS` activations.
+        centre: Weights of each cluster's node, its bias last, `[c, d + 1]`; of length 1 where the
+            activation leaves its length open.
         students: How many students have a node in it, `[c]`.
         nodes: How many nodes it has, `[c]`.
         spread: The largest distance of one of its nodes to the centre, `[c]`.
@@ -55,7 +53,7 @@ def check_identified(activation: Activation) -> None:
 
 def canonical(weights: Tensor, activation: Activation) -> Tensor:
     """Weights `[..., d + 1]` at length 1 where the activation leaves their length open, else as they are."""
-    if activation.name not in HOMOGENEOUS:
+    if activation.degree is None:
         return weights
     return weights / weights.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
 
@@ -100,7 +98,7 @@ def cluster_nodes(
     """
     students = len(weights)
     flat = weights.flatten(0, 1).double()
-    importance = (fan_out.flatten().double() * flat.norm(dim=-1) ** HOMOGENEOUS.get(activation.name, 0)).numpy()
+    importance = (fan_out.flatten().double() * flat.norm(dim=-1) ** (activation.degree or 0)).numpy()
     apart = node_distance(flat, flat, activation).numpy()
     if len(flat) == 1:
         label = np.ones(1, dtype=int)

@@ -4,7 +4,7 @@ Letters: p parameters in one vector, s directions in which the loss is known to 
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ def hessian(loss: Loss, at: Tensor) -> Tensor:
 
 def hessian_product(loss: Loss, at: Tensor) -> Callable[[Tensor], Tensor]:
     """The Hessian times a vector `[p]`, as a function of the vector."""
-    _, by_gradient = torch.func.vjp(torch.func.grad(loss), at)
+    by_gradient: Any = torch.func.vjp(torch.func.grad(loss), at)[1]
     return lambda vector: by_gradient(vector)[0]  # the Hessian is symmetric
 
 
