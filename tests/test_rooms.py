@@ -60,7 +60,9 @@ ROOMS: dict[str, set[str]] = {
 PROGRAMS = {
     "__main__": set(),
     "certify": {"experiments"},
+    "cluster_students": {"experiments"},
     "create_dashboard": {"wandb"},
+    "polish": {"experiments"},
     "prune_student": {"experiments"},
     "prune_teacher": {"experiments"},
     "reproduce": {"experiments"},

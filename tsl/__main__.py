@@ -16,6 +16,8 @@ COMMANDS = {
     "certify": ("tsl.certify", "compare a run with what the theorem guarantees"),
     "prune-teacher": ("tsl.prune_teacher", "prune a trained teacher and continue its training"),
     "prune-student": ("tsl.prune_student", "prune the nodes of a student that did not specialize"),
+    "polish": ("tsl.polish", "train on to a critical point, and say which kind"),
+    "cluster-students": ("tsl.cluster_students", "recover a teacher from the nodes of students"),
     "create-dashboard": ("tsl.create_dashboard", "make the W&B workspace that shows runs"),
 }
 """Every command: the module that `python -m` runs, and what it does."""

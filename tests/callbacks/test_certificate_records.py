@@ -124,7 +124,12 @@ def test_a_network_without_biases_has_zero_biases() -> None:
     assert torch.equal(two_layer_weights(module.student).bias, torch.zeros(1, 8))
 
 
-def test_another_activation_is_refused(fit: Fit) -> None:
-    module = make_module(teacher=partial(MLP, input_dim=6, widths=[4], output_dim=3, activation="erf"))
-    with pytest.raises(InputError, match=r"about .*ReLU: the teacher has the activation erf"):
-        fit(module, make_data(evaluate_train=True), callbacks=[CertificateRecords()])
+@pytest.mark.parametrize("activation", ["erf", "linear"])
+@pytest.mark.parametrize("name", ["teacher", "student"])
+def test_another_activation_is_refused(fit: Fit, name: str, activation: str) -> None:
+    networks = {"teacher": partial(MLP, input_dim=6, widths=[4], output_dim=3)}
+    networks[name] = partial(MLP, input_dim=6, widths=[4], output_dim=3, activation=activation)
+    if name == "teacher":  # and a student like it
+        networks["student"] = networks["teacher"]
+    with pytest.raises(InputError, match=rf"about .*ReLU: the {name} has the activation {activation}"):
+        fit(make_module(**networks), make_data(evaluate_train=True), callbacks=[CertificateRecords()])

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 
 from tests.conftest import DIM, make_data, make_module
 from tsl.callbacks import SpecializationRecords
-from tsl.callbacks.overlap_records import check_overlaps, exact_losses
+from tsl.callbacks.overlap_records import check_overlaps, exact_losses, why_no_exact_loss
 from tsl.data import Rademacher, StudentT, SyntheticDataModule
 from tsl.errors import InputError
 from tsl.modules import TeacherStudent
@@ -68,19 +68,35 @@ def test_the_population_loss_is_recorded_and_near_that_of_many_inputs(fit: Fit) 
     assert np.abs(exact / sampled - 1).max() < 0.05
 
 
+def test_a_run_with_overlaps_says_once_why_it_has_no_population_loss(
+    fit: Fit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded(fit, True, committee(bias=True))
+    assert capsys.readouterr().out.count("population_loss is not recorded: the teacher has biases") == 1
+
+
 def test_without_overlaps_or_a_closed_form_nothing_more_is_recorded(fit: Fit) -> None:
     run, _ = recorded(fit, False, committee(activation="tanh"))
     assert not (run / "records" / "overlaps").exists()
     assert "population_loss" not in read_table(run, "losses")
 
 
-@pytest.mark.parametrize("settings", [{"bias": True}, {"batch_norm": "after"}, {"widths": [2, 2]}])
-def test_the_population_loss_of_other_networks_is_not_defined(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"bias": True}, "the teacher has biases: set model.init_args.teacher.init_args.bias to false"),
+        ({"batch_norm": "after"}, "the teacher has BatchNorm"),
+        ({"widths": [2, 2]}, "the teacher is no MLP of one hidden layer"),
+        ({"activation": "sigmoid"}, "averages of a student with the activation sigmoid and a teacher with sigmoid"),
+    ],
+)
+def test_the_population_loss_of_other_networks_is_not_defined(settings: dict[str, Any], reason: str) -> None:
     module = committee(**settings)
     if "widths" in settings:
         module.teacher_initialization = module.student_initialization = make_module().student_initialization
     module.make_networks()
     assert exact_losses(module, make_data()) == {}
+    assert str(why_no_exact_loss(module, make_data())).startswith(reason)
 
 
 def test_the_population_loss_of_other_inputs_is_not_defined() -> None:
@@ -88,6 +104,8 @@ def test_the_population_loss_of_other_inputs_is_not_defined() -> None:
     module.make_networks()
     data = SyntheticDataModule(Rademacher(), dim=DIM, train_size=20, val_size=10)
     assert exact_losses(module, data) == {}
+    assert why_no_exact_loss(module, data) == "the evaluation inputs are Rademacher, and not tsl.data.Gaussian"
+    assert why_no_exact_loss(module, make_data()) is None
     assert exact_losses(module, make_data())["population_loss"].shape == (2,)
 
 

@@ -42,7 +42,11 @@ def test_conditioning_equals_numpy_one_layer_at_a_time(make_network: Make, sampl
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    "settings", [{}, {"batch_norm": "before"}, {"batch_norm": "after", "batch_norm_affine": False}]
+    "settings",
+    [
+        *({}, {"batch_norm": "before"}, {"batch_norm": "after", "batch_norm_affine": False}),
+        *({"activation": name} for name in ("erf", "tanh", "sigmoid", "linear")),
+    ],
 )
 def test_every_node_is_active_on_half_of_the_inputs(
     make_network: Make, settings: dict[str, Any], dtype: torch.dtype
@@ -60,6 +64,13 @@ def test_every_node_is_active_on_half_of_the_inputs(
     output = activations.output.detach().double().numpy()
     np.testing.assert_allclose(output.mean(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(output.var(axis=1), 1, rtol=1e-5)
+
+
+def test_outputs_that_overflow_are_refused(make_network: Make) -> None:
+    made = make_network(widths=[50, 75, 100, 125], activation="quadratic").float()
+    DeepSeparableInitialization(0.5)(made, replicate_generators("teacher", 0, 2))
+    with pytest.raises(InputError, match=r"outputs are so large .* overflows: take trainer.precision: 64-true"):
+        condition(made, gaussian(50, dtype=torch.float32))
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

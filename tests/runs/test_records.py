@@ -56,6 +56,14 @@ def test_columns_are_those_of_the_design():
             *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
             *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),
         ],
+        "polish": [
+            *("epoch", "replicate", "loss_before", "loss", "gradient_norm", "iterations", "kind", "parameters"),
+            *("spectrum", "least_eigenvalue", "largest_eigenvalue", "negative", "zero", "rescalings", "duplicates"),
+        ],
+        "eigenvalues": ["epoch", "replicate", "row", "value"],
+        "clusters": [
+            *("epoch", "node", "students", "student_nodes", "spread", "strength", "best_teacher", "distance"),
+        ],
     }
 
 

@@ -36,6 +36,13 @@ def test_only_piecewise_linear_ones_are_their_derivative_times_the_input(activat
     assert torch.allclose(activation.gate(pre) * pre, activation(pre)) == activation.is_piecewise_linear
 
 
+@pytest.mark.parametrize("activation", REFERENCES, ids=str)
+def test_the_degree_is_the_power_with_which_it_grows(activation: Activation) -> None:
+    pre = torch.linspace(-3, 3, 40, dtype=torch.float64)
+    powers = [n for n in range(1, 4) if torch.allclose(activation(1.7 * pre), 1.7**n * activation(pre))]
+    assert powers == ([] if activation.degree is None else [activation.degree])
+
+
 def test_a_slope_below_zero_is_of_relu_alone() -> None:
     with pytest.raises(InputError, match=r"negative_slope = 0\.1 with activation: erf: only relu has a slope"):
         checked_activation("erf", 0.1)

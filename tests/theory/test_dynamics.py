@@ -56,8 +56,11 @@ def test_at_small_rates_the_equations_are_gradient_descent_on_the_exact_loss(nam
 
 @pytest.mark.parametrize("name", ["erf", "quadratic", "linear"])
 def test_at_any_rate_the_equations_are_the_mean_of_one_noisy_step(name: str) -> None:
-    """Update of Q in fields: w ← w − (η/√d) v·e g'(λ) x gives −η (v_i·e) g'_i λ_k − … + η² (v_i·e)(v_k·e) g'_i g'_k."""
-    eta, sigma, samples = 0.8, 0.6, 400_000
+    """Update of Q in fields: w ← w − (η/√d) v·e g'(λ) x gives −η (v_i·e) g'_i λ_k − … + η² (v_i·e)(v_k·e) g'_i g'_k.
+
+    R moves by −η (v_i·e) g'_i λ°_n, and V by −η_v e_o g_i.
+    """
+    eta, eta_readout, sigma, samples = 0.8, 0.4, 0.6, 400_000
     W, W_teacher, V, V_teacher = (part.numpy() for part in networks(1))
     rng = np.random.default_rng(2)
     x = rng.normal(size=(samples, DIM))
@@ -73,8 +76,13 @@ def test_at_any_rate_the_equations_are_the_mean_of_one_noisy_step(name: str) -> 
     change = change + change.transpose(0, 2, 1) + push[:, :, None] * push[:, None, :]
     averages = gaussian_averages(ACTIVATIONS[name], ACTIVATIONS[name], (K, M))
     overlaps = order_parameters(*map(torch.from_numpy, (W, W_teacher)))
-    dQ, _, _ = derivatives(overlaps, *map(torch.from_numpy, (V, V_teacher)), averages, Rates(eta, 0.0, sigma))
-    assert (np.abs(dQ.numpy() - change.mean(axis=0)) < 4.5 * change.std(axis=0) / math.sqrt(samples)).all()
+    rates = Rates(eta, eta_readout, sigma)
+    dQ, dR, dV = derivatives(overlaps, *map(torch.from_numpy, (V, V_teacher)), averages, rates)
+    of_R = push[:, :, None] * teacher[:, None, :]
+    of_V = -eta_readout * error[:, :, None] * g(student)[:, None, :]
+    for by_theory, sampled in ((dQ, change), (dR, of_R), (dV, of_V)):
+        error_of_mean = sampled.std(axis=0) / math.sqrt(samples)
+        assert (np.abs(by_theory.numpy() - sampled.mean(axis=0)) < 4.5 * error_of_mean).all()
 
 
 def committee(Q: Tensor, R: Tensor, rates: Rates, alpha: Tensor) -> tuple[Tensor, OrderParameters]:

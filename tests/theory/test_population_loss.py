@@ -84,6 +84,34 @@ def test_splitting_a_relu_node_keeps_the_loss() -> None:
     )
 
 
+def test_splitting_a_relu_node_adds_the_known_zero_modes() -> None:
+    """By the eigenvalues of the Hessian at the teacher itself and at its copy with one node in two.
+
+    The Hessian is that of finite differences of the exact loss. Of a node u with fan-out v the derivatives of the
+    output span v_o x_i 1(ux > 0) and e_o ReLU(ux), which are d + O − 1 functions, since ReLU(ux) = u·x 1(ux > 0): of
+    its d + O parameters one changes nothing. A second node of the same u spans nothing new: d + O zero modes more.
+    """
+    _, W_teacher, _, V_teacher = networks(6)
+    split = [np.vstack([0.5 * W_teacher[:1], W_teacher]), np.hstack([0.6 * V_teacher[:, :1], V_teacher])]
+    split[1][:, 1] *= 0.7  # 0.5 · 0.6 + 0.7 = 1
+    counts = []
+    for W, V in ((W_teacher, V_teacher), split):
+        sizes = W.shape, V.shape
+        at, step = np.concatenate([W.ravel(), V.ravel()]), 1e-4
+
+        def loss(parameters: np.ndarray, sizes: tuple[tuple[int, int], ...] = sizes) -> float:
+            changed, readout = np.split(parameters, [math.prod(sizes[0])])
+            return exact([changed.reshape(sizes[0]), W_teacher, readout.reshape(sizes[1]), V_teacher], "relu", "relu")
+
+        moves = step * np.eye(len(at))
+        hessian = np.array([[loss(at + a + b) - loss(at + a - b) for b in moves] for a in moves])
+        hessian -= np.array([[loss(at - a + b) - loss(at - a - b) for b in moves] for a in moves])
+        eigenvalues = np.linalg.eigvalsh(hessian + hessian.T) / (8 * step**2)
+        assert eigenvalues[0] > -1e-3
+        counts.append((int((eigenvalues < 1e-3).sum()), int((eigenvalues < 1e-2).sum())))
+    assert counts == [(M, M), (M + DIM + OUTPUTS, M + DIM + OUTPUTS)]
+
+
 def test_normalizations_scale_the_same_overlaps() -> None:
     W, W_teacher = (torch.from_numpy(part) for part in networks(5)[:2])
     plain = order_parameters(W, W_teacher, normalization="none")

@@ -26,12 +26,12 @@ class CertificateMeasures(nn.Module):
         module: The students and their teachers.
 
     Raises:
-        InputError: If they have more than one hidden layer.
+        InputError: If they have more than one hidden layer, or another activation than (leaky) ReLU.
     """
 
     def __init__(self, module: TeacherStudent) -> None:
         super().__init__()
-        check_two_layers(module.teacher)
+        check_two_layers(module)
         (m,), (n,) = module.teacher.widths, module.student.widths
         self.observation = BoundaryObservation(m, n, module.replicates)
         self.gradient_sup_norm = ReplicateMaximum(module.replicates)
@@ -81,9 +81,9 @@ class CertificateRecords(pl.Callback):
         """Refuse networks that the theorem does not cover.
 
         Raises:
-            InputError: If they have more than one hidden layer.
+            InputError: If they have more than one hidden layer, or another activation than (leaky) ReLU.
         """
-        check_two_layers(pl_module.teacher)
+        check_two_layers(pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Reset all measures."""
@@ -128,24 +128,25 @@ def two_layer_weights(network: MLP) -> TwoLayerWeights:
     return TwoLayerWeights(weight, bias, fan_out)
 
 
-def check_two_layers(teacher: Network) -> None:
+def check_two_layers(module: TeacherStudent) -> None:
     """Refuse deeper networks, and other activations.
 
     Raises:
-        InputError: If the teacher is no MLP of (leaky) ReLU, or has more than one hidden layer.
+        InputError: If a network is no MLP of (leaky) ReLU, or has more than one hidden layer.
     """
-    activation = checked_mlp(teacher).activation
-    if not activation.is_piecewise_linear:
-        raise InputError(
-            "the certificate is the theorem's, which is about (leaky) ReLU: the teacher has the activation "
-            f"{activation.name} (model.init_args.teacher.init_args.activation); leave "
-            "tsl.callbacks.CertificateRecords out of trainer.callbacks"
-        )
-    if len(teacher.widths) != 1:
-        raise InputError(
-            f"the certificate follows from the two-layer theorem: expected one hidden layer, but the teacher has "
-            f"{teacher.widths}; set model.init_args.teacher.init_args.widths"
-        )
+    for name, network in (("teacher", module.teacher), ("student", module.student)):
+        activation = checked_mlp(network).activation
+        if activation.name != "relu":
+            raise InputError(
+                f"the certificate is the theorem's, which is about (leaky) ReLU: the {name} has the activation "
+                f"{activation.name} (model.init_args.{name}.init_args.activation); leave "
+                "tsl.callbacks.CertificateRecords out of trainer.callbacks"
+            )
+        if len(network.widths) != 1:
+            raise InputError(
+                f"the certificate follows from the two-layer theorem: expected one hidden layer, but the {name} has "
+                f"{network.widths}; set model.init_args.teacher.init_args.widths"
+            )
 
 
 def checked_mlp(network: Network) -> MLP:

@@ -76,26 +76,47 @@ def overlap_frames(module: TeacherStudent, data: Any, overlaps: Overlaps, steps:
 
 
 def exact_losses(module: TeacherStudent, data: Any) -> dict[str, Tensor]:
-    """population_loss, `[R]` float64, over the evaluation inputs' distribution; nothing where it is not defined.
-
-    It is defined for two-layer MLPs without biases or BatchNorm, of activations with closed forms, on Gaussian inputs.
-    """
-    student, teacher = module.student, module.teacher
-    distribution = getattr(data, "val_distribution", None) or getattr(data, "distribution", None)
-    if type(distribution) is not Gaussian:
+    """population_loss, `[R]` float64, over the evaluation inputs' distribution; nothing where it has no closed form."""
+    if why_no_exact_loss(module, data) is not None:
         return {}
-    if not isinstance(student, MLP) or not isinstance(teacher, MLP) or len(student.widths) != 1:
-        return {}
-    if any(network.bias or network.batch_norm for network in (student, teacher)):
-        return {}
-    try:
-        averages = gaussian_averages(student.activation, teacher.activation, (student.widths[0], teacher.widths[0]))
-    except InputError:
-        return {}
+    student: Any = module.student
+    teacher: Any = module.teacher
+    averages = gaussian_averages(student.activation, teacher.activation, (student.widths[0], teacher.widths[0]))
     lowest, readout = (layer.weight.detach().cpu() for layer in student.layers)
     lowest_teacher, readout_teacher = (layer.weight.detach().cpu() for layer in teacher.layers)
-    overlaps = order_parameters(lowest, lowest_teacher, stds(distribution, module.replicates))
+    overlaps = order_parameters(lowest, lowest_teacher, stds(evaluated_distribution(data), module.replicates))
     return {"population_loss": population_loss(overlaps, readout, readout_teacher, averages)}
+
+
+def why_no_exact_loss(module: TeacherStudent, data: Any) -> str | None:
+    """Why the population loss has no closed form; None if it has one.
+
+    It has one for two-layer MLPs without biases or BatchNorm, of activations with closed forms, on Gaussian inputs.
+    """
+    distribution = evaluated_distribution(data)
+    if type(distribution) is not Gaussian:
+        return f"the evaluation inputs are {type(distribution).__name__}, and not tsl.data.Gaussian"
+    for name in ("teacher", "student"):
+        network = getattr(module, name)
+        if not isinstance(network, MLP) or len(network.widths) != 1:
+            return f"the {name} is no MLP of one hidden layer"
+        if network.bias:
+            return f"the {name} has biases: set model.init_args.teacher.init_args.bias to false"
+        if network.batch_norm:
+            return f"the {name} has BatchNorm"
+    student, teacher = module.student, module.teacher
+    assert isinstance(student, MLP)
+    assert isinstance(teacher, MLP)
+    try:
+        gaussian_averages(student.activation, teacher.activation, (student.widths[0], teacher.widths[0]))
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def evaluated_distribution(data: Any) -> Any:
+    """What evaluation inputs are drawn from; None if they are not drawn."""
+    return getattr(data, "val_distribution", None) or getattr(data, "distribution", None)
 
 
 def stds(distribution: Any, replicates: int) -> Tensor:

@@ -7,11 +7,12 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from tsl.callbacks.frames import CorrelationMeasure, tidy
 from tsl.callbacks.layer_measures import Alignment, LayerMeasures, LayerSums, lemma_terms
-from tsl.callbacks.overlap_records import Overlaps, check_overlaps, exact_losses, overlap_frames
+from tsl.callbacks.overlap_records import Overlaps, check_overlaps, exact_losses, overlap_frames, why_no_exact_loss
 from tsl.data.batch import Labelled
 from tsl.errors import InputError
 from tsl.modules import TeacherStudent
@@ -86,6 +87,8 @@ class SpecializationRecords(pl.Callback):
         """
         if self.overlaps:
             check_overlaps(pl_module, pl_module.data, self.overlaps)
+            if reason := why_no_exact_loss(pl_module, pl_module.data):
+                rank_zero_only(print)(f"population_loss is not recorded: {reason}")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
         """Write the table `activity` of a conditioned teacher, unless the run is resumed from a checkpoint."""

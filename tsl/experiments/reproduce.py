@@ -38,12 +38,19 @@ from tsl.experiments.outcomes import (
 )
 from tsl.experiments.results import closing_table, results_of, write_results
 from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
-from tsl.experiments.theory_outcomes import beside_theory, final_error, strength_order
+from tsl.experiments.theory_outcomes import (
+    approach_to_theory,
+    beside_theory,
+    late_error,
+    noise_law,
+    strength_order,
+)
 from tsl.experiments.trained_teachers import plan_teachers
 from tsl.figures import (
     alignment,
     best_correlation,
     convergence,
+    final_error,
     l_shape,
     order_parameters,
     sample_size,
@@ -81,6 +88,7 @@ class Experiment:
         base: The config that the experiment's is laid over.
         options: Further arguments of the figure's `draw`.
         outcome_over: Settings that may differ along the replicates of one outcome.
+        across: Gives sentences about all runs together, printed below the table.
     """
 
     runs: str
@@ -91,6 +99,7 @@ class Experiment:
     base: str = "two_layer"
     options: Mapping[str, Any] = field(default_factory=dict)
     outcome_over: Sequence[str] = ()
+    across: Callable[[Sequence[Run]], list[str]] | None = None
 
 
 WIDTHS = (1, 2, 5, 10)
@@ -104,9 +113,10 @@ E7_AXES: tuple[Axes, Axes] = ({"multiplier": (2, 10)}, {"multiplier": (5,)})
 E9_AXES: tuple[Axes, Axes] = ({"dim": range(10, 101, 10), "multiplier": (2, 10)}, {"dim": (10, 50)})
 E8_AXES: Axes = {"teacher": ("unpruned", "pruned"), "multiplier": (1, 2, 5)}
 T1_AXES: tuple[Axes, Axes] = ({"nodes": ("K2", "K3"), "inputs": ("d500", "d1000", "d2000")}, {"inputs": ("d500",)})
+T1_SIZE_AXES: Axes = {"nodes": ("K2",), "inputs": ("d500", "d1000", "d2000"), "course": ("plateau",)}
 T2_AXES: tuple[Axes, Axes] = (
-    {"multiplier": (1, 1.5, 2, 3), "lr": (0.005, 0.01, 0.02)},
-    {"multiplier": (1, 2), "lr": (0.01, 0.02)},
+    {"multiplier": (1, 1.5, 2, 3), "lr": (0.0125, 0.025, 0.05)},
+    {"multiplier": (1, 1.5), "lr": (0.025, 0.05)},
 )
 T4_AXES: tuple[Axes, Axes] = ({"polarity": (0.5, 1, 1.5)}, {"polarity": (1,)})
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
@@ -136,7 +146,17 @@ EXPERIMENTS = {
     "E8": Experiment("E8", trained_teacher, accuracy_and_correlations, E8_AXES, base="cifar10/student"),
     "E9": Experiment("E9", best_correlation, range_of_correlations, *E9_AXES),
     "T1": Experiment("T1", order_parameters, beside_theory, *T1_AXES, "committee", {"theory": True}),
-    "T2": Experiment("T2", order_parameters, final_error, *T2_AXES, "committee", {"theory": True}),
+    "T1-size": Experiment(
+        "T1",
+        order_parameters,
+        beside_theory,
+        T1_SIZE_AXES,
+        {},
+        "committee",
+        {"theory": True},
+        across=approach_to_theory,
+    ),
+    "T2": Experiment("T2", final_error, late_error, *T2_AXES, "committee", across=noise_law),
     "T3": Experiment("T3", order_parameters, beside_theory, {"multiplier": (1, 2)}, {}, "committee", {"theory": True}),
     "T4": Experiment("T4", order_parameters, strength_order, *T4_AXES, "committee", {"theory": True}),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
@@ -272,13 +292,16 @@ def reproduce(name: str, asked: argparse.Namespace, console: Console) -> int:
     failed = train_all(runs, console)
     drawn = [run for run in runs if run.complete]
     if drawn:
-        figure = experiment.figure.draw([Run(run.path) for run in drawn], **experiment.options)
+        done = [Run(run.path) for run in drawn]
+        figure = experiment.figure.draw(done, **experiment.options)
         out = asked.out or asked.root / asked.scale
         for suffix in ("pdf", "png"):
             save(figure, out / f"{name}.{suffix}")
         results = results_of(name, asked.scale, drawn, experiment.outcome, experiment.outcome_over)
         console.print(closing_table(results))
         write_results(results, out / f"{name}.json")
+        for sentence in experiment.across(done) if experiment.across else ():
+            console.print(sentence, soft_wrap=True)
         console.print(f"figure drawn to {out / name}.pdf and .png, results written to {name}.json", soft_wrap=True)
     if failed:
         names = ", ".join(run.path.name for run in failed)

@@ -17,6 +17,7 @@ from tsl.figures import (
     best_correlation,
     certificate,
     convergence,
+    final_error,
     heat_map,
     l_shape,
     l_shape_animation,
@@ -83,9 +84,10 @@ FIGURES = {
         trained_teacher, "correlation of each layer, and accuracy, of students of a trained teacher per epoch (E8)"
     ),
     "order-parameters": Entry(
-        order_parameters, "overlaps and exact loss of two-layer students over time (T1 to T4)", {"theory": THEORY}
+        order_parameters, "overlaps and exact loss of two-layer students over time (T1, T3, T4)", {"theory": THEORY}
     ),
     "universality": Entry(universality, "what students of several seeds have in common (tsl.callbacks.SeedRecords)"),
+    "final-error": Entry(final_error, "final error against the student's width, under label noise (T2)"),
     "certificate": Entry(certificate, "ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
 }
 """Every figure by its name; a new figure is an entry here, and a module beside the others."""

@@ -16,6 +16,12 @@ TABLES = ("overlaps", "output_weights", "losses")
 PRECISION = 1e-8
 """Losses of theory below this are errors of the integration."""
 
+ROUNDING = 1e-15
+"""Losses below this are rounding, and drawn at it."""
+
+LEVEL = 1.25
+"""Most by which the loss differs along a plateau, largest over smallest."""
+
 MOST_NODES = 3
 """Teacher nodes whose overlaps are drawn one by one."""
 
@@ -24,11 +30,11 @@ class Transition(NamedTuple):
     """When a run's students specialize, by the mean over replicates.
 
     Attributes:
-        plateau: First and last α of the plateau.
+        plateau: First and last α of the plateau before; None if the run recorded no loss, or there is none.
         specialization: α of the transition.
     """
 
-    plateau: tuple[float, float]
+    plateau: tuple[float, float] | None
     specialization: float
 
 
@@ -44,9 +50,8 @@ def differentiation(course: Course) -> np.ndarray:
 def transition(course: Course) -> Transition | None:
     """Plateau and specialization, as definitions that need no fit; None if student nodes end as much alike as before.
 
-    Specialization is when the mean `differentiation` passes half of its last value. The plateau ends when it last
-    passes a tenth of that (or doubles its first value, if that is more), and begins when the loss is first within 10 %
-    of what it is then.
+    Specialization is when the mean `differentiation` last passes half of its last value. The plateau is the longest
+    time before it along which the mean loss differs by a factor of no more than `LEVEL`.
     """
     spread, loss = differentiation(course).mean(axis=1), course.loss.mean(axis=1)
     start, end = spread[0], spread[-1]
@@ -54,10 +59,12 @@ def transition(course: Course) -> Transition | None:
         return None
     late = int(np.flatnonzero(spread < end / 2)[-1]) + 1
     specialization = np.interp(end / 2, spread[late - 1 : late + 1], course.alpha[late - 1 : late + 1])
-    early = np.flatnonzero(spread[:late] < max(end / 10, 2 * start))
-    last = int(early[-1]) if len(early) else 0
-    first = int(np.flatnonzero(loss <= 1.1 * loss[last])[0]) if np.isfinite(loss).all() else last
-    return Transition((course.alpha[min(first, last)], course.alpha[last]), float(specialization))
+    stretches = [(0.0, 0.0)]
+    for first in range(late):
+        level = np.maximum.accumulate(loss[first:late]) <= LEVEL * np.minimum.accumulate(loss[first:late])
+        stretches.append((course.alpha[first], course.alpha[first + max(level.sum(), 1) - 1]))
+    plateau = max(stretches, key=lambda stretch: stretch[1] - stretch[0])
+    return Transition(plateau if plateau[1] > plateau[0] else None, float(specialization))
 
 
 @mpl.rc_context(PRINT)
@@ -73,7 +80,9 @@ def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
         theory: Draw the solution of the equations of learning, from each replicate's own first overlaps.
     """
     figure, rows = grid(len(runs), 3, 1.9, share_y="none", share_x="row")
-    notes = ["points: mean ± standard deviation over replicates; thin lines: single replicates"]
+    notes = [
+        "points: mean ± standard deviation over replicates, of the loss that of its logarithm; thin lines: replicates"
+    ]
     handles: dict[str, Any] = {}
     for run, panels in zip(runs, rows, strict=True):
         simulated = sorted_nodes(recorded_course(run))
@@ -97,7 +106,8 @@ def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
             notes.append(f"{run.name}: student nodes did not differentiate")
             continue
         for panel in panels:
-            handles["plateau"] = panel.axvspan(*found.plateau, color="0.5", alpha=0.12, linewidth=0)
+            if found.plateau is not None:
+                handles["plateau"] = panel.axvspan(*found.plateau, color="0.5", alpha=0.12, linewidth=0)
             handles["specialization"] = panel.axvline(found.specialization, color="0.4", linestyle=":", linewidth=1)
     for panel in rows[-1]:
         panel.set_xlabel(r"$\alpha$ = samples / dimension")
@@ -125,27 +135,27 @@ def draw_run(panels: Sequence[Axes], simulated: Course, solved: Course | None, h
             lines.append(("$R_{in}$, others", panels[1], course.R[..., others].mean(axis=-1), 6))
         lines.append(("loss", panels[2], course.loss, 5))
         for name, panel, values, color in lines:
-            artist = curve(panel, course.alpha, values, PALETTE[color], is_theory)
+            artist = curve(panel, course.alpha, values, PALETTE[color], is_theory, logarithmic=name == "loss")
             if not is_theory and name != "loss":
                 handles[name] = artist
     for panel, label in zip(panels, ("$Q$, mean over nodes", "$R$", "population loss"), strict=True):
         panel.set_ylabel(label)
-    positive = simulated.loss[np.isfinite(simulated.loss)]
-    if len(positive) and (positive > 0).all():
-        panels[2].set_yscale("log")
-        panels[2].set_ylim(bottom=positive.min() / 2)  # where the standard deviation exceeds the mean, bars end there
+    panels[2].set_yscale("log")
 
 
-def curve(panel: Axes, alpha: np.ndarray, values: np.ndarray, color: str, is_theory: bool) -> Any:
+def curve(
+    panel: Axes, alpha: np.ndarray, values: np.ndarray, color: str, is_theory: bool, logarithmic: bool = False
+) -> Any:
     """One quantity `[times, replicates]`: theory as a line, simulation as points, its replicates as thin lines."""
-    mean = values.mean(axis=1)
+    values = np.log10(values.clip(min=ROUNDING)) if logarithmic else values
+    mean, std = values.mean(axis=1), values.std(axis=1, ddof=min(1, values.shape[1] - 1))
+    middle, low, high = (10**each if logarithmic else each for each in (mean, mean - std, mean + std))
     if is_theory:
-        return panel.plot(alpha, mean, color=color, linewidth=1.4)[0]
-    panel.plot(alpha, values, color=color, linewidth=0.3, alpha=0.5)
+        return panel.plot(alpha, middle, color=color, linewidth=1.4)[0]
+    panel.plot(alpha, 10**values if logarithmic else values, color=color, linewidth=0.3, alpha=0.5)
     every = max(1, len(alpha) // 20)
-    std = values.std(axis=1, ddof=1) if values.shape[1] > 1 else np.zeros_like(mean)
-    shown = alpha[::every], mean[::every], std[::every]
-    return panel.errorbar(*shown, color=color, fmt="o", markersize=2.5, elinewidth=0.7)
+    bars = np.stack([middle - low, high - middle])[:, ::every]
+    return panel.errorbar(alpha[::every], middle[::every], bars, color=color, fmt="o", markersize=2.5, elinewidth=0.7)
 
 
 def best_order(course: Course) -> np.ndarray:
@@ -168,8 +178,16 @@ def in_order(course: Course, order: np.ndarray) -> Course:
 
 
 def sorted_nodes(course: Course) -> Course:
-    """The same with student nodes in the order of the teacher nodes they end nearest to."""
-    return in_order(course, best_order(course))
+    """The same with student nodes in the order of the teacher nodes they end nearest to, and turned towards them.
+
+    A node is turned, w → −w, if it ends opposite to its teacher node (cosine below −½): as erf is odd, it computes the
+    same with the other sign of its fan-out.
+    """
+    ordered = in_order(course, best_order(course))
+    sign = np.ones(ordered.R.shape[1:3])  # [replicates, K]
+    paired = np.arange(min(ordered.R.shape[2:]))
+    sign[:, paired] = np.where(ordered.cosines[-1][:, paired, paired] < -0.5, -1, 1)
+    return ordered._replace(Q=ordered.Q * sign[:, :, None] * sign[:, None, :], R=ordered.R * sign[:, :, None])
 
 
 def teacher_activation(run: Run) -> str:

@@ -86,7 +86,7 @@ def theory_of(run: Run, alpha: Sequence[float] | np.ndarray) -> Course:
     import torch
 
     from tsl.theory.activation import Activation
-    from tsl.theory.dynamics import Rates, learning_curve, rates_of_sgd
+    from tsl.theory.dynamics import Rates, learning_curve
     from tsl.theory.order_parameters import OrderParameters
     from tsl.theory.population_loss import gaussian_averages
 
@@ -98,19 +98,33 @@ def theory_of(run: Run, alpha: Sequence[float] | np.ndarray) -> Course:
     teacher = Activation(settings.get(f"{network}.activation", "relu"), settings.get(f"{network}.negative_slope", 0.0))
     student = student_activation(settings, teacher)
     averages = gaussian_averages(student, teacher, start.R.shape[-2:])
-    lr, std, noise = (
-        torch.tensor(of_replicates(run, key), dtype=torch.float64)
-        for key in (f"{MODEL}.optimizer.init_args.lr", f"{DATA}.distribution.init_args.std", f"{MODEL}.noise")
-    )
-    both = rates_of_sgd(lr, settings[f"{DATA}.dim"], settings[f"{DATA}.batch_size"], std)
-    trained = settings.get(f"{MODEL}.trained_layers") or [1, 2]
-    eta, eta_readout = (rate * (layer in trained) for layer, rate in enumerate(both, start=1))
+    eta, eta_readout, noise = map(torch.tensor, (*learning_rates(run), noise_stds(run)))
     rates = Rates(eta, eta_readout, noise, small_rate=is_small_rate(student.name))
     overlaps = OrderParameters(*(torch.tensor(each) for each in (start.Q[0], start.R[0], start.T)))
     readouts = torch.tensor(start.readout[0]), torch.tensor(start.teacher_readout)
     curve = learning_curve(overlaps, *readouts, averages, rates, torch.tensor(np.array(alpha)))
     Q, R, _ = (each.numpy() for each in curve.overlaps)
     return Course(curve.alpha.numpy(), Q, R, start.T, curve.readout.numpy(), start.teacher_readout, curve.loss.numpy())
+
+
+def learning_rates(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """η and η_v of each replicate, as `tsl.theory.dynamics` has them; 0 of a layer that is not trained."""
+    from tsl.theory.dynamics import rates_of_sgd
+
+    settings = run.settings
+    lr, std = (
+        np.array(of_replicates(run, key))
+        for key in (f"{MODEL}.optimizer.init_args.lr", f"{DATA}.distribution.init_args.std")
+    )
+    both = rates_of_sgd(lr, settings[f"{DATA}.dim"], settings[f"{DATA}.batch_size"], std)
+    trained = settings.get(f"{MODEL}.trained_layers") or [1, 2]
+    eta, eta_readout = (rate * (layer in trained) for layer, rate in enumerate(both, start=1))
+    return eta, eta_readout
+
+
+def noise_stds(run: Run) -> np.ndarray:
+    """Standard deviation of the label noise in each replicate."""
+    return np.array(of_replicates(run, f"{MODEL}.noise"))
 
 
 def of_replicates(run: Run, key: str, default: float = 0.0) -> list[float]:

@@ -41,7 +41,8 @@ def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> li
         The fraction of the inputs on which each hidden node is now active, for layers 1 to L, `[R, nodes]` float64.
 
     Raises:
-        InputError: If the network is no MLP or has no biases, or a node or an output is the same for every input.
+        InputError: If the network is no MLP or has no biases, a node or an output is the same for every input, or
+            outputs overflow.
     """
     network = as_mlp(network, "conditioning", "set model.init_args.condition_teacher: false")
     biases = [layer.bias for layer in network.layers if layer.bias is not None]
@@ -69,6 +70,12 @@ def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> li
         outputs = affine(network, -1, replicate, signal)
         check_varies(outputs, "an output", replicate)
         var, mean = torch.var_mean(outputs, dim=1, correction=0)
+        if not var.isfinite().all():
+            raise InputError(
+                f"the teacher's outputs are so large ({outputs.abs().max():.1e}) that their variance overflows: take "
+                "trainer.precision: 64-true, fewer hidden layers, or another activation than "
+                f"{network.activation.name}"
+            )
         biases[-1][replicate].sub_(mean).div_(var.sqrt())
         network.layers[-1].weight[replicate].div_(var.sqrt().unsqueeze(1))
     return fractions

@@ -52,6 +52,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("epoch", "replicate", "node", "observed", "observer", "alpha", "gradient_sup_norm", "granted_epsilon"),
         *("reached_epsilon", "best_aligned_student", "observer_epsilon", "condition", "vacuous", "conclusion"),
     ),
+    "polish": (
+        *("epoch", "replicate", "loss_before", "loss", "gradient_norm", "iterations", "kind", "parameters", "spectrum"),
+        *("least_eigenvalue", "largest_eigenvalue", "negative", "zero", "rescalings", "duplicates"),
+    ),
+    "eigenvalues": ("epoch", "replicate", "row", "value"),
+    "clusters": (*("epoch", "node", "students", "student_nodes", "spread", "strength", "best_teacher", "distance"),),
 }
 """The columns that every file of a table has, in this order."""
 
@@ -95,6 +101,9 @@ ON_REQUEST = {
     "tsl.callbacks.SpecializationRecords)",
     "overlaps": "run it again with `--records.overlaps true`",
     "output_weights": "run it again with `--records.overlaps true`, and one hidden layer",
+    "polish": "make them with `tsl polish`",
+    "eigenvalues": "make them with `tsl polish`",
+    "clusters": "make them with `tsl cluster-students`",
     "activity": "its teacher was not conditioned: run it again with `--model.condition_teacher true`",
 }
 """Why a run may lack a table, and what to do."""

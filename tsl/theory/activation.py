@@ -27,6 +27,11 @@ class Activation(NamedTuple):
         """Whether g(x) = g'(x) x, on which Lemma 1 rests below the top hidden layer."""
         return self.name in ("relu", "linear")
 
+    @property
+    def degree(self) -> int | None:
+        """The n of g(c x) = cⁿ g(x) for c > 0, by which a node may be scaled and its fan-out too; None without."""
+        return {"relu": 1, "linear": 1, "quadratic": 2}.get(self.name)
+
     def __call__(self, pre: Tensor) -> Tensor:
         """g(x) of pre-activations of any shape."""
         if self.name == "relu":

@@ -22,7 +22,7 @@ from tsl.theory.gaussian_averages import GaussianAverages
 from tsl.theory.order_parameters import OrderParameters
 from tsl.theory.population_loss import joint_gram, joint_readout, population_loss
 
-Rate = TypeVar("Rate", float, Tensor)
+Rate = TypeVar("Rate", float, Tensor, np.ndarray)
 
 BOUND = 1e6
 """Overlaps beyond which a solution counts as growing without bound."""
