@@ -34,8 +34,8 @@ def find_mistake(error: BaseException | None) -> BaseException | None:
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in TOO_LARGE):
             return InputError(
                 f"the memory cannot hold this ({' '.join(str(error).split())[:200] or 'MemoryError'}): lower "
-                "--replicates, data.init_args.train_size, val_size, batch_size or dim, or widths, input_dim, output_dim "
-                "and multiplier of the networks (model.init_args)"
+                "--replicates, data.init_args.train_size, val_size, batch_size or dim, or widths, input_dim, "
+                "output_dim and multiplier of the networks (model.init_args)"
             )
         error = error.__cause__ or error.__context__
     return None
