@@ -119,7 +119,8 @@ def test_a_milestone_may_be_added_by_its_dotted_name(tmp_path: Path) -> None:
 
 
 def test_a_plateau_is_looked_for_in_evaluated_epochs_alone(tmp_path: Path) -> None:
-    schedule = "{class_path: pytorch_lightning.cli.ReduceLROnPlateau, init_args: {monitor: val/loss, patience: 0, threshold: 1}}"
+    settings = "{monitor: val/loss, patience: 0, threshold: 1}"
+    schedule = f"{{class_path: pytorch_lightning.cli.ReduceLROnPlateau, init_args: {settings}}}"
     sparse = ["--trainer.check_val_every_n_epoch", "2", "--trainer.max_epochs", "5"]
     main([*TINY, "--trainer.default_root_dir", str(tmp_path), f"{MODEL}.lr_scheduler", schedule, *sparse])
     state = torch.load(tmp_path / "tiny/version_0/checkpoints/last.ckpt", weights_only=True)

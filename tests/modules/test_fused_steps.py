@@ -171,7 +171,7 @@ def test_the_last_minibatchs_gradient_is_left(fit: Fit) -> None:
 
 def test_a_replicate_that_diverges_is_named(fit: Fit) -> None:
     start = GaussianInitialization([0.1, 1e200])
-    with pytest.raises(DivergenceError, match=r"not finite in epoch 1, replicates \[1\]: lower the learning rate"):
+    with pytest.raises(DivergenceError, match=r"not finite in epoch 1, replicates 1: lower the learning rate"):
         trained(fit, "fused", replicates=2, student_initialization=start)
 
 

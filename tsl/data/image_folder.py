@@ -157,6 +157,6 @@ def read_rgb(path: str) -> Image.Image:
             f"its mode is {image.mode}, whose values have no fixed range: expected at most 8 bits a channel, or 16 of "
             "grey; convert it"
         )
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise ValueError("it has transparent pixels: put it on a background")
     return image.convert("RGB")
