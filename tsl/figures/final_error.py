@@ -69,9 +69,9 @@ def draw(runs: Sequence[Run]) -> Figure:
                 width, mean, std, color=color, fmt=MARKERS[number % len(MARKERS)], elinewidth=0.7, linestyle="none"
             )
             handles[rf"$\eta = {rate:g}$"] = points
-            (handles["theory"],) = panel.plot(width, by_width["theory", "mean"], color=color)
+            (handles["theory"],) = panel.plot(width, by_width["theory", "mean"], color=color, marker="_")
             limit = at_small_rates(float(str(rate)), noise, width, int(rows["teachers"].iloc[0]))
-            (handles[r"theory, $\eta \to 0$"],) = panel.plot(width, limit, color=color, linestyle=":")
+            (handles[r"theory, $\eta \to 0$"],) = panel.plot(width, limit, color=color, marker="_", linestyle=":")
         panel.set_title(rf"$\sigma = {noise:g}$")
         panel.set_xlabel("student nodes $K$")
         panel.set_xticks(sorted(frame["students"].unique()))
