@@ -45,9 +45,11 @@ def records(steps: str, data: dict[str, Any], precision: str = "64-true", **mode
 
 
 def assert_same(ours: dict[str, pd.DataFrame], its: dict[str, pd.DataFrame], tolerance: float) -> None:
+    """Equal but for which of several equally correlated nodes is called the best; `pairs` has all of them."""
     for table in TABLES:
         exact = tolerance if table == "losses" else tolerance * 10
-        pd.testing.assert_frame_equal(ours[table], its[table], rtol=exact, atol=exact)
+        frames = [each[table].drop(columns=["best_student", "best_teacher"], errors="ignore") for each in (ours, its)]
+        pd.testing.assert_frame_equal(*frames, rtol=exact, atol=exact)
 
 
 @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
@@ -56,7 +58,7 @@ def assert_same(ours: dict[str, pd.DataFrame], its: dict[str, pd.DataFrame], tol
     activation=st.sampled_from(["relu", "erf", "tanh", "sigmoid", "quadratic", "linear"]),
     bias=st.booleans(),
     loss=st.sampled_from([half_squared_error, mse, cross_entropy, KL(2.0)]),
-    val_size=st.sampled_from([1, 127, 128, 300]),
+    val_size=st.sampled_from([20, 127, 128, 300]),
     eval_batch_size=st.sampled_from([50, 200, None]),
     precision=st.sampled_from(["64-true", "32-true"]),
     replicates=st.integers(1, 3),
@@ -67,7 +69,7 @@ def test_as_torch(
 ) -> None:  # fmt: skip
     network = partial(MLP, input_dim=DIM, output_dim=OUTPUTS, widths=widths, activation=activation, bias=bias)
     model = {"teacher": network, "teacher_initialization": GaussianInitialization(0.5), "loss": loss}
-    data = {"val_size": max(val_size, 2), "eval_batch_size": eval_batch_size, "replicates": replicates}
+    data = {"val_size": val_size, "eval_batch_size": eval_batch_size, "replicates": replicates}
     ours, its = (records(steps, data, precision, replicates=replicates, **model) for steps in ("auto", "eager"))
     assert_same(ours, its, 1e-9 if precision == "64-true" else 2e-5)
 

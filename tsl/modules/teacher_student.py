@@ -298,7 +298,10 @@ class TeacherStudent(StepModule):
 
     def _answers(self, inputs: Tensor, size: int) -> Tensor:
         """The teacher's outputs `[R, N, outputs]` for inputs `[R, N, ...]`, computed in blocks."""
-        return torch.cat([self.teacher(part) for part in inputs.split(size, dim=1)], dim=1)
+        answers = inputs.new_empty(*inputs.shape[:2], self.teacher.output_dim)
+        for part, answer in zip(inputs.split(size, dim=1), answers.split(size, dim=1), strict=True):
+            answer.copy_(self.teacher(part))
+        return answers
 
     def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation | None:
         """Add the validation losses of inputs `[R, B, ...]`, from the first dataloader.
