@@ -65,7 +65,7 @@ def seconds_of_a_step(sizes: dict[str, int], steps: int, how: str = "fused", pre
     with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(None):
         trainer = pl.Trainer(
             accelerator="cpu",
-            precision=precision,  # type: ignore[arg-type]
+            precision=precision,
             max_epochs=2,
             num_sanity_val_steps=0,
             logger=False,

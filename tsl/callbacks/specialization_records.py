@@ -17,9 +17,9 @@ from tsl.data.batch import Labelled
 from tsl.errors import InputError
 from tsl.modules import TeacherStudent
 from tsl.modules.epochs import evaluated_epoch, is_recorded
-from tsl.modules.teacher_student import Observation
+from tsl.modules.teacher_student import Observation, SummedObservation
 from tsl.names import LAYER_SCALARS, NULL, THRESHOLDS, alignment_scalar, specialization_scalar
-from tsl.networks import Activations, Network
+from tsl.networks import Network
 from tsl.randomness import generator
 from tsl.runs.records import COLUMNS, write_table
 
@@ -118,7 +118,7 @@ class SpecializationRecords(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: TeacherStudent,
-        outputs: Observation,
+        outputs: Observation | SummedObservation,
         batch: Tensor | Labelled,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -130,11 +130,11 @@ class SpecializationRecords(pl.Callback):
         samples = outputs.teacher.output.shape[1]
         student, teacher = pl_module.student, pl_module.teacher
         teacher_strengths = teacher.squared_strengths(outputs.teacher, self._probes)
-        if not isinstance(outputs.student, Activations):
+        if isinstance(outputs, SummedObservation):
             [strength] = teacher_strengths
             if split not in self._measures:
                 self._measures[split] = [LayerSums(*teacher.active_nodes())]
-            self._measures[split][0].update(outputs.student, strength, samples)
+            self._measures[split][0].update(outputs.sums, strength, samples)
             return
         if split not in self._measures:
             self._measures[split] = self._layer_measures(pl_module, split)

@@ -29,7 +29,8 @@ from tsl.networks import MLP
 from tsl.networks.clusters import check_identified, cluster_nodes, node_distance
 from tsl.networks.mlp import as_mlp
 from tsl.networks.weights import load_weights
-from tsl.runs.records import write_table, written_whole
+from tsl.runs.records import write_table
+from tsl.runs.whole_files import written_whole
 
 
 class Reconstruction(NamedTuple):

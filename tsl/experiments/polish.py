@@ -31,7 +31,8 @@ from tsl.metrics.functional import node_correlation
 from tsl.modules.load_run import LoadedRun, load_run
 from tsl.networks import MLP
 from tsl.networks.mlp import as_mlp
-from tsl.runs.records import write_table, written_whole
+from tsl.runs.records import write_table
+from tsl.runs.whole_files import written_whole
 from tsl.theory.critical_points import Kind, critical_kind, spectrum
 
 ALIKE = 1 - 1e-6

@@ -13,9 +13,9 @@ from tsl.experiments.outcomes import Outcome, outcomes
 from tsl.experiments.statistic import References, Statistic, verdict
 from tsl.experiments.sweep import PlannedRun
 from tsl.runs import Run
-from tsl.runs.records import written_whole
 from tsl.runs.settings import in_words
 from tsl.runs.status import read_status
+from tsl.runs.whole_files import written_whole
 
 
 def results_of(

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 from scipy.optimize import minimize
 
+from tsl.experiments.statistic import Statistic
 from tsl.figures.final_error import final_errors, late_loss
 from tsl.figures.order_parameters import sorted_nodes, transition
 from tsl.figures.theory_lines import Course, recorded_course, theory_of
@@ -37,7 +38,7 @@ class Exponent(NamedTuple):
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def beside_theory(group: ReplicateGroup) -> dict[str, str]:
+def beside_theory(group: ReplicateGroup) -> dict[str, Statistic | str]:
     """T1 and T3: when students specialize, how far R is from theory, and the loss at the end.
 
     R is compared with student nodes in the order of the teacher nodes they end nearest to, in each of the two.
@@ -57,7 +58,7 @@ def beside_theory(group: ReplicateGroup) -> dict[str, str]:
     }
 
 
-def late_error(group: ReplicateGroup) -> dict[str, str]:
+def late_error(group: ReplicateGroup) -> dict[str, Statistic | str]:
     """T2: the loss over the last quarter of the run."""
     simulated = of_group(group, recorded_course(group.run))
     solved = of_group(group, theory_of(group.run, simulated.alpha))
@@ -65,7 +66,7 @@ def late_error(group: ReplicateGroup) -> dict[str, str]:
     return {"population loss at the end": mean_and_std(loss, 2), "of theory": mean_and_std(of_theory, 2)}
 
 
-def strength_order(group: ReplicateGroup) -> dict[str, str]:
+def strength_order(group: ReplicateGroup) -> dict[str, Statistic | str]:
     """T4: the exponent of the time at which R of a teacher node passes ½ in its fan-out strength, with its interval.
 
     Nodes that do not pass by the end of the run are censored in both fits, that of the run and that of theory.

@@ -73,15 +73,17 @@ ANSWERED_AT_ONCE = 1 << 24
 
 
 class Observation(NamedTuple):
-    """The activations of both networks for one batch of evaluation inputs.
-
-    Attributes:
-        teacher: The teacher's.
-        student: The student's, or sums of both networks' where only `node_sums_wanted` is set.
-    """
+    """The activations of both networks for one batch of evaluation inputs."""
 
     teacher: Activations
-    student: "Activations | NodeSums"
+    student: Activations
+
+
+class SummedObservation(NamedTuple):
+    """The teacher's activations for one batch of evaluation inputs, and sums of both networks' over its inputs."""
+
+    teacher: Activations
+    sums: "NodeSums"
 
 
 class TeacherStudent(StepModule):
@@ -303,7 +305,9 @@ class TeacherStudent(StepModule):
             answer.copy_(self.teacher(part))
         return answers
 
-    def validation_step(self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0) -> Observation | None:
+    def validation_step(
+        self, batch: Tensor | Labelled, batch_idx: int, dataloader_idx: int = 0
+    ) -> Observation | SummedObservation | None:
         """Add the validation losses of inputs `[R, B, ...]`, from the first dataloader.
 
         What the teacher answers to inputs that stay the same is kept between evaluations (see `TeacherAnswers`).
@@ -312,23 +316,22 @@ class TeacherStudent(StepModule):
 
         Returns:
             Both networks' activations, if a callback has set `activations_wanted` in its `on_validation_start`; they
-            are to be read only. If one has set `node_sums_wanted` alone, sums take the place of the student's, where
+            are to be read only. If callbacks have set `node_sums_wanted` alone, sums instead of the student's where
             compiled code gives them. Otherwise None.
         """
-        labelled = isinstance(batch, Labelled)
-        inputs = batch.inputs if labelled else batch
+        inputs = batch.inputs if isinstance(batch, Labelled) else batch
         nodes_wanted = self.activations_wanted or self.node_sums_wanted
         if not nodes_wanted and dataloader_idx > 0:
             return None
         teacher = self._teacher_answers.answer(self.teacher, inputs, dataloader_idx, batch_idx, hidden=nodes_wanted)
-        fused = None if labelled or self.activations_wanted else self._fused_evaluation
+        fused = None if isinstance(batch, Labelled) or self.activations_wanted else self._fused_evaluation
         if fused is not None and (not nodes_wanted or self._sums_nodes(teacher)):
             generator_of_split = self._orders[dataloader_idx]
             order = torch.randperm(inputs.shape[1], generator=generator_of_split) if nodes_wanted else None
             losses, sums = fused(inputs, teacher, order)
             if dataloader_idx == 0:
                 self._add_losses(losses, inputs.shape[1])
-            return None if sums is None else Observation(teacher, sums)
+            return None if sums is None else SummedObservation(teacher, sums)
         if not nodes_wanted:
             self._update_losses(batch, teacher.output, *self.student.errors(inputs, teacher.output))
             return None
@@ -415,7 +418,8 @@ class TeacherStudent(StepModule):
             return None
         from tsl.modules.compiled.fused_evaluation import FusedEvaluation  # imports numba
 
-        return FusedEvaluation(self.student, self.loss)
+        network: Any = self.student  # an MLP, since it is compiled
+        return FusedEvaluation(network, self.loss)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss, and accuracies where the data has labels."""

@@ -92,11 +92,14 @@ class FusedEvaluation:
         pre, post = (nothing, nothing) if order is None else (teacher.pre[0], teacher.post[0])
         sums = self._room(replicates, post.shape[2], inputs.dtype)
         tensors = *self.parameters, inputs.flatten(2), teacher.output, losses
+        call: Any = evaluate  # numba declares functions without arguments
         rows = (torch.arange(0) if order is None else order).numpy()
 
         def work(r: int) -> None:
             of_teacher, of_sums = of_replicate((pre, post), r), Sums(*of_replicate(sums, r))
-            evaluate(settings, self.widths, *of_replicate(tensors, r), order is not None, *of_teacher, rows, of_sums)
+            W, b, x, targets, of_losses = of_replicate(tensors, r)
+            nodes = order is not None
+            call(settings, self.widths, W, b, x, targets, of_losses, nodes, *of_teacher, rows, of_sums)
 
         for_each_replicate(work, replicates)
         objective, squares, sup_norm = losses.unbind(dim=1)

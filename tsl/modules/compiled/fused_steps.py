@@ -29,7 +29,7 @@ from tsl.networks import MLP
 
 def is_kept() -> bool:
     """Whether steps were compiled before on this machine, and are loaded."""
-    return any(Path(take_steps.stats.cache_path).glob("training.take_steps*.nbi"))
+    return any(Path(str(take_steps.stats.cache_path)).glob("training.take_steps*.nbi"))
 
 
 class FusedSteps:
