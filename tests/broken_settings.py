@@ -22,7 +22,7 @@ BAD: tuple[Any, ...] = (
 
 SMALL = {
     **{"input_dim": 6, "dim": 6, "output_dim": 3, "train_size": 60, "val_size": 50, "batch_size": 5, "chunk_size": 3},
-    **{"steps_per_epoch": 8, "max_epochs": 2, "every_n_epochs": 1, "check_val_every_n_epoch": 1, "total_samples": None},
+    **{"steps_per_epoch": 3, "max_epochs": 2, "every_n_epochs": 1, "check_val_every_n_epoch": 1, "total_samples": None},
     **{"replicates": 2, "accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False},
 }
 """Sizes at which a config runs in a moment, by the last words of the settings."""

@@ -9,7 +9,7 @@ from tsl.fit import main
 from tsl.networks import ConvNet, DefaultInitialization, save_network
 from tsl.randomness import replicate_generators
 
-EXPERIMENTS = sorted(path for path in (ROOT / "configs").glob("*.yaml"))
+EXPERIMENTS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.stem != "published")
 IMAGES = sorted(path for path in (ROOT / "configs/cifar10").glob("*.yaml"))
 
 OVERLAYS = sorted(path for path in (ROOT / "configs").glob("[ET]*/*.yaml"))

@@ -39,7 +39,7 @@ M = "model.init_args"
             "records.every_n_epochs = 5: records.epochs says which epochs are measured",
         ),
         (
-            {"model.class_path": "tsl.modules.Classifier", "records.pairs": True, "records.every_n_epochs": 1},
+            {"model.class_path": "tsl.modules.Classifier", "records.every_n_epochs": 1, "records.pairs": True},
             "records.pairs = True: a Classifier has no teacher, so its nodes are not measured",
         ),
         ({"trainer.log_every_n_steps": 50}, "trainer.log_every_n_steps = 50: scalars are logged once an epoch"),

@@ -8,6 +8,8 @@ import io
 import re
 import resource
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -102,9 +104,24 @@ def faults_of(name: str, files: Path, folder: Path, count: int, seed: int) -> li
     return found
 
 
+def test_a_sample_of_broken_configs(tmp_path: Path) -> None:
+    """In a process of its own, because memory is limited and whatever a broken config leaves behind ends with it."""
+    tests = [__file__, "-m", "in_a_process_of_its_own", "-p", "no:cacheprovider"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *tests, "--basetemp", str(tmp_path / "of_tests")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.in_a_process_of_its_own
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["two_layer.yaml", "multilayer.yaml", "committee.yaml", "cifar10/student.yaml"])
-def test_a_sample_of_broken_configs(name: str, files: Path, tmp_path: Path, one_chunk: None) -> None:
+def test_some_broken_configs(name: str, files: Path, tmp_path: Path, one_chunk: None) -> None:
     assert not faults_of(name, files, tmp_path / "sample", count=12, seed=len(name))
 
 
@@ -116,6 +133,7 @@ def test_all_broken_configs(name: str, files: Path, tmp_path: Path, one_chunk: N
     assert not found, "\n".join(found)
 
 
+@pytest.mark.in_a_process_of_its_own
 @pytest.mark.parametrize("name", ["two_layer.yaml", "multilayer.yaml", "committee.yaml", "cifar10/student.yaml"])
 def test_what_they_are_derived_from_runs(name: str, files: Path, tmp_path: Path, one_chunk: None) -> None:
     assert outcome(small(printed(name), files), tmp_path) == (0, "")

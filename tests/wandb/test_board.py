@@ -174,7 +174,8 @@ def test_custom_charts_come_with_their_tables(logged: Logged) -> None:
 
 
 def test_each_setting_is_a_series_with_a_summary_of_its_own(settings_logged: Logged) -> None:
-    names = ["train/loss", "val/loss", *(f"{LAYER}/{name}" for name in ("rho_mean", "rho_mean_null", "recovered_0.95"))]
+    names = ["train/loss", "train/learning_rate", "val/loss"]
+    names += [f"{LAYER}/{name}" for name in ("rho_mean", "rho_mean_null", "recovered_0.95")]
     labels = [f"polarity={polarity},std={std}" for std in ("0.1", "0.2") for polarity in ("0.5", "1")]
     scalars = [f"{name}/{label}" for name in names for label in labels]
     of_wandb = {name for row in settings_logged.wandb.history for name in row if name.startswith(tuple(names))}
@@ -242,7 +243,7 @@ def test_diverging_raises_an_alert_and_the_run_failed(
     [run] = read_wandb_runs(tmp_path)
     [alert] = run.alerts
     assert (alert.title, alert.level) == ("training diverged", "ERROR")
-    assert "not finite in epoch 1, replicates [0, 1]" in alert.text
+    assert "not finite in epoch 1, replicates 0, 1" in alert.text
     assert run.exit_code == 1
     assert "not finite in epoch 1" in capsys.readouterr().err
 

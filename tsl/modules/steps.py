@@ -304,7 +304,7 @@ class StepModule(pl.LightningModule):
             trainer, sampler = self.trainer, self.data.sampler
             steps = int(min(sampler.steps_per_epoch, trainer.num_training_batches * sampler.chunk_size))
             epochs = -(-self.max_steps // steps)
-            if self.max_steps % steps:
+            if self.max_steps % steps and not trainer.fast_dev_run:
                 print_once(
                     f"trainer.max_steps = {self.max_steps} is within epoch {epochs}: the run ends after that epoch, "
                     f"at step {epochs * steps}, since an epoch is trained whole"

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from tsl.names import (
     ACCURACY_COLUMNS,
     LAYER_SCALARS,
+    LEARNING_RATE,
     NULL,
     TRAIN_LOSS,
     VAL_LOSS,
@@ -35,7 +36,7 @@ def summaries(layers: int, alignments: Mapping[str, bool | None], settings: Coll
     >>> summaries(1, {})["specialization/layer1/rho_mean"]
     'max,last'
     """
-    kept = dict.fromkeys(LOSSES, "min,last") | dict.fromkeys(ACCURACIES, "max,last")
+    kept = dict.fromkeys(LOSSES, "min,last") | dict.fromkeys(ACCURACIES, "max,last") | {LEARNING_RATE: "last"}
     best = {True: "max,last", False: "min,last", None: "min,max,last"}
     for layer in range(1, layers + 1):
         for name in LAYER_SCALARS.values():
