@@ -15,7 +15,7 @@ from typing import Any
 from jsonargparse.typing import PositiveInt
 
 from tsl.errors import InputError
-from tsl.names import LAYER_SCALARS, NULL, VAL_LOSS, alignment_scalar, specialization_scalar
+from tsl.names import LAYER_SCALARS, LEARNING_RATE, NULL, VAL_LOSS, alignment_scalar, specialization_scalar
 from tsl.wandb.charts import CHARTS
 from tsl.wandb.scalars import ACCURACIES, EPOCH, LOSSES, STEP
 
@@ -40,7 +40,9 @@ def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[s
     from wandb_workspaces import workspaces
 
     sections = {
-        "Losses": [panel for loss in LOSSES for panel in against_both(loss, [loss, f"{loss}_std"], log=True)],
+        "Losses": [
+            panel for name in (*LOSSES, LEARNING_RATE) for panel in against_both(name, [name, f"{name}_std"], log=True)
+        ],
         "Accuracy of runs on images": [
             panel for name in ACCURACIES for panel in against_both(name, [name, f"{name}_std"])
         ],
