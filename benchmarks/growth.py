@@ -11,22 +11,18 @@ import os
 os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")  # as tsl does, before torch is imported
 
 import argparse
-import contextlib
 import logging
 import resource
 import subprocess
 import sys
-import tempfile
 import warnings
 from functools import partial
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from matplotlib import pyplot as plt
 
-from benchmarks.training import Stopwatch
-from tsl.callbacks import SpecializationRecords
+from benchmarks.training import timed_fit
 from tsl.data import Gaussian, SyntheticDataModule
 from tsl.modules import TeacherStudent
 from tsl.networks import MLP, GaussianInitialization, WithWidths
@@ -61,22 +57,7 @@ def seconds_of_a_step(sizes: dict[str, int], steps: int, how: str = "fused", pre
         replacement=True,
         replicates=sizes["R"],
     )
-    stopwatch = Stopwatch()
-    with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(None):
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            precision=precision,
-            max_epochs=2,
-            num_sanity_val_steps=0,
-            logger=False,
-            default_root_dir=directory,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[SpecializationRecords(), stopwatch],
-        )
-        trainer.fit(module, datamodule=data)
-    return stopwatch.training / steps
+    return timed_fit(module, data, precision).training / steps
 
 
 def gigabytes_of(replicates: int) -> float:

@@ -106,6 +106,26 @@ def experiment(
     return module, data
 
 
+def timed_fit(module: TeacherStudent, data: SyntheticDataModule, precision: str) -> Stopwatch:
+    """Trainer.fit for two epochs; gives the clocks of the second."""
+    stopwatch = Stopwatch()
+    with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(None):
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            precision=precision,
+            max_epochs=2,
+            num_sanity_val_steps=0,
+            logger=False,
+            default_root_dir=directory,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[SpecializationRecords(), stopwatch],
+        )
+        trainer.fit(module, datamodule=data)
+    return stopwatch
+
+
 class Tsl:
     """Trainer.fit for two epochs, of which the second is timed: in the first the teacher answers all inputs, once."""
 
@@ -116,21 +136,7 @@ class Tsl:
 
     def measure(self) -> tuple[float, float]:
         """Seconds for one optimizer step, and for one evaluation."""
-        stopwatch = Stopwatch()
-        with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(None):
-            trainer = pl.Trainer(
-                accelerator="cpu",
-                precision=self.precision,
-                max_epochs=2,
-                num_sanity_val_steps=0,
-                logger=False,
-                default_root_dir=directory,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                callbacks=[SpecializationRecords(), stopwatch],
-            )
-            trainer.fit(self.module, datamodule=self.data)
+        stopwatch = timed_fit(self.module, self.data, self.precision)
         return stopwatch.training / self.steps, stopwatch.evaluation
 
 
