@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tsl.experiments.sweep import PlannedRun
+from tsl.experiments.planned_run import PlannedRun
 from tsl.runs.settings import MULTIPLIER
 
 OPERATIONS_A_SECOND = {"64-true": 15e9, "32-true": 35e9}
@@ -32,14 +32,3 @@ def operations_of_a_step(settings: Mapping[str, Any]) -> float | None:
         return None
     products: Sequence[float] = [below * above for below, above in pairwise([ends[0], *widths, ends[1]])]
     return 2 * settings["data.init_args.batch_size"] * (3 * sum(products) - products[0])
-
-
-def in_hours(seconds: float) -> str:
-    """A duration as people say it.
-
-    >>> in_hours(50), in_hours(600), in_hours(9000)
-    ('50 s', '10 min', '2.5 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,17 +1,8 @@
-"""Many runs of tsl.fit, each for one cell of a sweep, in a process of its own.
-
-A run that is complete is not repeated, and an interrupted one is resumed from its checkpoint.
-"""
+"""A run that is to be trained, of which a part may be done: where it lies, its command, and what it takes."""
 
 import contextlib
-import fcntl
 import io
-import shlex
-import shutil
-import subprocess
 import sys
-import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +13,7 @@ import yaml
 
 from tsl.errors import InputError
 from tsl.runs import Run
-from tsl.runs.settings import MULTIPLIER, WITHOUT_EFFECT, flatten, in_words, is_among
+from tsl.runs.settings import MULTIPLIER, WITHOUT_EFFECT, flatten, is_among
 
 
 def last_recorded_epoch(run: Run) -> int:
@@ -64,6 +55,11 @@ class PlannedRun:
         return min(self.last_epoch(Run(self.path)), self.epochs)
 
     @property
+    def cost_left(self) -> float:
+        """Time of the epochs that are left, in the unit of `epoch_cost`."""
+        return (self.epochs - self.epochs_done) * self.epoch_cost
+
+    @property
     def complete(self) -> bool:
         """Whether all of it is done."""
         return self.epochs_done == self.epochs if self.last_file is None else (self.path / self.last_file).exists()
@@ -95,11 +91,6 @@ class PlannedRun:
         ]
 
 
-def cell_name(cell: Mapping[str, float | str]) -> str:
-    """The name of a cell and its run: `multiplier=2,polarity=1`."""
-    return ",".join(f"{axis}={in_words(value)}" for axis, value in sorted(cell.items()))
-
-
 def resolved_config(arguments: Sequence[str]) -> dict[str, Any]:
     """The nested settings that tsl.fit would run with, defaults included; ends with its message if they are wrong."""
     from tsl.fit import main as fit  # imports torch, which takes seconds that --help need not wait for
@@ -128,54 +119,3 @@ def check_settings(runs: Sequence[PlannedRun], configs: Collection[Path]) -> Non
     ]
     if mixed:
         raise InputError("\n".join([*mixed, "Move these runs away, or write the new ones elsewhere with --root"]))
-
-
-def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
-    """Train the rest of a run, in a process of its own that writes to `<run>.log`.
-
-    Args:
-        run: The run.
-        report: Called twice a second, and at the end.
-
-    Returns:
-        What went wrong, or None.
-    """
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    log_path = run.path.with_name(f"{run.path.name}.log")
-    with log_path.open("a") as log:
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the child too, even if it outlives this process
-        except BlockingIOError:
-            return f"{run.path} is being trained by another process; give the same command again when it has ended"
-        if run.complete:
-            return None
-        _clear(run)
-        print(f"$ {shlex.join(run.command())}", file=log, flush=True)
-        child = subprocess.Popen(run.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            while child.poll() is None:
-                report()
-                time.sleep(0.5)
-        finally:
-            child.terminate()
-            try:
-                child.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                child.kill()  # no file is lost: checkpoints and records are written whole
-                child.wait()
-            _clear(run)
-    report()
-    if child.returncode == 0 and run.complete:
-        return None
-    with log_path.open(errors="replace") as log:
-        lines = "".join(f"  {line.rstrip()}\n" for line in deque(log, maxlen=15))
-    return (
-        f"{run.path} ended with status {child.returncode} after {run.epochs_done} of {run.epochs} epochs. "
-        f"The end of {log_path}:\n{lines}Repeat this run alone:\n  {shlex.join(run.command())}"
-    )
-
-
-def _clear(run: PlannedRun) -> None:
-    """Remove an unfinished run without a checkpoint, because tsl.fit refuses to start in its directory."""
-    if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
-        shutil.rmtree(run.path)
