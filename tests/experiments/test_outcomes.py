@@ -76,6 +76,16 @@ def test_the_number_of_samples_is_told_over_and_polarities_apart(run: Run) -> No
             assert words[name].seeds == 2
 
 
+def test_losses_of_deep_students_are_of_their_objective(run: Run) -> None:
+    """As with cross-entropy, where the mean squared error is another number."""
+    end = read_table(run.path, "losses", [6])
+    write_table(run.path, "losses", 6, end.assign(train_loss=range(1, 9), val_loss=[10.0**n for n in range(8)]))
+    words = outcomes.layer_correlations(Run(run.path).groups[1])  # replicates 1 and 5
+    assert words["training loss at the end"][:3] == (4, pytest.approx(8**0.5), 2)  # of 2 and 6
+    assert words["evaluation loss at the end"].mean == (10 + 1e5) / 2
+    assert words["log10 evaluation loss at the end"][:3] == (3, pytest.approx(8**0.5), 2)
+
+
 def test_the_closing_table_has_a_row_for_each_setting(run: Run) -> None:
     planned = PlannedRun({"multiplier": 2}, run.path, [], {})
     console = Console(width=200)

@@ -108,8 +108,13 @@ FEWER: Axes = {"polarity": (1, 2), "multiplier": (1, 2, 5)}
 E1_AXES: Axes = {"polarity": (0, 1, 2), "multiplier": WIDTHS}
 E2_AXES: Axes = {"polarity": (0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
 E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
-E6_AXES: Axes = {"train_size": (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000), "multiplier": (2, 5)}
-E6_QUICK: Axes = {"train_size": (512, 2_048, 10_240, 102_400), "multiplier": (2,)}
+E6_AXES: Axes = {
+    "train_size": (5_000, 10_000, 12_500, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000),
+    "multiplier": (2,),
+}
+E6_WIDTHS_AXES: Axes = {"train_size": (10_000, 20_000, 50_000), "multiplier": (2, 5)}
+E6_FEWER: Axes = {"train_size": (512, 2_048)}
+E6_QUICK: Axes = {"train_size": (512, 2_048, 10_240, 102_400)}
 E7_AXES: tuple[Axes, Axes] = ({"multiplier": (2, 10)}, {"multiplier": (5,)})
 E9_AXES: tuple[Axes, Axes] = ({"dim": range(10, 101, 10), "multiplier": (2, 10)}, {"dim": (10, 50)})
 E8_AXES: Axes = {"teacher": ("unpruned", "pruned"), "multiplier": (1, 2, 5)}
@@ -121,6 +126,12 @@ T2_AXES: tuple[Axes, Axes] = (
 )
 T4_AXES: tuple[Axes, Axes] = ({"polarity": (0.5, 1, 1.5)}, {"polarity": (1,)})
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
+
+
+def of_deep_students(variant: str, sizes: Sequence[int], **options: str) -> Experiment:
+    """E6 in one of `configs/E6/*.yaml`, at 2x."""
+    axes: Axes = {"variant": (variant,), "train_size": sizes, "multiplier": (2,)}
+    return Experiment("E6", sample_size, layer_correlations, axes, E6_FEWER, "multilayer", options)
 
 
 def on_inputs(distribution: str) -> Experiment:
@@ -143,6 +154,9 @@ EXPERIMENTS = {
     "E5-rademacher": on_inputs("rademacher"),
     "E5-low_dimensional": on_inputs("low_dimensional"),
     "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
+    "E6-widths": Experiment("E6", sample_size, layer_correlations, E6_WIDTHS_AXES, E6_FEWER, "multilayer"),
+    "E6-cross_entropy": of_deep_students("cross_entropy", (10_000, 20_000, 50_000), evaluation_loss="val_loss"),
+    "E6-unscaled": of_deep_students("unscaled", (5_000, 10_000)),
     "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
     "E8": Experiment("E8", trained_teacher, accuracy_and_correlations, E8_AXES, base="cifar10/student"),
     "E9": Experiment("E9", best_correlation, range_of_correlations, *E9_AXES),

@@ -113,7 +113,8 @@ class TeacherStudent(StepModule):
         trained_layers: Layers of the student that are trained, counted from 1 at the input to L + 1 at the output;
             all if None. The others keep their initial weights.
         condition_teacher: Before training, shift and scale the teacher to suit the training inputs: every hidden node
-            active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`).
+            active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`); "hidden" leaves
+            the outputs as they are.
         normalize_weights: Scale the student's nodes to unit norm after every optimizer step
             (`tsl.networks.normalize_weights_`).
         noise: Standard deviation of what is added to every output of the teacher in training, newly in every step, or a
@@ -140,7 +141,7 @@ class TeacherStudent(StepModule):
         optimizer: OptimizerCallable = sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
         trained_layers: list[PositiveInt] | None = None,
-        condition_teacher: bool = False,
+        condition_teacher: bool | Literal["hidden"] = False,
         normalize_weights: bool = False,
         noise: PerReplicate[NonNegativeFloat] = 0.0,
         replicates: PositiveInt = 1,
@@ -189,7 +190,9 @@ class TeacherStudent(StepModule):
         check_compared(self.teacher, self.student)
         if self.condition_teacher and data is not None:
             check_inputs(data, self.teacher, self.student)
-            self.teacher_activity = condition(self.teacher, data.conditioning_inputs())
+            self.teacher_activity = condition(
+                self.teacher, data.conditioning_inputs(), output_layer=self.condition_teacher != "hidden"
+            )
         initialize_student(self.student, self.student_initialization, self.teacher, self.seed)
         if isinstance(self.loss, Distillation):
             self.loss.make(self.teacher, self.student, data and data.labelled, self.seed)
