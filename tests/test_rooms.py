@@ -67,6 +67,7 @@ PROGRAMS = {
     "prune_teacher": {"experiments"},
     "reproduce": {"experiments"},
     "sample_complexity": {"experiments"},
+    "sweep": {"experiments"},
 }
 """What `python -m` and the command `tsl` run: each only calls its room."""
 

@@ -50,7 +50,7 @@ def plan_run(cell: Cell, resolved: Mapping[str, Any], directory: Path) -> Planne
         resolved: All settings that its configs give, by their dotted names.
         directory: Where the sweep's runs lie.
     """
-    settings = {**resolved, **cell.settings}
+    settings = {**resolved, **flatten(dict(cell.settings))}
     if settings["total_samples"] is not None:
         data = {key.removeprefix("data.init_args."): value for key, value in settings.items()}
         settings["trainer.max_epochs"] = budget_epochs(settings["total_samples"], data)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from tsl.experiments.planned_run import PlannedRun
 from tsl.runs.settings import MULTIPLIER
 
@@ -32,3 +34,20 @@ def operations_of_a_step(settings: Mapping[str, Any]) -> float | None:
         return None
     products: Sequence[float] = [below * above for below, above in pairwise([ends[0], *widths, ends[1]])]
     return 2 * settings["data.init_args.batch_size"] * (3 * sum(products) - products[0])
+
+
+MEMORY_OF_A_PROCESS = 1.2e9
+"""Bytes that a run of tsl.fit takes whatever it trains, measured: the libraries, and blocks of an evaluation."""
+
+
+def memory(run: PlannedRun) -> float:
+    """About the bytes of main memory that a run takes: its process, and each replicate's inputs and teacher answers.
+
+    Images, which all replicates share, count as if each had its own.
+    """
+    settings = run.settings
+    sizes = settings.get("grid.data.init_args.train_size") or settings.get("data.init_args.train_size") or 0
+    samples = np.max(sizes) + (settings.get("data.init_args.val_size") or 0)
+    widths = [settings.get("data.init_args.dim") or 0, settings.get(f"{TEACHER}output_dim") or 0]
+    bytes_each = 8 if str(settings["trainer.precision"]).startswith("64") else 4
+    return float(MEMORY_OF_A_PROCESS + run.replicates * samples * sum(widths) * bytes_each)

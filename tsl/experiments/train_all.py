@@ -69,6 +69,7 @@ def train_all(runs: Sequence[PlannedRun], start: Start, console: Console) -> lis
     """
     left = sorted((run for run in runs if not run.complete), key=lambda run: run.cost_left, reverse=True)
     failed: list[PlannedRun] = []
+    errors: list[str] = []
     complete = len(runs) - len(left)
     console.print(f"runs: {len(runs)}, of them complete: {complete}")
     if not left:
@@ -98,7 +99,10 @@ def train_all(runs: Sequence[PlannedRun], start: Start, console: Console) -> lis
                 console.print(f"{run.path}: {cost_of(run.path) or 'complete'}", soft_wrap=True)
             else:
                 failed.append(run)
-                console.print(f"error: {error}", soft_wrap=True)
+                errors.append(error)
+                console.print(f"{run.path}: failed, see below", soft_wrap=True)
         report()
+    for error in errors:
+        console.print(f"error: {error}", soft_wrap=True)
     console.print(f"all runs together, one after the other: {total_cost(run.path for run in runs)}", soft_wrap=True)
     return failed
