@@ -20,8 +20,9 @@ from tsl.callbacks.run_logger import drop_rows_after
 from tsl.callbacks.stop_signals import StopSignals
 from tsl.errors import CannotWriteError, InputError
 from tsl.format import FORMAT, FORMAT_KEY
+from tsl.grid import expanded, seeds_of_run
 from tsl.modules.steps import StepModule
-from tsl.replicates import differing_settings
+from tsl.replicates import differing_settings, replicate_seeds
 from tsl.runs import Run
 from tsl.runs.cost import Cost, cost_of
 from tsl.runs.directory import check_free
@@ -225,6 +226,6 @@ def is_out_of_time(trainer: pl.Trainer) -> bool:
 
 def replicate_settings(config: dict[str, Any]) -> pd.DataFrame:
     """The rows of the table `replicates`, from the nested settings of a run."""
-    replicates = range(config.get("replicates", 1))
-    seeds = [config.get("seed_everything", 0) + replicate for replicate in replicates]
-    return pd.DataFrame({"replicate": replicates, "seed": seeds} | differing_settings(config, len(replicates)))
+    count = config.get("replicates", 1)
+    named = {"replicate": range(count), "seed": replicate_seeds(seeds_of_run(config), count)}
+    return pd.DataFrame(named | differing_settings(expanded(config), count))

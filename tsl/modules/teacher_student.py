@@ -120,7 +120,7 @@ class TeacherStudent(StepModule):
         noise: Standard deviation of what is added to every output of the teacher in training, newly in every step, or a
             list of them that repeats along the replicates. Evaluation is against the teacher without noise.
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0; replicate r has seed + r.
+        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
         steps: How optimizer steps are taken: one by one with autograd ("eager"), many in one compiled call ("fused": on
             the CPU, MLPs without BatchNorm and dropout, SGD and the objectives of `tsl.modules`), or fused wherever
             that is so ("auto"). Both compute the same, up to rounding.
@@ -145,7 +145,7 @@ class TeacherStudent(StepModule):
         normalize_weights: bool = False,
         noise: PerReplicate[NonNegativeFloat] = 0.0,
         replicates: PositiveInt = 1,
-        seed: NonNegativeInt = 0,
+        seed: NonNegativeInt | list[NonNegativeInt] = 0,
         steps: Literal["auto", "eager", "fused"] = "auto",
         on_divergence: Literal["stop", "freeze"] = "stop",
         compile_student: bool = False,
