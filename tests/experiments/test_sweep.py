@@ -147,7 +147,9 @@ def test_axes_become_replicates_where_they_can(tmp_path: Path) -> None:
 
 
 def test_a_grid_is_split_where_a_run_would_take_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_plan, "core_seconds", lambda run: 700.0 * run.replicates / 4)  # a combination of 4 seeds
+    monkeypatch.setattr(
+        sweep_plan, "core_seconds", lambda run: 700.0 * run.settings["replicates"] / 4
+    )  # a combination of 4 seeds
     cells = plan_sweep(SweepFile(tuple(CONFIGS), {"polarity": [0, 1, 2], "multiplier": [1]}, 4), tmp_path / "s", 2)
     assert [cell.values["polarity"] for cell in cells] == ["0..1", "2"]
 

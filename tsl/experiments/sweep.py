@@ -96,11 +96,16 @@ def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
     for run in runs[:SHOWN]:
         steps, seconds = run.epochs * run.student_steps, core_seconds(run)
         takes = "complete" if run.complete else "unknown" if seconds is None else duration(seconds)
-        table.add_row(run.path.name, str(run.replicates), f"{steps:,}", takes, f"{memory(run) / 1e9:.1f} GB")
+        table.add_row(
+            run.path.name, str(run.settings["replicates"]), f"{steps:,}", takes, f"{memory(run) / 1e9:.1f} GB"
+        )
     console.print(table)
     if len(runs) > SHOWN:
         console.print(f"and {len(runs) - SHOWN} more runs")
-    replicates, steps = sum(run.replicates for run in runs), sum(run.epochs * run.student_steps for run in runs)
+    replicates, steps = (
+        sum(run.settings["replicates"] for run in runs),
+        sum(run.epochs * run.student_steps for run in runs),
+    )
     seconds = sum(core_seconds(run) or 0 for run in runs)
     console.print(
         f"{len(runs)} runs of {replicates:,} replicates, {steps:,} student-steps: about {duration(seconds)} of one "
