@@ -25,6 +25,7 @@ from tsl.configs import config_directory, find_config
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.experiments.cost import core_seconds, in_hours
+from tsl.experiments.gradient_outcomes import gradient_in_words, gradient_order
 from tsl.experiments.outcomes import (
     Outcome,
     accuracy_and_correlations,
@@ -51,6 +52,7 @@ from tsl.figures import (
     best_correlation,
     convergence,
     final_error,
+    gradient_at_recovery,
     l_shape,
     order_parameters,
     sample_size,
@@ -127,6 +129,13 @@ T4_AXES: tuple[Axes, Axes] = ({"polarity": (0.5, 1, 1.5)}, {"polarity": (1,)})
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
 
 
+def of_gradient(records: Axes, widths: Sequence[float] = WIDTHS) -> Experiment:
+    """How large the gradient is when nodes of E2 are recovered: at all polarities, recorded as in E2 or otherwise."""
+    axes = {**E3_AXES, **records, "multiplier": widths}
+    fewer: Axes = {"polarity": (1, 2), "multiplier": widths[:3]}
+    return Experiment("E2", gradient_at_recovery, gradient_order, axes, fewer, across=gradient_in_words)
+
+
 def of_deep_students(variant: str, sizes: Sequence[int], **options: str) -> Experiment:
     """E6 in one of `configs/E6/*.yaml`, at 2x."""
     axes: Axes = {"variant": (variant,), "train_size": sizes, "multiplier": (2,)}
@@ -148,6 +157,8 @@ EXPERIMENTS = {
     "E1": Experiment("E1", l_shape, corner, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
     "E2": Experiment("E2", success_rate, recovery, E2_AXES, FEWER),
     "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
+    "E2-gradient": of_gradient({}),
+    "E2-fine": of_gradient({"records": ("fine",)}, (1, 2)),
     "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
     "E5": on_inputs("gaussian"),
     "E5-rademacher": on_inputs("rademacher"),

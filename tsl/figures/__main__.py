@@ -18,6 +18,7 @@ from tsl.figures import (
     certificate,
     convergence,
     final_error,
+    gradient_at_recovery,
     heat_map,
     l_shape,
     l_shape_animation,
@@ -72,6 +73,9 @@ FIGURES = {
     "l-shape-animation": Entry(l_shape_animation, "the same, moving from epoch to epoch", suffixes=MOVING),
     "success-rate": Entry(success_rate, "how often each teacher node is recovered (E2)", {"early_epoch": EARLY}),
     "specialization-order": Entry(specialization_order, "when each teacher node is recovered, against its strength"),
+    "gradient-at-recovery": Entry(
+        gradient_at_recovery, "gradient sup-norm when each teacher node is recovered, against its strength"
+    ),
     "convergence": Entry(convergence, "evaluation loss per epoch (E3)"),
     "trajectories": Entry(trajectories, "correlation of node pairs per epoch (E4)", {"replicates": REPLICATES}),
     "heat-map": Entry(
