@@ -30,7 +30,7 @@ def gradient_order(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def gradient_in_words(runs: Sequence[Run]) -> list[str]:
-    """A sentence for each polarity and curve: the rank correlation with its 95 % interval over seeds; the resolution."""
+    """A sentence for each polarity and curve, with the 95 % interval over seeds, and one on the resolution."""
     nodes = at_first_recovery(runs)
     told = []
     for (polarity, curve), rows in nodes.groupby(["polarity", "curve"], observed=True, dropna=False):
