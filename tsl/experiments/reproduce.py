@@ -39,6 +39,7 @@ from tsl.experiments.outcomes import (
 )
 from tsl.experiments.results import closing_table, results_of, write_results
 from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
+from tsl.experiments.theorem_outcomes import growth_in_words, samples_needed
 from tsl.experiments.theory_outcomes import (
     approach_to_theory,
     beside_theory,
@@ -55,6 +56,7 @@ from tsl.figures import (
     gradient_at_recovery,
     l_shape,
     order_parameters,
+    sample_needs,
     sample_size,
     success_rate,
     trained_teacher,
@@ -142,6 +144,20 @@ def of_deep_students(variant: str, sizes: Sequence[int], **options: str) -> Expe
     return Experiment("E6", sample_size, layer_correlations, axes, E6_FEWER, "multilayer", options)
 
 
+def of_samples(**varied: Sequence[float | str]) -> Experiment:
+    """How many samples recovery needs, along one axis, with each kind of augmentation."""
+    fixed: Axes = {"augmentation": ("plain", "agnostic", "aware"), "dim": (32,), "nodes": ("m5",), "multiplier": (2,)}
+    return Experiment(
+        "theorem",
+        sample_needs,
+        samples_needed,
+        {**fixed, **varied},
+        {axis: values[:3] for axis, values in varied.items()},
+        outcome_over=[TRAIN_SIZE],
+        across=growth_in_words,
+    )
+
+
 def on_inputs(distribution: str) -> Experiment:
     """E5 on one input distribution."""
     axes: Axes = {
@@ -184,6 +200,9 @@ EXPERIMENTS = {
     "T2": Experiment("T2", final_error, late_error, *T2_AXES, "committee", across=noise_law),
     "T3": Experiment("T3", order_parameters, beside_theory, {"multiplier": (1, 2)}, {}, "committee", {"theory": True}),
     "T4": Experiment("T4", order_parameters, strength_order, *T4_AXES, "committee", {"theory": True}),
+    "theorem-d": of_samples(dim=(8, 16, 32, 64, 128)),
+    "theorem-m": of_samples(nodes=("m2", "m5", "m10", "m20")),
+    "theorem-n": of_samples(multiplier=WIDTHS),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
 }
 

@@ -23,6 +23,7 @@ from tsl.figures import (
     l_shape,
     l_shape_animation,
     order_parameters,
+    sample_needs,
     sample_size,
     specialization_order,
     success_rate,
@@ -82,6 +83,7 @@ FIGURES = {
         heat_map, "correlation of every pair of nodes at an epoch", {"epoch": EPOCH, "replicate": REPLICATE}
     ),
     "sample-size": Entry(sample_size, "losses and correlation of each layer against the training samples (E5, E6)"),
+    "sample-needs": Entry(sample_needs, "samples needed for recovery at ε, against d, K and ε (theorem-d, -m, -n)"),
     "best-correlation": Entry(best_correlation, "best correlation of teacher nodes per epoch (E9)"),
     "alignment": Entry(alignment, "alignment of whole layers per epoch, beside its null levels (E10)"),
     "trained-teacher": Entry(
