@@ -29,6 +29,7 @@ from tsl.experiments.gradient_outcomes import gradient_in_words, gradient_order
 from tsl.experiments.outcomes import (
     Outcome,
     accuracy_and_correlations,
+    best_rates,
     corner,
     few_and_many_samples,
     final_loss,
@@ -128,6 +129,10 @@ T2_AXES: tuple[Axes, Axes] = (
     {"multiplier": (1, 1.5), "lr": (0.025, 0.05)},
 )
 T4_AXES: tuple[Axes, Axes] = ({"polarity": (0.5, 1, 1.5)}, {"polarity": (1,)})
+RATES_AXES: tuple[Axes, Axes] = (
+    {"variant": ("adam_rates", "momentum_rates"), "lr": (0.0003, 0.001, 0.003, 0.01, 0.03)},
+    {"lr": (0.001, 0.01)},
+)
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
 
 
@@ -204,6 +209,8 @@ EXPERIMENTS = {
     "theorem-m": of_samples(nodes=("m2", "m5", "m10", "m20")),
     "theorem-n": of_samples(multiplier=WIDTHS),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
+    "E10-rates": Experiment("E10", alignment, layer_correlations, *RATES_AXES, "multilayer", across=best_rates),
+    "E10-noise": Experiment("E10", alignment, layer_correlations, {"variant": ("noise",)}, {}, "multilayer"),
 }
 
 

@@ -1,4 +1,4 @@
-"""How many samples recovery at ε needs, with and without augmentation, against the input dimension, the nodes and 1/ε."""
+"""How many samples recovery at ε needs, with and without augmentation, against input dimension, nodes and 1/ε."""
 
 import math
 from collections.abc import Sequence
