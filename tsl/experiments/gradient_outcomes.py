@@ -41,12 +41,13 @@ def gradient_in_words(runs: Sequence[Run]) -> list[str]:
             f"polarity {polarity:g}, {curve}: rank correlation of strength and gradient sup-norm at first recovery "
             f"{mean:.3f} ({low:.3f} to {high:.3f}, 95 %, {known}); never recovered: {never_recovered(rows)}"
         )
-    for run in runs[:1]:
-        epochs = run.recorded_epochs("teacher_nodes")
-        steps = (epochs[1] - epochs[0]) * run.settings["data.init_args.steps_per_epoch"]
-        told.append(
-            f"nodes are measured every {steps:,} steps; a seed whose nodes all come together has no correlation"
-        )
+    epochs = runs[0].recorded_epochs("teacher_nodes")
+    steps = runs[0].settings.get("data.init_args.steps_per_epoch")
+    of_steps = f" of {steps:,} steps" if steps else ""
+    told.append(
+        f"nodes are measured every {epochs[1] - epochs[0]} epochs{of_steps}; a seed whose nodes all come together has no "
+        "rank correlation"
+    )
     return told
 
 

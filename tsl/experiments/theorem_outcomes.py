@@ -28,7 +28,8 @@ def need_in_words(point: TippingPoint) -> str:
     """A need with its interval: "112 (98 to 130)"."""
     if not point.found:
         return "fewer than measured" if point.size == 0 else "more than measured"
-    return f"{point.size:.3g} ({point.low:.3g} to {point.high:.3g})"
+    size, low, high = (f"{number:,.0f}" if number >= 100 else f"{number:.3g}" for number in point[:3])
+    return f"{size} ({low} to {high})"
 
 
 def growth_in_words(runs: Sequence[Run]) -> list[str]:

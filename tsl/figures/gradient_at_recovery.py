@@ -76,6 +76,7 @@ def at_first_recovery(runs: Sequence[Run]) -> pd.DataFrame:
     """
     recoveries = recovery_epochs(collect(runs, "teacher_nodes", [POLARITY])).query("layer == 1")
     losses = collect(runs, "losses", [POLARITY])[["group", "replicate", "epoch", GRADIENT]]
+    losses = losses.astype({"epoch": float})  # as epochs of recovery are, which may be infinite
     frame = recoveries.merge(losses, on=["group", "replicate", "epoch"], how="left").fillna({GRADIENT: 0.0})
     greatest = losses.groupby(["group", "replicate"])[GRADIENT].max().rename("greatest")
     frame = frame.join(greatest, on=["group", "replicate"])

@@ -69,8 +69,8 @@ def draw(runs: Sequence[Run]) -> Figure:
     outside = sum(not need.inputs.found for need in needs)
     notes = [
         f"where {SHARE:.0%} of teacher nodes are recovered at ε (ρ* > √(1 − ε²)), ε = {DRAWN:g} but in the panel of "
-        "1/ε, with 95 % bootstrap interval; solid: augmented samples counted, dashed: inputs alone; above: exponents with "
-        "95 % intervals; grey: growth of the theorem's orders from the first point on",
+        "1/ε, with 95 % bootstrap interval; solid: augmented samples counted, dashed: inputs alone; above: exponents "
+        "with 95 % intervals; grey: growth of the theorem's orders from the first point on",
         f"{outside} of {len(needs)} needs lie outside the numbers of inputs measured and are left out",
     ]
     footnotes(figure, notes)
