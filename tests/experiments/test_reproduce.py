@@ -61,9 +61,32 @@ def test_the_cells_are_the_combinations_of_the_axes() -> None:
         for name, experiment in reproduce.EXPERIMENTS.items()
     }
     theory = {"T1": 6, "T1-size": 3, "T2": 12, "T3": 2, "T4": 3}
-    deep = {"E6": 9, "E6-widths": 6, "E6-cross_entropy": 3, "E6-unscaled": 2, "E7": 2, "E8": 6, "E9": 20, "E10": 9}
+    samples = {"theorem-d": 15, "theorem-m": 12, "theorem-n": 12}
+    deep = {
+        "E6": 9,
+        "E6-widths": 6,
+        "E6-cross_entropy": 3,
+        "E6-unscaled": 2,
+        "E7": 2,
+        "E8": 6,
+        "E9": 20,
+        "E10": 9,
+        "E10-rates": 10,
+        "E10-noise": 1,
+    }
     e5 = {"E5": 12, "E5-rademacher": 12, "E5-low_dimensional": 12}
-    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, **e5, **deep, **theory}
+    assert counts == {
+        "E1": 12,
+        "E2": 20,
+        "E3": 24,
+        "E4": 1,
+        "E2-gradient": 24,
+        "E2-fine": 12,
+        **e5,
+        **deep,
+        **samples,
+        **theory,
+    }
 
 
 def test_a_budget_in_samples_gives_every_cell_its_epochs(tmp_path: Path) -> None:

@@ -23,10 +23,12 @@ from tsl.configs import config_directory, find_config
 from tsl.errors import InputError
 from tsl.experiments.cells import Cell, plan_runs
 from tsl.experiments.cost import core_seconds
+from tsl.experiments.gradient_outcomes import gradient_in_words, gradient_order
 from tsl.experiments.launchers import Start, add_launcher_arguments, chosen_launcher
 from tsl.experiments.outcomes import (
     Outcome,
     accuracy_and_correlations,
+    best_rates,
     corner,
     few_and_many_samples,
     final_loss,
@@ -37,6 +39,7 @@ from tsl.experiments.outcomes import (
 )
 from tsl.experiments.planned_run import PlannedRun
 from tsl.experiments.results import closing_table, results_of, write_results
+from tsl.experiments.theorem_outcomes import growth_in_words, samples_needed
 from tsl.experiments.theory_outcomes import (
     approach_to_theory,
     beside_theory,
@@ -51,8 +54,10 @@ from tsl.figures import (
     best_correlation,
     convergence,
     final_error,
+    gradient_at_recovery,
     l_shape,
     order_parameters,
+    sample_needs,
     sample_size,
     success_rate,
     trained_teacher,
@@ -125,13 +130,38 @@ T2_AXES: tuple[Axes, Axes] = (
     {"multiplier": (1, 1.5), "lr": (0.025, 0.05)},
 )
 T4_AXES: tuple[Axes, Axes] = ({"polarity": (0.5, 1, 1.5)}, {"polarity": (1,)})
+RATES_AXES: tuple[Axes, Axes] = (
+    {"variant": ("adam_rates", "momentum_rates"), "lr": (0.0003, 0.001, 0.003, 0.01, 0.03)},
+    {"lr": (0.001, 0.01)},
+)
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
+
+
+def of_gradient(records: Axes, widths: Sequence[float] = WIDTHS) -> Experiment:
+    """How large the gradient is when nodes of E2 are recovered: at all polarities, recorded as in E2 or otherwise."""
+    axes = {**E3_AXES, **records, "multiplier": widths}
+    fewer: Axes = {"polarity": (1, 2), "multiplier": widths[:3]}
+    return Experiment("E2", gradient_at_recovery, gradient_order, axes, fewer, across=gradient_in_words)
 
 
 def of_deep_students(variant: str, sizes: Sequence[int], **options: str) -> Experiment:
     """E6 in one of `configs/E6/*.yaml`, at 2x."""
     axes: Axes = {"variant": (variant,), "train_size": sizes, "multiplier": (2,)}
     return Experiment("E6", sample_size, layer_correlations, axes, E6_FEWER, "multilayer", options)
+
+
+def of_samples(**varied: Sequence[float | str]) -> Experiment:
+    """How many samples recovery needs, along one axis, with each kind of augmentation."""
+    fixed: Axes = {"augmentation": ("plain", "agnostic", "aware"), "dim": (32,), "nodes": ("m5",), "multiplier": (2,)}
+    return Experiment(
+        "theorem",
+        sample_needs,
+        samples_needed,
+        {**fixed, **varied},
+        {axis: values[:3] for axis, values in varied.items()},
+        outcome_over=[TRAIN_SIZE],
+        across=growth_in_words,
+    )
 
 
 def on_inputs(distribution: str) -> Experiment:
@@ -149,6 +179,8 @@ EXPERIMENTS = {
     "E1": Experiment("E1", l_shape, corner, E1_AXES, {"polarity": (1, 2), "multiplier": (1, 10)}),
     "E2": Experiment("E2", success_rate, recovery, E2_AXES, FEWER),
     "E3": Experiment("E2", convergence, final_loss, E3_AXES, FEWER),
+    "E2-gradient": of_gradient({}),
+    "E2-fine": of_gradient({"records": ("fine",)}, (1, 2)),
     "E4": Experiment("E4", trajectories, mean_correlation, {"polarity": (1,), "multiplier": (2,)}),
     "E5": on_inputs("gaussian"),
     "E5-rademacher": on_inputs("rademacher"),
@@ -174,7 +206,12 @@ EXPERIMENTS = {
     "T2": Experiment("T2", final_error, late_error, *T2_AXES, "committee", across=noise_law),
     "T3": Experiment("T3", order_parameters, beside_theory, {"multiplier": (1, 2)}, {}, "committee", {"theory": True}),
     "T4": Experiment("T4", order_parameters, strength_order, *T4_AXES, "committee", {"theory": True}),
+    "theorem-d": of_samples(dim=(8, 16, 32, 64, 128)),
+    "theorem-m": of_samples(nodes=("m2", "m5", "m10", "m20")),
+    "theorem-n": of_samples(multiplier=WIDTHS),
     "E10": Experiment("E10", alignment, layer_correlations, {"variant": VARIANTS}, {}, "multilayer"),
+    "E10-rates": Experiment("E10", alignment, layer_correlations, *RATES_AXES, "multilayer", across=best_rates),
+    "E10-noise": Experiment("E10", alignment, layer_correlations, {"variant": ("noise",)}, {}, "multilayer"),
 }
 
 
