@@ -13,8 +13,8 @@ from rich.console import Console
 
 from tests.made_up_runs import fake_run
 from tsl.experiments import outcomes
+from tsl.experiments.catalogue import EXPERIMENTS
 from tsl.experiments.planned_run import PlannedRun
-from tsl.experiments.reproduce import EXPERIMENTS
 from tsl.experiments.results import closing_table, results_of
 from tsl.runs import ReplicateGroup, Run
 from tsl.runs.records import read_table, write_table

@@ -71,7 +71,9 @@ def test_rank_correlations_are_those_of_the_ranks(path: Path) -> None:
     interval = stats.ttest_1samp(every, 0).confidence_interval(0.95)
     first, last = gradient_in_words([Run(path)])
     words = f"{np.mean(every):.3f} ({interval.low:.3f} to {interval.high:.3f}, 95 %, 5 of 5 seeds)"
-    assert first.startswith(f"polarity 1, 2×: rank correlation of strength and gradient sup-norm at first recovery {words}")
+    assert first.startswith(
+        f"polarity 1, 2×: rank correlation of strength and gradient sup-norm at first recovery {words}"
+    )
     assert last.startswith("nodes are measured every 2 epochs")
 
 
