@@ -25,9 +25,9 @@ def gradients(path: Path) -> np.ndarray:
     for seed in SEEDS:
         for node in NODES:
             for epoch in sorted(nodes["epoch"].unique()):
-                here = nodes.query("replicate == @seed and node == @node and epoch == @epoch and split == 'val'")
-                if here["best_correlation"].item() > 0.95:
-                    of_epoch = losses.query("replicate == @seed and epoch == @epoch")
+                here = nodes[(nodes["epoch"] == epoch) & (nodes["replicate"] == seed) & (nodes["node"] == node)]
+                if here.loc[here["split"] == "val", "best_correlation"].item() > 0.95:
+                    of_epoch = losses[(losses["epoch"] == epoch) & (losses["replicate"] == seed)]
                     found[seed, node - 1] = of_epoch["gradient_sup_norm"].item()
                     break
     return found
@@ -71,7 +71,9 @@ def test_rank_correlations_are_those_of_the_ranks(path: Path) -> None:
     interval = stats.ttest_1samp(every, 0).confidence_interval(0.95)
     first, last = gradient_in_words([Run(path)])
     words = f"{np.mean(every):.3f} ({interval.low:.3f} to {interval.high:.3f}, 95 %, 5 of 5 seeds)"
-    assert first.startswith(f"polarity 1, 2×: rank correlation of strength and gradient sup-norm at first recovery {words}")
+    assert first.startswith(
+        f"polarity 1, 2×: rank correlation of strength and gradient sup-norm at first recovery {words}"
+    )
     assert last.startswith("nodes are measured every 2 epochs")
 
 

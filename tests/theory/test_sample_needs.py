@@ -33,7 +33,9 @@ def needs() -> list[Need]:
 
 
 def test_an_axis_is_what_varies_alone(needs: list[Need]) -> None:
-    found = {axis: {(each.d, each.m, each.n) for each in along(needs, axis)} for axis in ("d", "K by m", "K by n", "1/ε")}
+    found = {
+        axis: {(each.d, each.m, each.n) for each in along(needs, axis)} for axis in ("d", "K by m", "K by n", "1/ε")
+    }
     assert found["d"] == {(d, 5, 10) for d in (8, 16, 32, 64, 128)}
     assert found["K by m"] == {(32, m, 2 * m) for m in (2, 5, 10, 20)}
     assert found["K by n"] == {(32, 5, n) for n in (5, 10, 25, 50)}
