@@ -25,9 +25,9 @@ def gradients(path: Path) -> np.ndarray:
     for seed in SEEDS:
         for node in NODES:
             for epoch in sorted(nodes["epoch"].unique()):
-                here = nodes.query("replicate == @seed and node == @node and epoch == @epoch and split == 'val'")
-                if here["best_correlation"].item() > 0.95:
-                    of_epoch = losses.query("replicate == @seed and epoch == @epoch")
+                here = nodes[(nodes["epoch"] == epoch) & (nodes["replicate"] == seed) & (nodes["node"] == node)]
+                if here.loc[here["split"] == "val", "best_correlation"].item() > 0.95:
+                    of_epoch = losses[(losses["epoch"] == epoch) & (losses["replicate"] == seed)]
                     found[seed, node - 1] = of_epoch["gradient_sup_norm"].item()
                     break
     return found

@@ -45,8 +45,8 @@ def gradient_in_words(runs: Sequence[Run]) -> list[str]:
     steps = runs[0].settings.get("data.init_args.steps_per_epoch")
     of_steps = f" of {steps:,} steps" if steps else ""
     told.append(
-        f"nodes are measured every {epochs[1] - epochs[0]} epochs{of_steps}; a seed whose nodes all come together has no "
-        "rank correlation"
+        f"nodes are measured every {epochs[1] - epochs[0]} epochs{of_steps}; a seed whose nodes all come together has "
+        "no rank correlation"
     )
     return told
 

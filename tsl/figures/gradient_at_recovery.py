@@ -92,7 +92,7 @@ def never_recovered(recoveries: pd.DataFrame) -> str:
     counts = (recoveries[GRADIENT] == 0).groupby(recoveries["node"]).sum()
     counts = counts[counts > 0]
     runs_of_nodes = (np.diff(counts.index, prepend=-1) != 1) | (counts.diff() != 0)
-    words = []
+    words: list[str] = []
     for _, of_nodes in counts.groupby(runs_of_nodes.cumsum()):
         first, last, count = of_nodes.index[0], of_nodes.index[-1], of_nodes.iloc[0]
         of_seeds = "" if words else f" of {recoveries['seed'].nunique()} seeds"

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from tsl.errors import InputError
@@ -47,7 +48,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     figure, [panels] = grid(1, len(axes), 2.2, share_y="row", share_x="none")
     figure.set_figwidth(max(3.5, 1.9 * len(axes)))
     kinds = list(dict.fromkeys(need.kind for need in needs))
-    handles: dict[str, Artist] = {}
+    handles: dict[str, Any] = {}
     for panel, axis in zip(panels, axes, strict=True):
         of_axis = [need for need in along(needs, axis) if axis == "1/ε" or need.epsilon == DRAWN]
         for index, kind in enumerate(kinds):
@@ -106,7 +107,7 @@ def needs_of(run: Run, epsilons: Sequence[float] = EPSILONS) -> list[Need]:
     return needs
 
 
-def _draw_kind(panel: Axes, rows: Sequence[Need], axis: str, index: int) -> Artist:
+def _draw_kind(panel: Axes, rows: Sequence[Need], axis: str, index: int) -> ErrorbarContainer:
     """Draw the needs of one kind of data, sorted along the axis; gives the solid line."""
     style = curve_style(index) | {"linestyle": "-"}
     x = [AXES[axis](need) for need in rows]

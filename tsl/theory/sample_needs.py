@@ -45,8 +45,8 @@ class Need(NamedTuple):
     @property
     def samples(self) -> TippingPoint:
         """The number of samples, augmented ones counted."""
-        size, low, high, draws = self.inputs
-        return TippingPoint(*(number * self.samples_each for number in (size, low, high)), draws * self.samples_each)
+        point, each = self.inputs, self.samples_each
+        return TippingPoint(point.size * each, point.low * each, point.high * each, point.draws * each)
 
     @property
     def bound(self) -> float | None:
