@@ -1,6 +1,6 @@
-"""Train students: `python -m tsl.fit --config configs/two_layer.yaml [--key value …]`.
+"""The LightningCLI behind `python -m tsl.fit`: it reads the settings, and trains.
 
-A LightningCLI without the subcommand word. A run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
+A run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
 """
 
 import logging
@@ -26,6 +26,7 @@ from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
+from tsl.fit.help import nearest, show_help
 from tsl.grid import Grid, count_replicates, expanded, first_seeds, with_full_names
 from tsl.mistakes import BUG, check_nulls, find_mistake, in_short
 from tsl.modules import Classifier
@@ -124,16 +125,19 @@ class TeacherStudentCLI(LightningCLI):
             InputError: If a setting is unknown, or has a value that it cannot have.
         """
         self._parser("fit").prog = "python -m tsl.fit"  # without the subcommand's word
+        if show_help(args, self._parser("fit")):
+            sys.exit(0)
         arguments = translated_arguments(args)
         parsers = (parser, *self._subcommand_parsers.values())
         for each in parsers:
-            each.exit_on_error = False
+            each.exit_on_error = each.allow_abbrev = False
         try:
             self.config = parser.parse_args(arguments)
             self._parser("fit").validate(self.config["fit"], skip_unset=False)
         except (ArgumentError, TypeError) as error:  # `validate` raises the latter
             check_list_of_rates(str(error))
-            raise InputError(f"{in_short(str(error))} (python -m tsl.fit --help lists the settings)") from error
+            said = in_short(str(error))
+            raise InputError(said + nearest(said, self._parser("fit"))) from error
         for group, maker in CLASSES.items():
             check_nulls(self.config["fit"][group].as_dict(), group, maker)
 
@@ -362,14 +366,13 @@ def fixed_seeds(
     return first_seeds(seed_everything, grid, seeds, paired_seeds)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run(arguments: Sequence[str]) -> None:
     """Run the command line; a mistake in the input ends it with one message and status 2.
 
     A signal that stops the run ends it with the command that goes on, and status 128 + its number.
 
     The environment variable TSL_DEBUG=1 also shows the traceback and Lightning's own messages.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
     if not os.environ.get("TSL_DEBUG"):
         for library in ("pytorch_lightning", "lightning_fabric"):  # they print devices, tips and the seed
             logging.getLogger(library).setLevel(logging.WARNING)
@@ -410,7 +413,3 @@ def _fit(arguments: Sequence[str], signals: StopSignals) -> None:
         },
         args=["fit", *find_configs(arguments)],
     )
-
-
-if __name__ == "__main__":
-    main()
