@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsl.errors import InputError
-from tsl.grid import count_replicates, expanded, first_seeds, seeds_of_run, with_full_names
+from tsl.grid import count_replicates, expanded, seeds_of_run, with_full_names
 from tsl.replicates import differing_settings, replicate_seeds
 
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
@@ -102,7 +102,7 @@ def test_a_single_value_is_no_list() -> None:
 def test_a_config_without_a_grid_stays_as_it_is() -> None:
     assert expanded(config()) == config()
     assert expanded(config(grid=None, seeds=4, replicates=4)) == config(grid=None, seeds=4, replicates=4)
-    assert first_seeds(3, None, 4, True) == 3
+    assert seeds_of_run(config(seeds=4, replicates=4)) == 5
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
 from tsl.fit.help import nearest, show_help
-from tsl.grid import Grid, count_replicates, expanded, first_seeds, with_full_names
+from tsl.grid import count_replicates, expanded, lay_out, with_full_names, with_values
 from tsl.mistakes import BUG, check_nulls, find_mistake, in_short
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
@@ -112,8 +112,7 @@ class TeacherStudentCLI(LightningCLI):
         )
         for group in ("model", "data"):
             parser.link_arguments("replicates", f"{group}.init_args.replicates")
-            seeds = ("seed_everything", "grid", "seeds", "paired_seeds")
-            parser.link_arguments(seeds, f"{group}.init_args.seed", compute_fn=fixed_seeds)
+            parser.link_arguments("seed_everything", f"{group}.init_args.seed", compute_fn=fixed_seed)
         parser.add_lightning_class_args(SpecializationRecords, "records")
         parser.add_class_arguments(ModelCheckpoint, "checkpoint")
         parser.set_defaults({f"checkpoint.{key}": value for key, value in LAST_CHECKPOINT.items()})
@@ -163,7 +162,9 @@ class TeacherStudentCLI(LightningCLI):
         parser = self._parser(self.subcommand)
         parser.exit_on_error = False
         try:
-            return parser.parse_object(expanded(self._settings()))
+            config = parser.parse_object(with_values(self._written, self._written["grid"] or {}))
+            lay_out(config, self._written)
+            return config
         except (ArgumentError, TypeError) as error:
             raise InputError(f"grid: {in_short(str(error))}") from error
         finally:
@@ -259,7 +260,7 @@ class TeacherStudentCLI(LightningCLI):
         """
         self._written = self._settings()
         try:
-            if self.config[self.subcommand].grid:
+            if self.config[self.subcommand].grid or self.config[self.subcommand].seeds is not None:
                 self.config = self.config.clone()
                 self.config[self.subcommand] = self._expanded()
             super().instantiate_classes()
@@ -350,10 +351,8 @@ def load_translated(text: str) -> Any:
 set_loader("tsl", load_translated, exceptions=(yaml.YAMLError,))
 
 
-def fixed_seeds(
-    seed_everything: bool | int, grid: Grid | None, seeds: int | None, paired_seeds: bool
-) -> int | list[int]:
-    """The seeds that model and data start from; see `tsl.grid.first_seeds`.
+def fixed_seed(seed_everything: bool | int) -> int:
+    """The seed that model and data start from.
 
     Raises:
         InputError: If it is not a whole number that numpy takes for a seed.
@@ -363,7 +362,7 @@ def fixed_seeds(
             f"seed_everything = {seed_everything}: expected a whole number from 0 to {2**32 - 1}, so that the run can "
             "be repeated"
         )
-    return first_seeds(seed_everything, grid, seeds, paired_seeds)
+    return seed_everything
 
 
 def run(arguments: Sequence[str]) -> None:
