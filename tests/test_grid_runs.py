@@ -173,5 +173,6 @@ def test_a_grid_that_cannot_be_is_refused_in_one_message(
         main([*TINY, "--replicates", "1", "--trainer.default_root_dir", str(tmp_path), *arguments])
     assert stopped.value.code == 2
     message = capsys.readouterr().err
-    assert message.count("error:") == 1 and "Traceback" not in message
+    assert message.count("error:") == 1
+    assert "Traceback" not in message
     assert all(word in message for word in words), message

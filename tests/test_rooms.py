@@ -12,7 +12,18 @@ from tests.fitting import ROOT
 
 PACKAGE = ROOT / "tsl"
 
-FOR_ALL = {"", "errors", "format", "grid", "intervals", "names", "randomness", "replicates", "tensor_files"}
+FOR_ALL = {
+    "",
+    "errors",
+    "format",
+    "grid",
+    "intervals",
+    "names",
+    "processes",
+    "randomness",
+    "replicates",
+    "tensor_files",
+}
 """Files at the root that every room may import; "" is the package itself, for its version."""
 
 ROOMS: dict[str, set[str]] = {
@@ -52,6 +63,7 @@ ROOMS: dict[str, set[str]] = {
     "mistakes": set(),
     "no_effect": set(),
     "names": set(),
+    "processes": set(),
     "randomness": set(),
     "replicates": set(),
     "tensor_files": set(),

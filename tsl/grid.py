@@ -12,7 +12,7 @@ from copy import deepcopy
 from typing import Any, Literal
 
 from tsl.errors import InputError
-from tsl.replicates import replicate_seeds, settings_along_replicates
+from tsl.replicates import settings_along_replicates
 
 TRAIN_SIZE = "data.init_args.train_size"
 OPTIMIZER = "model.init_args.optimizer.init_args."

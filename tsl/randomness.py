@@ -1,7 +1,7 @@
 """Random generators, one for every purpose, replicate and epoch.
 
-A replicate draws from its own seed alone, `seed + r` or r's of a list, so it computes the same numbers whether it runs
-by itself or among many. A generator is a pure function of its arguments: nothing random has to be stored for a run to be resumed.
+A replicate draws from its own seed alone, so it computes the same numbers whether it runs by itself or among many. A
+generator is a pure function of its arguments: nothing random has to be stored for a run to be resumed.
 """
 
 from collections.abc import Sequence

@@ -15,6 +15,7 @@ from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation
 from tsl.networks import MLP, Network, TrainableNetwork, effective_layers
 from tsl.networks.mlp import as_mlp
+from tsl.processes import gather_frames
 from tsl.runs.records import write_table
 from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate
 
@@ -108,7 +109,9 @@ class CertificateRecords(pl.Callback):
         if self._measures is None:
             return
         epoch = evaluated_epoch(trainer)
-        frame = certificate_frame(self._measures.certificate(pl_module, self.c, self.bias_scale), epoch)
+        [frame] = gather_frames(
+            trainer, [certificate_frame(self._measures.certificate(pl_module, self.c, self.bias_scale), epoch)]
+        )
         run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if trainer.is_global_zero and not trainer.fast_dev_run:
             write_table(run, "certificate", epoch, frame)

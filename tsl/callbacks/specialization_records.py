@@ -20,6 +20,7 @@ from tsl.modules.epochs import evaluated_epoch, is_recorded
 from tsl.modules.teacher_student import Observation, SummedObservation
 from tsl.names import LAYER_SCALARS, NULL, THRESHOLDS, alignment_scalar, specialization_scalar
 from tsl.networks import Network
+from tsl.processes import gather_frames
 from tsl.randomness import generator
 from tsl.runs.records import COLUMNS, write_table
 
@@ -95,11 +96,12 @@ class SpecializationRecords(pl.Callback):
         run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
         if not pl_module.teacher_activity or trainer.global_step > 0 or trainer.fast_dev_run:
             return
+        frames = [
+            tidy({"active_fraction": of_layer}, ("replicate", "node")).assign(layer=layer)
+            for layer, of_layer in enumerate(pl_module.teacher_activity, start=1)
+        ]
+        frames = gather_frames(trainer, frames)
         if trainer.is_global_zero:
-            frames = [
-                tidy({"active_fraction": of_layer}, ("replicate", "node")).assign(layer=layer)
-                for layer, of_layer in enumerate(pl_module.teacher_activity, start=1)
-            ]
             write_table(run, "activity", 0, pd.concat(frames).assign(epoch=0))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
@@ -178,6 +180,7 @@ class SpecializationRecords(pl.Callback):
                     tables.setdefault(table, []).append(frame.assign(split=split, layer=layer))
         pl_module.log_scalars(self._scalars(tables.get("layers", [])))
         run = trainer.log_dir  # log_dir broadcasts, so every process has to read it
+        tables = {table: gather_frames(trainer, frames) for table, frames in tables.items()}
         if trainer.is_global_zero and not trainer.fast_dev_run:
             for table, frames in tables.items():
                 write_table(run, table, epoch, pd.concat(frames, ignore_index=True).assign(epoch=epoch))

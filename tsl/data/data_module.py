@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tsl.data.loaders import ChunkLoader, EvaluationLoader, MinibatchSampler
 from tsl.data.samples import Samples
 from tsl.data.sizes import announce, check_evaluated_together
+from tsl.processes import minibatch_share
 
 CONDITIONED_ON = 100_000
 """The most inputs that a teacher is conditioned on: so many give a node's median to within 0.2 % of the inputs."""
@@ -137,4 +138,4 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def _share(self) -> tuple[int, int]:
         """This process among those that share the samples, and their number."""
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        return minibatch_share(self.trainer)

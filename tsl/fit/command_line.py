@@ -33,6 +33,7 @@ from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
 from tsl.modules.steps import print_once
 from tsl.no_effect import settings_without_effect
+from tsl.processes import ReplicateStrategy
 from tsl.runs.directory import (
     check_free,
     check_name,
@@ -264,10 +265,20 @@ class TeacherStudentCLI(LightningCLI):
                 self.config = self.config.clone()
                 self.config[self.subcommand] = self._expanded()
             super().instantiate_classes()
+            if isinstance(self.trainer.strategy, ReplicateStrategy):
+                self._take_share(self.trainer.strategy)
         except ValueError as error:
             if find_mistake(error) is not None:
                 raise
             raise InputError(in_short(str(error))) from error
+
+    def _take_share(self, strategy: ReplicateStrategy) -> None:
+        """Make module and data again, of this process's share of the replicates alone."""
+        config = self.config[self.subcommand]
+        groups = Namespace(model=config.model.clone(), data=config.data.clone())
+        strategy.take_share(groups, self._written)
+        made = self._parser(self.subcommand).instantiate_classes(groups)
+        self.model, self.datamodule = made.model, made.data
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off.

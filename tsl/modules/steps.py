@@ -19,6 +19,7 @@ from tsl.modules.sgd import check_optimizer, check_rates, check_schedule, rates_
 from tsl.modules.why_eager import why_eager
 from tsl.names import LEARNING_RATE, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS
 from tsl.networks import TrainableNetwork
+from tsl.processes import gather_replicates, minibatch_share
 from tsl.randomness import replicate_generators
 
 if TYPE_CHECKING:
@@ -207,10 +208,10 @@ class StepModule(pl.LightningModule):
         """
         if not self.trained_network.batch_norm:
             return
-        if self.trainer.world_size > 1:
+        if minibatch_share(self.trainer)[1] > 1:
             raise InputError(
                 f"BatchNorm would see only a process's share of each minibatch: set trainer.devices to 1 "
-                f"(now {self.trainer.world_size} processes), or {remedy}"
+                f"(now {self.trainer.world_size} processes) or trainer.strategy to replicates, or {remedy}"
             )
         if self.data.sampler.batch_size == 1:
             raise InputError(
@@ -288,12 +289,14 @@ class StepModule(pl.LightningModule):
 
     def _seed_dropout(self) -> None:
         """Draw new masks for each step and process, so that a run can be resumed exactly at any step."""
-        step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
+        rank, world_size = minibatch_share(self.trainer)
+        step = self.trainer.global_step * world_size + rank
         self.trained_network.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
 
     def _record_train_losses(self, losses: Tensor, before: Tensor) -> None:
         """Add the losses `[K, R]` of steps before which the replicates `before` had diverged."""
         diverged = self.diverged & ~before if self.on_divergence == "freeze" else ~losses.isfinite().all(dim=0)
+        diverged = gather_replicates(self.trainer, {"diverged": diverged})["diverged"]
         if diverged.any():
             self._report_divergence(diverged.nonzero().flatten().tolist(), len(losses))
         self.train_loss.update(losses)
@@ -333,7 +336,7 @@ class StepModule(pl.LightningModule):
         remedy = "lower the learning rate (model.init_args.optimizer.init_args.lr)"
         if self.trainer.global_step <= steps:
             remedy += ", or the scale of the inputs and of initial weights (data.init_args, model.init_args)"
-        if self.on_divergence == "stop" and len(replicates) < self.replicates:
+        if self.on_divergence == "stop" and len(replicates) < self.replicates and self.trainer.world_size == 1:
             remedy += (
                 ". To go on without these replicates, resume with --model.init_args.on_divergence freeze --ckpt_path "
                 "last"
@@ -397,7 +400,8 @@ class StepModule(pl.LightningModule):
         """
         trainer = self.trainer
         fitting = trainer.state.fn == "fit"
-        everyone = {"": [r for r, diverged in enumerate(self.diverged.tolist()) if not diverged]}
+        quantities = gather_replicates(trainer, {**quantities, "diverged": self.diverged})
+        everyone = {"": [r for r, diverged in enumerate(quantities.pop("diverged").tolist()) if not diverged]}
         groups = {label: [r for r in group if r in everyone[""]] for label, group in self.replicate_groups.items()}
         grouped: dict[str, Tensor] = {}
         for name, values in quantities.items():

@@ -39,6 +39,7 @@ from tsl.networks import (
     condition,
     normalize_weights_,
 )
+from tsl.processes import minibatch_share
 from tsl.randomness import generator
 from tsl.replicates import PerReplicate, per_replicate
 
@@ -295,9 +296,8 @@ class TeacherStudent(StepModule):
             inputs = taken.flatten(1, 2)
             targets = self._answers(inputs, ANSWERED if inputs.ndim == 3 else taken.shape[2])
             if self.label_noise is not None:
-                share = self.trainer.global_rank, self.trainer.world_size
                 by_step = targets.unflatten(1, taken.shape[1:3]).transpose(0, 1)  # [K, R, B, outputs]
-                by_step = self.label_noise(by_step, self.trainer.global_step, *share)
+                by_step = self.label_noise(by_step, self.trainer.global_step, *minibatch_share(self.trainer))
                 targets = by_step.transpose(0, 1).flatten(1, 2)
             self.take_steps(inputs, targets, consecutive(taken))
 
@@ -347,8 +347,8 @@ class TeacherStudent(StepModule):
 
     def _sums_nodes(self, teacher: Activations) -> bool:
         """Whether compiled code can sum the nodes' activations: of one hidden layer, in one process."""
-        fused = self._fused_evaluation
-        return fused is not None and fused.sums_nodes and len(teacher.post) == 1 and self.trainer.world_size == 1
+        fused, (_, processes) = self._fused_evaluation, minibatch_share(self.trainer)
+        return fused is not None and fused.sums_nodes and len(teacher.post) == 1 and processes == 1
 
     def _update_losses(
         self, batch: Tensor | Labelled, teacher: Tensor, student: Tensor, error: Tensor, lowest_error: Tensor

@@ -7,6 +7,7 @@ import torch
 from tsl.modules.losses import KL, cross_entropy, half_squared_error, mse
 from tsl.modules.sgd import SGD
 from tsl.networks import MLP, FeedForward
+from tsl.processes import minibatch_share
 
 HOOKS_OF_A_STEP = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 PARTS_OF_A_STEP = ("training_step", "take_steps", "objective", "after_step", "configure_optimizers")
@@ -50,7 +51,7 @@ def why_eager(module: Any, optimizer: Any) -> str | None:
         not in (torch.optim.SGD, SGD),
         "the optimizer maximizes": bool(group.get("maximize")),
         "the optimizer has several parameter groups": len(optimizer.param_groups) > 1,
-        f"{trainer.world_size} processes share each minibatch": trainer.world_size > 1,
+        f"{trainer.world_size} processes share each minibatch": minibatch_share(trainer)[1] > 1,
         f"{type(module).__name__} has its own {', '.join(replaced)}": bool(replaced),
         f"{', '.join(type(c).__name__ for c in watching)} watches single steps": bool(watching),
         "hooks are registered on the optimizer": bool(
