@@ -77,6 +77,13 @@ def test_rank_correlations_are_those_of_the_ranks(path: Path) -> None:
     assert last.startswith("nodes are measured every 2 epochs")
 
 
+def test_nodes_that_all_come_together_have_no_rank_correlation(path: Path) -> None:
+    nodes = read_table(path, "teacher_nodes").assign(**{"recovered_0.95": True})
+    run = Run(path, tables={"teacher_nodes": nodes})
+    assert "at first recovery undefined; never recovered: none" in gradient_in_words([run])[0]
+    assert gradient_order(run.groups[0])["of recovered nodes"] == "undefined"
+
+
 def test_nodes_never_recovered_are_named(path: Path) -> None:
     recoveries = gradient_at_recovery.at_first_recovery([Run(path)])
     never = {1: [], 2: [3], 3: [0, 3], 4: [0, 3]}

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate, gradient_factor, node_coupling
+from tsl.theory.bounds import gradient_factor
+from tsl.theory.certificate import Certificate, TwoLayerWeights, certificate, node_coupling
 
 R, M_NODES, N_NODES, DIM, OUTPUTS = 2, 3, 5, 4, 6
 

@@ -26,7 +26,7 @@ from tsl.modules.load_run import LoadedRun, load_run
 from tsl.modules.teacher_student import Observation
 from tsl.runs import Run
 from tsl.runs.whole_files import written_whole
-from tsl.theory.certificate import gradient_factor
+from tsl.theory.bounds import gradient_factor
 
 SUFFIXES = (".parquet", ".csv")
 

@@ -36,10 +36,11 @@ def gradient_in_words(runs: Sequence[Run]) -> list[str]:
     for (polarity, curve), rows in nodes.groupby(["polarity", "curve"], observed=True, dropna=False):
         correlations = rank_correlations(rows, GRADIENT)["rank_correlation"]
         mean, low, high = confidence(correlations)
-        known = f"{correlations.notna().sum()} of {len(correlations)} seeds"
+        known = int(correlations.notna().sum())
+        value = f"{mean:.3f} ({low:.3f} to {high:.3f}, 95 %, {known} of {len(correlations)} seeds)"
         told.append(
             f"polarity {polarity:g}, {curve}: rank correlation of strength and gradient sup-norm at first recovery "
-            f"{mean:.3f} ({low:.3f} to {high:.3f}, 95 %, {known}); never recovered: {never_recovered(rows)}"
+            f"{value if known else 'undefined'}; never recovered: {never_recovered(rows)}"
         )
     epochs = runs[0].recorded_epochs("teacher_nodes")
     steps = runs[0].settings.get("data.init_args.steps_per_epoch")

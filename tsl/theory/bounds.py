@@ -8,8 +8,6 @@ The theorem has one more condition constant, κ, which the abstract does not nam
 argument of its own but a part of `constant`.
 """
 
-from tsl.theory.certificate import gradient_factor
-
 
 def base_samples(m: int, n: int, d: int, epsilon: float, constant: float = 1.0) -> float:
     """Samples before teacher-agnostic augmentation: constant · K^{5/2} d² ε⁻¹."""
@@ -41,3 +39,15 @@ def gradient_bound(m: int, n: int, d: int, epsilon: float, alpha: float = 1.0, c
         c: The constant of the condition.
     """
     return alpha * epsilon / gradient_factor(m, d, n, c)
+
+
+def gradient_factor(teacher_nodes: int, dim: int, student_nodes: int, c: float) -> float:
+    """The factor c K^{3/2} √d: ε = factor · ‖g_1‖∞ / α_kj is granted, which is below 1 if ‖g_1‖∞ < α_kj / factor.
+
+    Args:
+        teacher_nodes: m.
+        dim: d.
+        student_nodes: n.
+        c: The constant of the gradient condition.
+    """
+    return c * (teacher_nodes + student_nodes) ** 1.5 * dim**0.5

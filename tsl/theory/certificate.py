@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from tsl.metrics.functional import weight_alignment
+from tsl.theory.bounds import gradient_factor
 
 
 class TwoLayerWeights(NamedTuple):
@@ -128,15 +129,3 @@ def node_coupling(teacher: TwoLayerWeights, student: TwoLayerWeights) -> Tensor:
     without it the same function would be granted another ε in every parametrization.
     """
     return (teacher.fan_out.mT @ student.fan_out).abs() * teacher.weight.norm(dim=-1, keepdim=True)
-
-
-def gradient_factor(teacher_nodes: int, dim: int, student_nodes: int, c: float) -> float:
-    """The factor c K^{3/2} √d: ε = factor · ‖g_1‖∞ / α_kj is granted, which is below 1 if ‖g_1‖∞ < α_kj / factor.
-
-    Args:
-        teacher_nodes: m.
-        dim: d.
-        student_nodes: n.
-        c: The constant of the gradient condition.
-    """
-    return c * (teacher_nodes + student_nodes) ** 1.5 * dim**0.5
