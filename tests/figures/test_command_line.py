@@ -7,7 +7,8 @@ import pytest
 from matplotlib.animation import FFMpegWriter
 from matplotlib.figure import Figure
 
-from tsl.figures.__main__ import main
+import tsl.figures
+from tsl.figures.__main__ import FIGURES, main
 
 MakeRun = Callable[..., Path]
 
@@ -177,3 +178,24 @@ def test_starts_without_torch_and_without_global_figures():
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_every_figure_is_on_the_command_line_and_in_the_package():
+    of_runs = {name.replace("_", "-") for name in tsl.figures.__all__} - {"sample-complexity"}
+    assert FIGURES.keys() == of_runs  # that one is drawn by its own command
+
+
+def test_a_title_and_a_size(run: Path, tmp_path: Path):
+    out = tmp_path / "figure.svg"
+    size = ["--width", "4", "--height", "2.5", "--title", "A title"]
+    assert main(["convergence", str(run), "--out", str(out), *size]) == 0
+    written = out.read_text()
+    assert 'width="288pt" height="180pt"' in written
+    assert "A title" in written
+
+
+@pytest.mark.parametrize("width", ["0", "nan", "wide"])
+def test_a_width_that_is_none(run: Path, width: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main(["convergence", str(run), "--out", "figure.svg", "--width", width])
+    assert f"expected a number of inches from 1 to 100, got '{width}'" in capsys.readouterr().err

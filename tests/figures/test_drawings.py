@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from tests.figures.drawings import lines, loaded, notes, titles
 from tsl.errors import InputError
@@ -25,7 +26,7 @@ def grid_of_runs(make_run: MakeRun) -> list[Path]:
 
 def test_convergence_draws_mean_and_spread_of_logarithms(grid_of_runs: list[Path]):
     figure = convergence.draw(loaded(grid_of_runs))
-    assert titles(figure) == ["$p = 0$", "$p = 1$"]
+    assert titles(figure) == ["polarity $p = 0$", "polarity $p = 1$"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1×", "2×"]
     table = read_table(grid_of_runs[3], "losses").pivot(index="epoch", columns="replicate", values="val_mse")
     logarithms = np.log10(table.to_numpy())  # (epochs, replicates)
@@ -67,7 +68,7 @@ def test_losses_without_a_logarithm_are_counted(make_run: MakeRun, loss: float):
 
 def test_success_rate_early_dotted_and_at_the_end_solid(grid_of_runs: list[Path]):
     figure = success_rate.draw(loaded(grid_of_runs), early_epoch=2)
-    assert titles(figure) == ["$p = 0$", "$p = 1$"]
+    assert titles(figure) == ["polarity $p = 0$", "polarity $p = 1$"]
     table = read_table(grid_of_runs[3], "teacher_nodes").query("split == 'val'")
     drawn = [line for line in figure.axes[1].get_lines() if line.get_label() == "2×"]
     assert [line.get_linestyle() for line in drawn] == [":", "-"]
@@ -101,13 +102,14 @@ def test_success_rate_notes_a_missing_epoch(make_run: MakeRun):
 
 def test_success_rate_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
     figure = success_rate.draw(loaded([make_run(layers=4)]))
-    assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3, 4)]
+    assert titles(figure) == [f"polarity $p = 1$, layer {layer}" for layer in (1, 2, 3, 4)]
 
 
 def test_l_shape_has_a_point_for_each_student_node(grid_of_runs: list[Path]):
     figure = l_shape.draw(loaded(grid_of_runs))
-    assert [panel.get_ylabel() for panel in figure.axes[::2]] == ["1×\n$\\|v_k\\|$", "2×\n$\\|v_k\\|$"]
-    assert titles(figure)[:2] == ["$p = 0$", "$p = 1$"]
+    assert {panel.get_ylabel() for panel in figure.axes[::2]} == {r"strength $\|v_k\|$"}
+    assert [panel.texts[0].get_text() for panel in figure.axes[1::2]] == ["1×", "2×"]  # beside the rows
+    assert titles(figure)[:2] == ["polarity $p = 0$", "polarity $p = 1$"]
     points = read_table(grid_of_runs[3], "student_nodes").query("split == 'train' and epoch == 6")
     drawn = figure.axes[3].collections[0]
     np.testing.assert_array_equal(drawn.get_offsets(), points[["best_correlation", "strength"]])
@@ -160,7 +162,7 @@ def test_l_shape_of_evaluation_inputs_where_a_run_lacks_training_ones(make_run: 
 def test_l_shape_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
     path = make_run(layers=3)
     figure = l_shape.draw(loaded([path]))
-    assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3)]
+    assert titles(figure) == [f"polarity $p = 1$, layer {layer}" for layer in (1, 2, 3)]
     assert r"\beta_{kk}" in figure.axes[0].get_ylabel()
     assert figure.axes[2].collections[0].get_offsets().shape == (3 * 8, 2)
 
@@ -176,8 +178,8 @@ def test_l_shape_of_several_epochs_has_a_row_per_layer_and_a_column_per_epoch(ma
     path = make_run(layers=2)
     figure = l_shape.draw(loaded([path]), epochs=[5, 0, 6])
     assert titles(figure) == ["epoch 5", "epoch 0", "epoch 6", "", "", ""]
-    assert [panel.get_ylabel().split("\n")[:2] for panel in figure.axes[::3]] == [
-        ["2×", f"$p = 1$, layer {layer}"] for layer in (1, 2)
+    assert [panel.texts[0].get_text().split("\n") for panel in figure.axes[2::3]] == [
+        ["2×", f"polarity $p = 1$, layer {layer}"] for layer in (1, 2)
     ]
     table = read_table(path, "student_nodes")
     for layer in (1, 2):
@@ -211,7 +213,7 @@ def test_best_correlation_draws_mean_least_and_largest_over_nodes_and_seeds(make
 
 def test_best_correlation_has_a_panel_per_layer(make_run: MakeRun):
     figure = best_correlation.draw(loaded([make_run(layers=3)]))
-    assert titles(figure) == [f"$p = 1$, layer {layer}" for layer in (1, 2, 3)]
+    assert titles(figure) == [f"polarity $p = 1$, layer {layer}" for layer in (1, 2, 3)]
 
 
 def test_l_shape_clips_no_point(make_run: MakeRun):
@@ -265,3 +267,45 @@ def test_curves_differ_without_colour_too():
     assert len({style["marker"] for style in styles}) == len(MARKERS)
     without_colour = {(style["marker"], style["linestyle"]) for style in map(curve_style, range(28))}
     assert len(without_colour) == len(MARKERS) * len(LINE_STYLES)
+
+
+def test_few_seeds_have_wilson_intervals(make_run: MakeRun):
+    path = make_run(replicates=5)
+    panel = success_rate.draw(loaded([path])).axes[0]
+    table = read_table(path, "teacher_nodes").query("epoch == 6")
+    found = table.groupby("node")["recovered_0.95"].sum().to_numpy()
+    share, z = found / 5, 1.959963984540054
+    middle = (share + z**2 / 10) / (1 + z**2 / 5)  # Wilson 1927
+    half = z / (1 + z**2 / 5) * np.sqrt(share * (1 - share) / 5 + z**2 / 100)
+    bars = np.array([segment[:, 1] for segment in panel.collections[-1].get_segments()])
+    np.testing.assert_allclose(bars, np.column_stack([middle - half, middle + half]).clip(0, 1), atol=1e-12)
+
+
+def test_many_seeds_have_none_and_the_legend_has_only_what_is_drawn(make_run: MakeRun):
+    figure = success_rate.draw(loaded([make_run(replicates=30)]), early_epoch=99)
+    assert not figure.axes[0].collections
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["2×", "at the end"]
+    assert "Wilson" not in notes(figure)
+
+
+def test_many_teacher_nodes_have_a_curve_each_with_their_best_student(make_run: MakeRun):
+    path = make_run(pairs=True, replicates=2)
+    whole = read_table(path, "pairs").query("layer == 1 and split == 'val'")
+    drawn = trajectories._draw_best([(Run(path).groups[0], whole[whole["replicate"] == 1])], [], None)
+    cells = whole[whole["replicate"] == 1].set_index(["epoch", "teacher_node", "student_node"])["correlation"].unstack()
+    for node in sorted(whole["teacher_node"].unique()):
+        best = cells.xs(node, level="teacher_node").loc[6].idxmax()
+        ((x, y),) = lines(drawn.axes[0], f"teacher node {node}")
+        assert x == list(range(7))
+        np.testing.assert_allclose(y, cells.xs(node, level="teacher_node")[best])
+
+
+def test_a_figure_is_drawn_into_a_part_of_another(make_run: MakeRun):
+    runs = loaded([make_run()])
+    whole = Figure(figsize=(7, 3), layout="constrained")
+    left, right = whole.subfigures(1, 2)
+    assert l_shape.draw(runs, figure=left) is left
+    assert convergence.draw(runs, figure=right) is right
+    whole.draw_without_rendering()
+    assert tuple(whole.get_size_inches()) == (7, 3)
+    assert (len(left.axes), len(right.axes), len(right.legends)) == (1, 1, 1)

@@ -29,7 +29,10 @@ def test_students_stand_beside_their_best_teacher(make_run: MakeRun):
             rho[row.teacher_node - 1, row.student_node - 1] = row.correlation
         order = sorted(range(8), key=lambda k: (rho[:, k].argmax(), -rho[:, k].max()))
         np.testing.assert_array_equal(drawn, rho[:, order])
-    assert [panel.get_title() for panel in figure.axes[:2]] == ["$p = 1$, layer 1", "$p = 1$, layer 2"]
+    assert [panel.get_title() for panel in figure.axes[:2]] == [
+        "polarity $p = 1$, layer 1",
+        "polarity $p = 1$, layer 2",
+    ]
     assert "epoch 4" in figure.axes[0].get_ylabel()
     assert "seed 1" in figure.axes[0].get_ylabel()
     assert notes(figure) == "evaluation inputs"

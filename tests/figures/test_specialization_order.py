@@ -45,7 +45,7 @@ def test_draws_medians_over_seeds_with_those_never_recovered(make_run: MakeRun):
     path = make_run(replicates=5, max_epochs=8)
     figure = specialization_order.draw(loaded([path]))
     left, right = figure.axes
-    assert titles(figure)[0] == "$p = 1$"
+    assert titles(figure)[0] == "polarity $p = 1$"
     table = read_table(path, "teacher_nodes")
     epochs = np.array([[first_epoch(table, r, j) for j in (1, 2, 3, 4)] for r in range(5)])
     medians = np.sort(epochs, axis=0)[2]
@@ -79,7 +79,7 @@ def test_runs_that_recover_nothing_have_no_rank_correlation(make_run: MakeRun):
     figure = specialization_order.draw([Run(path, tables={"teacher_nodes": nodes})])
     assert "6 rank correlations are undefined" in notes(figure)
     assert figure.axes[1].get_xticklabels()[0].get_text() == "2×\nundefined"
-    assert titles(figure)[::2] == ["$p = 1$, layer 1", "$p = 1$, layer 2"]
+    assert titles(figure)[::2] == ["polarity $p = 1$, layer 1", "polarity $p = 1$, layer 2"]
     assert r"\beta^\circ" in figure.axes[2].get_xlabel()
 
 

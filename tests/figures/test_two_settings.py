@@ -124,7 +124,7 @@ def test_it_is_drawn_like_separate_runs(one_run: Run, separate_runs: list[Run], 
 
 def test_the_legend_says_the_setting(one_run: Run) -> None:
     figure = convergence.draw([one_run])
-    assert [panel.get_title() for panel in figure.axes] == ["$p = 0.5$", "$p = 2$"]
+    assert [panel.get_title() for panel in figure.axes] == ["polarity $p = 0.5$", "polarity $p = 2$"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["2×, std = 0.1", "2×, std = 0.3"]
     assert "over 2 seeds" in figure.get_supxlabel()
     legend = [text.get_text() for text in alignment.draw([one_run]).legends[0].get_texts()]

@@ -1,6 +1,12 @@
 """Draws matplotlib figures of runs: `tsl.figures.l_shape.draw([tsl.runs.Run("runs/two_layer/first")])`.
 
 Each module of a figure of runs has `TABLES`, the tables that it reads, and `draw(runs, …)`, which gives the figure.
+Most figures have several panels, so `draw` takes what matplotlib has for that, a figure or a part of one:
+
+    whole = matplotlib.figure.Figure(figsize=(7, 3), layout="constrained")
+    left, right = whole.subfigures(1, 2)
+    tsl.figures.l_shape.draw(runs, figure=left)
+    tsl.figures.convergence.draw(runs, figure=right)
 """
 
 from tsl.figures import (
@@ -8,11 +14,14 @@ from tsl.figures import (
     best_correlation,
     certificate,
     convergence,
+    final_error,
     gradient_at_recovery,
     heat_map,
     l_shape,
     l_shape_animation,
+    order_parameters,
     sample_complexity,
+    sample_needs,
     sample_size,
     specialization_order,
     success_rate,
@@ -26,11 +35,14 @@ __all__ = [
     "best_correlation",
     "certificate",
     "convergence",
+    "final_error",
     "gradient_at_recovery",
     "heat_map",
     "l_shape",
     "l_shape_animation",
+    "order_parameters",
     "sample_complexity",
+    "sample_needs",
     "sample_size",
     "specialization_order",
     "success_rate",

@@ -1,6 +1,7 @@
 """Draw a figure from records: `python -m tsl.figures convergence runs/two_layer/* --out convergence.pdf`."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,28 +12,10 @@ import matplotlib as mpl
 from matplotlib.animation import Animation, FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
 
+from tsl import figures
 from tsl.errors import InputError
-from tsl.figures import (
-    alignment,
-    best_correlation,
-    certificate,
-    convergence,
-    final_error,
-    gradient_at_recovery,
-    heat_map,
-    l_shape,
-    l_shape_animation,
-    order_parameters,
-    sample_needs,
-    sample_size,
-    specialization_order,
-    success_rate,
-    trained_teacher,
-    trajectories,
-    universality,
-)
 from tsl.figures.curves import other_differences, without_repeated
-from tsl.figures.style import PRINT
+from tsl.figures.style import PRINT, Canvas
 from tsl.runs import Run
 from tsl.runs.records import DamagedRecordsError, NoRecordsError, check_table
 from tsl.runs.whole_files import written_whole
@@ -45,13 +28,11 @@ class Entry(NamedTuple):
     """A figure on the command line.
 
     Args:
-        module: Has `TABLES`, which it reads, and `draw(runs, **options)`.
         help: What it shows.
         options: What the command line gives to `draw`, by the argument's name: keywords of `add_argument`.
         suffixes: Formats it can be written in.
     """
 
-    module: ModuleType
     help: str
     options: dict[str, dict[str, Any]] = {}  # noqa: RUF012
     suffixes: tuple[str, ...] = SUFFIXES
@@ -70,33 +51,36 @@ REPLICATES = {
 THEORY = {"action": "store_true", "help": "draw the solution of the equations of learning too"}
 
 FIGURES = {
-    "l-shape": Entry(l_shape, "strength of student nodes against their best correlation (E1, E7)", {"epochs": EPOCHS}),
-    "l-shape-animation": Entry(l_shape_animation, "the same, moving from epoch to epoch", suffixes=MOVING),
-    "success-rate": Entry(success_rate, "how often each teacher node is recovered (E2)", {"early_epoch": EARLY}),
-    "specialization-order": Entry(specialization_order, "when each teacher node is recovered, against its strength"),
-    "gradient-at-recovery": Entry(
-        gradient_at_recovery, "gradient sup-norm when each teacher node is recovered, against its strength"
-    ),
-    "convergence": Entry(convergence, "evaluation loss per epoch (E3)"),
-    "trajectories": Entry(trajectories, "correlation of node pairs per epoch (E4)", {"replicates": REPLICATES}),
-    "heat-map": Entry(
-        heat_map, "correlation of every pair of nodes at an epoch", {"epoch": EPOCH, "replicate": REPLICATE}
-    ),
-    "sample-size": Entry(sample_size, "losses and correlation of each layer against the training samples (E5, E6)"),
-    "sample-needs": Entry(sample_needs, "samples needed for recovery at ε, against d, K and ε (theorem-d, -m, -n)"),
-    "best-correlation": Entry(best_correlation, "best correlation of teacher nodes per epoch (E9)"),
-    "alignment": Entry(alignment, "alignment of whole layers per epoch, beside its null levels (E10)"),
+    "l-shape": Entry("strength of student nodes against their best correlation (E1, E7)", {"epochs": EPOCHS}),
+    "l-shape-animation": Entry("the same, moving from epoch to epoch", suffixes=MOVING),
+    "success-rate": Entry("how often each teacher node is recovered (E2)", {"early_epoch": EARLY}),
+    "specialization-order": Entry("when each teacher node is recovered, against its strength"),
+    "gradient-at-recovery": Entry("gradient sup-norm when each teacher node is recovered, against its strength"),
+    "convergence": Entry("evaluation loss per epoch (E3)"),
+    "trajectories": Entry("correlation of node pairs per epoch (E4)", {"replicates": REPLICATES}),
+    "heat-map": Entry("correlation of every pair of nodes at an epoch", {"epoch": EPOCH, "replicate": REPLICATE}),
+    "sample-size": Entry("losses and correlation of each layer against the training samples (E5, E6)"),
+    "sample-needs": Entry("samples needed for recovery at ε, against d, K and ε (theorem-d, -m, -n)"),
+    "best-correlation": Entry("best correlation of teacher nodes per epoch (E9)"),
+    "alignment": Entry("alignment of whole layers per epoch, beside its null levels (E10)"),
     "trained-teacher": Entry(
-        trained_teacher, "correlation of each layer, and accuracy, of students of a trained teacher per epoch (E8)"
+        "correlation of each layer, and accuracy, of students of a trained teacher per epoch (E8)"
     ),
     "order-parameters": Entry(
-        order_parameters, "overlaps and exact loss of two-layer students over time (T1, T3, T4)", {"theory": THEORY}
+        "overlaps and exact loss of two-layer students over time (T1, T3, T4)",
+        {"theory": THEORY},
     ),
-    "universality": Entry(universality, "what students of several seeds have in common (tsl.callbacks.SeedRecords)"),
-    "final-error": Entry(final_error, "final error against the student's width, under label noise (T2)"),
-    "certificate": Entry(certificate, "ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
+    "universality": Entry("what students of several seeds have in common (tsl.callbacks.SeedRecords)"),
+    "final-error": Entry("final error against the student's width, under label noise (T2)"),
+    "certificate": Entry("ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
 }
-"""Every figure by its name; a new figure is an entry here, and a module beside the others."""
+"""Every figure by its name; a new figure is a module of that name in `tsl.figures`, and an entry here."""
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of a figure, which has `TABLES`, which it reads, and `draw(runs, **options)`."""
+    module: ModuleType = getattr(figures, name.replace("-", "_"))
+    return module
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,8 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     entry = FIGURES[asked.figure]
     try:
         _check_format(asked.out, entry.suffixes)
-        runs = _load(asked.runs, entry.module.TABLES)
-        save(entry.module.draw(runs, **{option: getattr(asked, option) for option in entry.options}), asked.out)
+        runs = _load(asked.runs, module_of(asked.figure).TABLES)
+        save(_draw(runs, asked), asked.out)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -121,13 +105,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def save(figure: Figure | Animation, path: Path) -> None:
+def _draw(runs: Sequence[Run], asked: argparse.Namespace) -> Canvas | Animation:
+    """Draw a figure with the title and the size asked for; a side that is not given is as long as without."""
+    options = {option: getattr(asked, option) for option in FIGURES[asked.figure].options}
+    draw = module_of(asked.figure).draw
+    drawn = draw(runs, **options)
+    if isinstance(drawn, Animation):
+        return drawn
+    if asked.width or asked.height:
+        size = asked.width or drawn.get_figwidth(), asked.height or drawn.get_figheight()
+        drawn = draw(runs, **options, figure=Figure(figsize=size, layout="constrained"))
+    if asked.title:
+        drawn.suptitle(asked.title, fontsize=9)
+    return drawn
+
+
+def save(figure: Canvas | Animation, path: Path) -> None:
     """Write a figure whole or not at all, in the format of the path's suffix; makes the directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     with written_whole(path) as temporary, mpl.rc_context(PRINT):
-        if isinstance(figure, Figure):
-            figure.savefig(temporary, format=suffix[1:])
+        if not isinstance(figure, Animation):
+            figure.figure.savefig(temporary, format=suffix[1:])
             return
         writer = PillowWriter(fps=5) if suffix == ".gif" else FFMpegWriter(fps=5, extra_args=_H264)
         figure.save(temporary, writer=writer, dpi=120, progress_callback=_show_progress)
@@ -154,19 +153,39 @@ def _show_progress(frame: int, frames: int | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tsl.figures", description="Draw a figure from records of runs.")
-    figures = parser.add_subparsers(dest="figure", required=True)
+    commands = parser.add_subparsers(dest="figure", required=True)
     for name, entry in FIGURES.items():
         words = {option: f"--{option.replace('_', '-')}" for option in entry.options}
         values = {option: entry.options[option].get("metavar", "") for option in words}
         usage = "".join(f" [{f'{word} {values[option]}'.strip()}]" for option, word in words.items())
-        usage = f"%(prog)s RUN [RUN ...] --out FILE{usage}"
-        figure = figures.add_parser(name, help=entry.help, description=entry.help, usage=usage)
+        look = "" if entry.suffixes == MOVING else " [--title TEXT] [--width INCHES] [--height INCHES]"
+        usage = f"%(prog)s RUN [RUN ...] --out FILE{usage}{look}"
+        figure = commands.add_parser(name, help=entry.help, description=entry.help, usage=usage)
         figure.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, with its records/")
         formats = ", ".join(suffix[1:].upper() for suffix in entry.suffixes)
         figure.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"file to write: {formats}")
+        if entry.suffixes != MOVING:
+            figure.add_argument("--title", metavar="TEXT", help="written above the panels")
+            for side in ("width", "height"):
+                figure.add_argument(f"--{side}", type=_inches, metavar="INCHES", help=f"{side} of the figure")
         for option, word in words.items():
             figure.add_argument(word, **entry.options[option])
     return parser
+
+
+def _inches(text: str) -> float:
+    """A length of at least 1 inch.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is not.
+    """
+    try:
+        length = float(text)
+    except ValueError:
+        length = math.nan
+    if not 1 <= length <= 100:
+        raise argparse.ArgumentTypeError(f"expected a number of inches from 1 to 100, got {text!r}")
+    return length
 
 
 def _load(paths: Sequence[Path], tables: Sequence[str]) -> list[Run]:

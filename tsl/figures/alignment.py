@@ -4,11 +4,20 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, whole_epochs
+from tsl.figures.style import (
+    LEGEND_ENTRIES,
+    NULL_LEVELS,
+    PRINT,
+    Canvas,
+    curve_style,
+    footnotes,
+    grid,
+    legend_above,
+    whole_epochs,
+)
 from tsl.names import NULL
 from tsl.runs import Run
 from tsl.runs.records import COLUMNS
@@ -17,14 +26,15 @@ TABLES = ("layers",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """Each measure of each layer per epoch on validation data, mean ± standard deviation over seeds.
 
-    Two null levels show which values are no better than chance: that of the untrained student (epoch 0), a dotted
-    horizontal line, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
+    Two null levels show which values are no better than chance: that of the untrained student (epoch 0), a level
+    line of long dashes, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
 
     Args:
         runs: Runs with the table `layers`.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure: a row of panels for each measure, a column for each layer, a curve for each multiplier and other
@@ -34,7 +44,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     frame = frame[frame["split"] == "val"]
     measures = ["rho_mean", *(name.removesuffix(NULL) for name in frame if is_asked_for(str(name), frame.columns))]
     layers = sorted(frame["layer"].unique())
-    figure, panels = grid(len(measures), len(layers), 1.8, share_y="all")
+    figure, panels = grid(len(measures), len(layers), 1.8, share_y="all", figure=figure)
     handles: dict[str, Artist] = {}
     for row, measure in zip(panels, measures, strict=True):
         row[0].set_ylabel(r"$\rho_{\mathrm{mean}}$" if measure == "rho_mean" else measure)
@@ -49,16 +59,16 @@ def draw(runs: Sequence[Run]) -> Figure:
                 (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
                 if f"{measure}{NULL}" in rows:  # not in records from before there was one
                     shuffled = rows.groupby("epoch")[f"{measure}{NULL}"].mean()
-                    panel.plot(shuffled.index, shuffled, color=style["color"], linestyle=":", linewidth=0.9)
+                    panel.plot(shuffled.index, shuffled, color=style["color"], **NULL_LEVELS["shuffled"])
                 if 0 in mean.index:
-                    panel.axhline(mean[0], color=style["color"], linestyle=(0, (1, 3)), linewidth=0.9)
+                    panel.axhline(mean[0], color=style["color"], **NULL_LEVELS["untrained"])
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
     whole_epochs(panels[0][0])
-    handles["null levels"] = Line2D([], [], color="0.4", linestyle=":", linewidth=0.9)
+    handles |= {LEGEND_ENTRIES[name]: Line2D([], [], color="0.3", **style) for name, style in NULL_LEVELS.items()}
     legend_above(figure, handles)
     notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs, "layers")]
-    footnotes(figure, [*notes, "dotted: untrained student (level line), shuffled inputs (curve)"])
+    footnotes(figure, notes)
     return figure
 
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
+from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -15,11 +14,12 @@ TABLES = ("teacher_nodes",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """The mean of ρ*_j over teacher nodes and seeds per epoch; of up to four curves, in a band from least to largest.
 
     Args:
         runs: Runs with the table `teacher_nodes`.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure, on evaluation inputs, with a panel for each polarity (and layer, if there are several) and a curve
@@ -30,7 +30,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     bands = len(frame["curve"].cat.categories) <= 4  # more would hide each other
     several_layers = frame["layer"].nunique() > 1
     by_panel = frame.groupby(["polarity", "layer"], dropna=False)
-    figure, panels = wrapped(by_panel.ngroups, "epoch", r"$\rho^*_j$")
+    figure, panels = wrapped(by_panel.ngroups, "epoch", r"$\rho^*_j$", figure=figure)
     handles: dict[str, Artist] = {}
     for panel, ((polarity, layer), in_panel) in zip(panels, by_panel, strict=True):
         panel.set_title(panel_title(polarity, layer if several_layers else None))

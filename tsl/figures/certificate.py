@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PALETTE, PRINT, footnotes, legend_above, wrapped
+from tsl.figures.style import PALETTE, PRINT, Canvas, footnotes, legend_above, wrapped
 from tsl.runs import Run
 
 TABLES = ("certificate",)
@@ -28,11 +27,12 @@ OUTCOMES: dict[str, dict[str, Any]] = {
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """A panel per teacher node and setting, and in each a path per seed from before training to its last epoch.
 
     Args:
         runs: Runs with the table `certificate`.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure, with logarithmic axes. Left of the dotted line at a granted ε of 1 the condition holds, below the
@@ -53,7 +53,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     frame = frame.assign(**frame[epsilons].clip(lower=LEAST))
     last = frame["epoch"] == frame.groupby("group")["epoch"].transform("max")
     of_panels = frame.groupby(["curve", "node"], observed=True)
-    figure, panels = wrapped(of_panels.ngroups, "granted ε", "reached ε")
+    figure, panels = wrapped(of_panels.ngroups, "granted ε", "reached ε", figure=figure)
     handles: dict[str, Artist] = {}
     for panel, ((curve, node), in_panel) in zip(panels, of_panels, strict=True):
         shown = in_panel[drawable[in_panel.index]]

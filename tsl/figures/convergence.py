@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
+from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -16,11 +15,12 @@ TABLES = ("losses",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """log10 of the evaluation loss (mean over samples and outputs), mean ± standard deviation over seeds.
 
     Args:
         runs: Runs with the table `losses`.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure. Losses that are 0 or not finite have no logarithm: they are left out, and a note counts them.
@@ -33,7 +33,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     frame = frame[drawable]
     frame = frame.assign(log_loss=np.log10(frame["val_mse"]))
     by_polarity = frame.groupby("polarity", dropna=False)
-    figure, panels = wrapped(by_polarity.ngroups, "epoch", r"$\log_{10}$ evaluation loss")
+    figure, panels = wrapped(by_polarity.ngroups, "epoch", r"$\log_{10}$ evaluation loss", figure=figure)
     handles: dict[str, Artist] = {}
     for panel, (polarity, in_panel) in zip(panels, by_polarity, strict=False):
         panel.set_title(panel_title(polarity))

@@ -7,9 +7,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from tsl.figures.style import MARKERS, PALETTE, PRINT, footnotes, grid, legend_above
+from tsl.figures.style import MARKERS, PALETTE, PRINT, Canvas, footnotes, grid, legend_above
 from tsl.figures.theory_lines import learning_rates, noise_stds, recorded_course, theory_of
 from tsl.runs import Run
 
@@ -47,7 +46,7 @@ def at_small_rates(rate: float, noise: float, students: np.ndarray, teachers: in
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """A panel for each standard deviation of the noise: final error against K, a colour for each learning rate.
 
     Points are the mean over replicates with its standard deviation, lines the solution of the equations of learning
@@ -55,10 +54,11 @@ def draw(runs: Sequence[Run]) -> Figure:
 
     Args:
         runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
     """
     frame = final_errors(runs)
     noises = sorted(frame["noise"].unique())
-    figure, (panels,) = grid(1, len(noises), 2.2, share_y="all")
+    figure, (panels,) = grid(1, len(noises), 2.2, share_y="all", figure=figure)
     handles: dict[str, Any] = {}
     for panel, noise in zip(panels, noises, strict=True):
         for number, (rate, rows) in enumerate(frame[frame["noise"] == noise].groupby("rate")):

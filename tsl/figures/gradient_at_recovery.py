@@ -6,11 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.specialization_order import draw_correlations, rank_correlations, recovery_epochs
-from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, panel_title
+from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, grid, legend_above, panel_title
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -20,11 +19,12 @@ GRADIENT = "gradient_sup_norm"
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """The gradient sup-norm ‖g_1‖∞ at first recovery against strength, and the rank correlation of the two.
 
     Args:
         runs: Runs with the tables `teacher_nodes` and `losses`.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure: a row for each polarity. On the left a pale point for every node and seed, and for every node that
@@ -34,8 +34,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     """
     recoveries = at_first_recovery(runs)
     by_row = recoveries.groupby("polarity", dropna=False)
-    figure, panels = grid(by_row.ngroups, 2, 1.8, share_y="none", share_x="none")
-    figure.set_figwidth(6.75)
+    figure, panels = grid(by_row.ngroups, 2, 1.8, share_y="none", share_x="none", figure=figure)
     handles: dict[str, Artist] = {}
     for (left, right), (polarity, in_row) in zip(panels, by_row, strict=True):
         left.set_title(panel_title(polarity))

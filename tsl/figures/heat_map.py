@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib.figure import Figure
 
 from tsl.errors import InputError
 from tsl.figures.curves import collect, missing_epoch, unfinished
-from tsl.figures.style import HEAT, PRINT, footnotes, grid, node_ticks, panel_title
+from tsl.figures.style import HEAT, PRINT, Canvas, footnotes, grid, node_ticks, panel_title
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -16,15 +15,18 @@ TABLES = ("pairs",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int | None = None) -> Figure:
+def draw(
+    runs: Sequence[Run], epoch: int | None = None, replicate: int | None = None, figure: Canvas | None = None
+) -> Canvas:
     """A row of panels per run and setting of its replicates, a column per layer.
 
-    Where students have specialized, dark cells form a staircase.
+    Where students have specialized, dark blue cells form a staircase.
 
     Args:
         runs: Runs with the table `pairs`.
         epoch: The epoch drawn; each run's last one if None.
         replicate: The replicate drawn of each run; the first of each setting if None.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure, on evaluation inputs if they were recorded, else on training inputs. A note names the runs whose
@@ -41,7 +43,7 @@ def draw(runs: Sequence[Run], epoch: int | None = None, replicate: int | None = 
     frame = _chosen(frame, epoch, replicate)
     layers = sorted(frame["layer"].unique())
     by_group = frame.groupby("group")
-    figure, panels = grid(by_group.ngroups, len(layers), 1.75, share_y="none", share_x="none")
+    figure, panels = grid(by_group.ngroups, len(layers), 1.75, share_y="none", share_x="none", figure=figure)
     for row, (_, of_group) in zip(panels, by_group, strict=True):
         first = of_group.iloc[0]
         for panel, layer in zip(row, layers, strict=True):

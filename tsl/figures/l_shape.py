@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
 
 from tsl.errors import InputError
 from tsl.figures.curves import collect, missing_epoch, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, SEQUENCE, Shared, footnotes, grid, panel_title
+from tsl.figures.style import PRINT, SEQUENCE, Canvas, Shared, footnotes, grid, panel_title
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -25,7 +24,7 @@ class Cell(NamedTuple):
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
+def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None, figure: Canvas | None = None) -> Canvas:
     """A point for every student node and seed.
 
     Of one epoch, a row of panels per multiplier and a column per polarity and layer; of several, a row per multiplier,
@@ -34,6 +33,7 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
     Args:
         runs: Runs with the table `student_nodes`. Correlations on training inputs are drawn if all runs have them.
         epochs: The epochs drawn; each run's last one if None, all that are recorded if empty.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure. Dotted is the null level, the mean correlation of untrained students. A note names the runs whose
@@ -55,12 +55,12 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None) -> Figure:
         chosen = frame["epoch"].isin(epochs)
         if len(epochs) > 1:
             rows = {
-                "\n".join(filter(None, [curve.split("\n")[0], title, _strength(frame)])): of_curve & of_layer
+                "\n".join(filter(None, [curve, title])): of_curve & of_layer
                 for curve, of_curve in rows.items()
                 for title, of_layer in columns.items()
             }
             columns, share_y = {f"epoch {epoch}": frame["epoch"] == epoch for epoch in epochs}, "row"
-    figure, _ = draw_cells(frame, chosen, rows, columns, share_y, inputs)
+    figure, _ = draw_cells(frame, chosen, rows, columns, share_y, inputs, strength_label(frame), figure)
     footnotes(figure, [*notes_of(frame), *unfinished(runs, "student_nodes"), *missing])
     return figure
 
@@ -82,7 +82,7 @@ def on_common_inputs(runs: Sequence[Run], epochs: Collection[int] | None = None)
 def arrangement(frame: pd.DataFrame) -> tuple[dict[str, pd.Series], dict[str, pd.Series], Shared]:
     """A row for each curve, a column for each polarity and layer, as masks by label; and how they share y axes."""
     several_layers = frame["layer"].nunique() > 1
-    rows = {f"{name}\n{_strength(frame)}": frame["curve"] == name for name in frame["curve"].cat.categories}
+    rows = {str(name): frame["curve"] == name for name in frame["curve"].cat.categories}
     columns = {
         panel_title(polarity, layer if several_layers else None): frame["polarity"].isin([polarity])
         & (frame["layer"] == layer)
@@ -98,7 +98,9 @@ def draw_cells(
     columns: Mapping[str, pd.Series],
     share_y: Shared,
     inputs: str,
-) -> tuple[Figure, list[Cell]]:
+    strength: str,
+    figure: Canvas | None = None,
+) -> tuple[Canvas, list[Cell]]:
     """Draw a panel for each row and column, with axes that hold all points chosen.
 
     Args:
@@ -108,11 +110,13 @@ def draw_cells(
         columns: The same by the title of each column.
         share_y: Which panels have the same y axis.
         inputs: What the correlations are on, for the x axis.
+        strength: The measure of strength, for the y axis.
+        figure: What to draw into; a new figure if None.
 
     Returns:
         The figure and its cells.
     """
-    figure, panels = grid(len(rows), len(columns), 1.45, share_y)
+    figure, panels = grid(len(rows), len(columns), 1.45, share_y, figure=figure)
     untrained = frame["epoch"] == 0
     cells = []
     for row, (label, in_row) in zip(panels, rows.items(), strict=True):
@@ -128,7 +132,9 @@ def draw_cells(
             if before.any():
                 null_level = frame.loc[before, "best_correlation"].mean()
                 panel.axvline(null_level, color="0.4", linestyle=":", linewidth=0.9, zorder=0)
-        row[0].set_ylabel(label)
+        row[0].set_ylabel(strength)
+        beside = {"rotation": 270, "ha": "left", "va": "center", "fontsize": 8}
+        row[-1].text(1.05, 0.5, label, transform=row[-1].transAxes, **beside)
     for panel, title in zip(panels[0], columns, strict=True):
         panel.set_title(title)
         panel.set_xlim(min(-0.02, frame["best_correlation"].min()), 1.02)
@@ -143,8 +149,12 @@ def draw_cells(
 def notes_of(frame: pd.DataFrame) -> list[str]:
     """The notes on the points and the dotted line."""
     dotted = ["dotted: mean of untrained students"] if (frame["epoch"] == 0).any() else []
-    return [f"a colour for each of {seeds_in_words(frame)}", *dotted]
+    meaning = ["right: student nodes for each teacher node, and settings that differ"]
+    if frame["polarity"].notna().any():
+        meaning.append("p: the strength of teacher node j falls as j^−p")
+    return [f"a colour for each of {seeds_in_words(frame)}", *dotted, *meaning]
 
 
-def _strength(frame: pd.DataFrame) -> str:
-    return r"$\sqrt{\mathrm{E}_x \beta_{kk}}$" if frame["layer"].nunique() > 1 else r"$\|v_k\|$"
+def strength_label(frame: pd.DataFrame) -> str:
+    """The measure of strength on the y axis."""
+    return r"strength $\sqrt{\mathrm{E}_x \beta_{kk}}$" if frame["layer"].nunique() > 1 else r"strength $\|v_k\|$"

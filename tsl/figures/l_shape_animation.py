@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tsl.figures.curves import unfinished
-from tsl.figures.l_shape import arrangement, draw_cells, notes_of, on_common_inputs
+from tsl.figures.l_shape import arrangement, draw_cells, notes_of, on_common_inputs, strength_label
 from tsl.figures.style import PRINT, footnotes
 from tsl.runs import Run
 
@@ -35,7 +35,7 @@ def draw(runs: Sequence[Run]) -> FuncAnimation:
     frame, inputs = on_common_inputs(runs)
     epochs = sorted(frame["epoch"].unique().tolist())
     everything = pd.Series(True, index=frame.index)
-    figure, cells = draw_cells(frame, everything, *arrangement(frame), inputs)
+    figure, cells = draw_cells(frame, everything, *arrangement(frame), inputs, strength_label(frame))
     FigureCanvasAgg(figure)
     footnotes(figure, [*notes_of(frame), *unfinished(runs, "student_nodes")])
     figure.suptitle(f"epoch {epochs[0]} of {epochs[-1]}", fontsize=8)

@@ -6,18 +6,14 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from tsl.figures.style import PALETTE, PRINT, footnotes, grid, legend_above
+from tsl.figures.style import PALETTE, PRINT, ROUNDING, Canvas, footnotes, grid, legend_above
 from tsl.figures.theory_lines import MODEL, Course, is_small_rate, recorded_course, theory_of
 from tsl.runs import Run
 
 TABLES = ("overlaps", "output_weights", "losses")
 PRECISION = 1e-8
 """Losses of theory below this are errors of the integration."""
-
-ROUNDING = 1e-15
-"""Losses below this are rounding, and drawn at it."""
 
 LEVEL = 1.25
 """Most by which the loss differs along a plateau, largest over smallest."""
@@ -68,7 +64,7 @@ def transition(course: Course) -> Transition | None:
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
+def draw(runs: Sequence[Run], theory: bool = False, figure: Canvas | None = None) -> Canvas:
     """For each run a row: Q of each pair of student nodes, R of each with its best teacher nodes, and the loss.
 
     Student nodes are put in the order of the teacher nodes that they end nearest to, replicate by replicate, in
@@ -78,8 +74,9 @@ def draw(runs: Sequence[Run], theory: bool = False) -> Figure:
     Args:
         runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
         theory: Draw the solution of the equations of learning, from each replicate's own first overlaps.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
     """
-    figure, rows = grid(len(runs), 3, 1.9, share_y="none", share_x="row")
+    figure, rows = grid(len(runs), 3, 1.9, share_y="none", share_x="row", figure=figure)
     notes = [
         "points: mean ± standard deviation over replicates, of the loss that of its logarithm; thin lines: replicates"
     ]

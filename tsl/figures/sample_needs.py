@@ -8,10 +8,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
-from matplotlib.figure import Figure
 
 from tsl.errors import InputError
-from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, grid, legend_above
 from tsl.runs import Run
 from tsl.runs.settings import MULTIPLIER
 from tsl.runs.summary import last_epoch
@@ -32,11 +31,12 @@ SHARE = 0.9
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """The number of samples needed against each axis that the runs vary, with the theorem's orders.
 
     Args:
         runs: Runs of two-layer students with several numbers of inputs along the replicates.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure: a panel for each axis; solid with augmented samples counted, dashed inputs alone. Grey are the
@@ -45,8 +45,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     needs = [need for run in runs for need in needs_of(run)]
     found = [each for each in exponents(needs) if each.epsilon in (None, DRAWN)]
     axes = [axis for axis in AXES if len({AXES[axis](need) for need in along(needs, axis)}) > 1]
-    figure, [panels] = grid(1, len(axes), 2.2, share_y="row", share_x="none")
-    figure.set_figwidth(max(3.5, 1.9 * len(axes)))
+    figure, [panels] = grid(1, len(axes), 2.2, share_y="row", share_x="none", figure=figure)
     kinds = list(dict.fromkeys(need.kind for need in needs))
     handles: dict[str, Any] = {}
     for panel, axis in zip(panels, axes, strict=True):

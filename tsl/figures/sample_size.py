@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from tsl.errors import InputError
 from tsl.figures.curves import collect, groups_of, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import PRINT, ROUNDING, Canvas, curve_style, footnotes, grid, legend_above
 from tsl.runs import Run
 from tsl.runs.settings import MULTIPLIER, TRAIN_SIZE
 
@@ -22,7 +21,7 @@ LOSSES = {"evaluation_loss": "$\\log_{10}$ evaluation\nloss", "train_loss": "$\\
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse") -> Figure:
+def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse", figure: Canvas | None = None) -> Canvas:
     """Least loss over epochs, and mean best correlation at the last epoch, mean ± standard deviation over seeds.
 
     A column for each multiplier, a curve for each other setting. Samples are counted with augmentation.
@@ -30,6 +29,7 @@ def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse") -> Figure:
     Args:
         runs: Runs with the tables `layers` and `losses`.
         evaluation_loss: The column of `losses` to draw: the mean squared error, or `val_loss`, the objective itself.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure. Dotted is the least correlation over epochs, grey the null level: the teacher on shuffled inputs.
@@ -38,9 +38,11 @@ def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse") -> Figure:
         InputError: If a run does not record its number of training samples.
     """
     frame = outcomes(runs, evaluation_loss)
+    floored = (frame[[*LOSSES]] < np.log10(ROUNDING)).any(axis=None)
+    frame[[*LOSSES]] = frame[[*LOSSES]].clip(lower=np.log10(ROUNDING))
     layers = sorted(frame["layer"].unique())
     multipliers = sorted(frame["multiplier"].unique())
-    figure, panels = grid(len(LOSSES) + len(layers), len(multipliers), 1.2, share_y="row")
+    figure, panels = grid(len(LOSSES) + len(layers), len(multipliers), 1.2, share_y="row", figure=figure)
     handles: dict[str, Artist] = {}
     for column, multiplier in enumerate(multipliers):
         panels[0][column].set_title(f"{multiplier:g}×")
@@ -73,7 +75,8 @@ def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse") -> Figure:
     for panel in panels[-1]:
         panel.set_xlabel("training samples")
     legend_above(figure, handles if len(handles) > 1 else {})
-    footnotes(figure, [*_notes(frame), *unfinished(runs, "layers")])
+    rounded = [f"losses below {ROUNDING:g} are rounding, and drawn there"] if floored else []
+    footnotes(figure, [*_notes(frame), *rounded, *unfinished(runs, "layers")])
     return figure
 
 

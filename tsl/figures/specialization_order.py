@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above, panel_title
+from tsl.figures.style import PRINT, SIZE_IS_CHOSEN, Canvas, curve_style, footnotes, grid, legend_above, panel_title
 from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
@@ -20,7 +20,7 @@ TABLES = ("teacher_nodes",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """Epoch of first recovery against strength, and the rank correlation of the two.
 
     A teacher node that a run does not recover is censored: it is recovered later than the last recorded epoch, if at
@@ -28,6 +28,7 @@ def draw(runs: Sequence[Run]) -> Figure:
 
     Args:
         runs: Runs with the table `teacher_nodes`.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure: a row for each polarity (and layer, if there are several). On the left a pale point for every node
@@ -38,8 +39,9 @@ def draw(runs: Sequence[Run]) -> Figure:
     recoveries = recovery_epochs(frame)
     by_row = recoveries.groupby(["polarity", "layer"], dropna=False)
     several_layers = recoveries["layer"].nunique() > 1
-    figure, panels = grid(by_row.ngroups, 2, 2.0, share_y="none", share_x="none")
-    figure.set_figwidth(6.75)
+    figure, panels = grid(by_row.ngroups, 2, 2.0, share_y="none", share_x="none", figure=figure)
+    if isinstance(figure, Figure) and figure.get_label() != SIZE_IS_CHOSEN:
+        figure.set_figwidth(6.75)
     last = int(recoveries["last_epoch"].max())
     handles: dict[str, Artist] = {}
     undefined = 0

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -21,10 +21,19 @@ SEQUENCE = LinearSegmentedColormap.from_list("seeds", mpl.colormaps["viridis"]([
 """Viridis without its palest end."""
 
 HEAT = LinearSegmentedColormap.from_list(
-    "heat", [(0, "#7FC4EC"), (0.5, "white"), (0.65, "#FBD09A"), (0.8, "#D55E00"), (0.92, "#6B1D00"), (1, "black")]
+    "heat", [(0, "#8c3d00"), (0.25, "#d55e00"), (0.5, "white"), (0.75, "#4b9fd0"), (1, "#003f66")]
 )
-"""Correlations from −1 (pale blue) over 0 (white) to 1 (black): in grey as well, the darker the larger."""
+"""Correlations from −1 (orange) over 0 (white) to 1 (blue), as in the report."""
 
+ROUNDING = 1e-15
+"""Losses below this are rounding, and drawn at it."""
+
+LEGEND_ENTRIES = {"untrained": "null level: untrained student", "shuffled": "null level: shuffled inputs"}
+NULL_LEVELS: dict[str, dict[str, Any]] = {
+    "untrained": {"linestyle": (0, (7, 3)), "linewidth": 0.7},
+    "shuffled": {"linestyle": (0, (1, 1.5)), "linewidth": 1.1},
+}
+"""How the two null levels are drawn: long dashes and dots, both without markers."""
 
 PRINT: dict[Any, Any] = {
     "font.size": 8,
@@ -51,12 +60,21 @@ PRINT: dict[Any, Any] = {
 
 
 Shared = Literal["all", "col", "row", "none"]
+Canvas = Figure | SubFigure
+
+SIZE_IS_CHOSEN = "its size is chosen"
+"""The label of figures that do not grow with their legends and notes."""
 
 
 def grid(
-    rows: int, columns: int, height: float, share_y: Shared, share_x: Shared = "all"
-) -> tuple[Figure, list[list[Axes]]]:
-    """An empty figure of panels.
+    rows: int,
+    columns: int,
+    height: float,
+    share_y: Shared,
+    share_x: Shared = "all",
+    figure: Canvas | None = None,
+) -> tuple[Canvas, list[list[Axes]]]:
+    """An empty figure of panels, or panels in a figure that there is.
 
     Args:
         rows: Rows of panels.
@@ -64,20 +82,24 @@ def grid(
         height: Height of a panel, in inches.
         share_y: Which panels have the same y axis, as `sharey` of `Figure.subplots`.
         share_x: Which have the same x axis.
+        figure: What to draw into; it keeps its size. Its layout should be "constrained".
 
     Returns:
         The figure, and its panels by row and column.
     """
-    width = {1: 3.5, 2: 5.0}.get(columns, max(6.75, 1.35 * columns))
-    figure = Figure(figsize=(width, height * rows + 0.35), layout="constrained")
+    if figure is None:
+        width = {1: 3.5, 2: 5.0}.get(columns, max(6.75, 1.35 * columns))
+        figure = Figure(figsize=(width, height * rows + 0.35), layout="constrained")
+    elif isinstance(figure, Figure):
+        figure.set_label(SIZE_IS_CHOSEN)
     panels = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False)
     return figure, panels.tolist()
 
 
-def wrapped(count: int, x_label: str, y_label: str) -> tuple[Figure, list[Axes]]:
+def wrapped(count: int, x_label: str, y_label: str, figure: Canvas | None = None) -> tuple[Canvas, list[Axes]]:
     """An empty figure of `count` panels, at least one, three to a row, with the same axes; see `grid`."""
     columns = 2 if count == 4 else max(1, min(count, 3))
-    figure, rows = grid(max(1, -(-count // columns)), columns, 1.8, share_y="all")
+    figure, rows = grid(max(1, -(-count // columns)), columns, 1.8, share_y="all", figure=figure)
     panels = [panel for row in rows for panel in row]
     for panel in panels[max(count, 1) :]:
         panel.remove()
@@ -116,28 +138,38 @@ def curve_style(index: int) -> dict[str, Any]:
     }
 
 
-def legend_above(figure: Figure, handles: Mapping[str, Artist], title: str | None = None) -> None:
+def legend_above(figure: Canvas, handles: Mapping[str, Artist], title: str | None = None) -> None:
     """A legend over all panels, where it hides nothing, in as many columns as fit."""
     if not handles:
         return
     widths = [0.55 + 0.06 * len(name) for name in handles]  # inches
-    width = figure.get_figwidth()
+    width = _inches_wide(figure)
     columns = len(widths) if sum(widths) <= width else max(1, int(width / max(widths)))
     rows = -(-len(widths) // columns) + (title is not None)
-    figure.set_figheight(figure.get_figheight() + 0.16 * rows + 0.1)
+    _grow(figure, 0.16 * rows + 0.1)
     place: dict[str, Any] = {"loc": "outside upper center", "ncols": columns, "handlelength": 3}
     figure.legend(handles.values(), handles.keys(), title=title, title_fontsize=8, **place)
 
 
 def panel_title(polarity: Any, layer: Any = None) -> str:
     """What a panel shows: its polarity if there is one (not NaN), and its layer if given."""
-    words = [rf"$p = {polarity:g}$"] if polarity == polarity else []
+    words = [rf"polarity $p = {polarity:g}$"] if polarity == polarity else []
     return ", ".join(words + ([f"layer {layer}"] if layer is not None else []))
 
 
-def footnotes(figure: Figure, notes: Sequence[str]) -> None:
+def footnotes(figure: Canvas, notes: Sequence[str]) -> None:
     """Write notes below the panels."""
-    width = int(16 * figure.get_figwidth())  # characters
+    width = int(16 * _inches_wide(figure))  # characters
     lines = [line for note in dict.fromkeys(notes) for line in textwrap.wrap(note, width)]
-    figure.set_figheight(figure.get_figheight() + 0.13 * len(lines))
+    _grow(figure, 0.13 * len(lines))
     figure.supxlabel("\n".join(lines), fontsize=7, x=0.02, ha="left", style="italic", parse_math=False)
+
+
+def _inches_wide(figure: Canvas) -> float:
+    return float(figure.bbox.width / figure.dpi)
+
+
+def _grow(figure: Canvas, inches: float) -> None:
+    """Make room at the edge; in a figure whose size is chosen, and in a part of one, the panels become smaller."""
+    if isinstance(figure, Figure) and figure.get_label() != SIZE_IS_CHOSEN:
+        figure.set_figheight(figure.get_figheight() + inches)

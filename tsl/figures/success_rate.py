@@ -3,28 +3,33 @@
 from collections.abc import Sequence
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from pandas.api.typing import SeriesGroupBy
 
 from tsl.figures.curves import collect, missing_epoch, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, legend_above, panel_title, wrapped
+from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, legend_above, panel_title, wrapped
 from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
 TABLES = ("teacher_nodes",)
 
+FEW_SEEDS = 30
+"""Fractions of fewer seeds have intervals."""
+
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
+def draw(runs: Sequence[Run], early_epoch: int = 5, figure: Canvas | None = None) -> Canvas:
     """Success rate at 0.95 of each teacher node on evaluation inputs, early in training and at its end.
 
     Args:
         runs: Runs with the table `teacher_nodes`.
         early_epoch: The epoch drawn dotted; each run's last epoch is drawn solid.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure, with a panel for each polarity (and layer, if there are several). A note names the runs whose
@@ -38,8 +43,12 @@ def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
     last_epochs = frame.groupby("group")["epoch"].transform("max")
     several_layers = frame["layer"].nunique() > 1
     by_panel = frame.groupby(["polarity", "layer"], dropna=False)
-    figure, panels = wrapped(by_panel.ngroups, "teacher node $j$", rf"success rate ($\rho^*_j > {RECOVERED}$)")
+    figure, panels = wrapped(
+        by_panel.ngroups, "teacher node $j$", rf"success rate ($\rho^*_j > {RECOVERED}$)", figure=figure
+    )
     handles: dict[str, Artist] = {}
+    phases: dict[str, Artist] = {}
+    early_name = f"after {early_epoch} epochs"
     for panel, ((polarity, layer), in_panel) in zip(panels, by_panel, strict=False):
         panel.set_title(panel_title(polarity, layer if several_layers else None))
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 5, 10]))
@@ -49,20 +58,33 @@ def draw(runs: Sequence[Run], early_epoch: int = 5) -> Figure:
             # later curves are smaller, so that those they coincide with show behind them
             style = curve_style(index) | {"markersize": max(5.5 - index, 2)}
             early_style, end_style = {"linestyle": ":", "markerfacecolor": "white"}, {"linestyle": "-"}
-            for rows, phase in ((curve[curve["epoch"] == early_epoch], early_style), (at_end, end_style)):
-                rate = rows.groupby("node")[NODE_RECOVERED].mean()
+            for rows, phase, handle in (
+                (curve[curve["epoch"] == early_epoch], early_style, early_name),
+                (at_end, end_style, "at the end"),
+            ):
+                by_node = rows.groupby("node")[NODE_RECOVERED]
+                rate = by_node.mean()
                 if len(rate):
+                    phases[handle] = Line2D([], [], color="0.3", marker="o", **phase)
+                    if by_node.count().max() < FEW_SEEDS:
+                        panel.vlines(rate.index, *intervals(by_node).T, color=style["color"], alpha=0.4, linewidth=1.5)
                     panel.plot(rate.index, rate, clip_on=False, label=name, **style | phase)
                     handles[name] = Line2D([], [], **style | end_style)
     panels[0].set_ylim(-0.03, 1.03)
     handles = {name: handles[name] for name in frame["curve"].cat.categories if name in handles}
-    handles[f"after {early_epoch} epochs"] = Line2D(
-        [], [], color="0.3", linestyle=":", marker="o", markerfacecolor="white"
-    )
-    handles["at the end"] = Line2D([], [], color="0.3", linestyle="-", marker="o")
-    legend_above(figure, handles)
+    legend_above(figure, handles | phases)
+    if frame.groupby(["curve", "polarity"], observed=True, dropna=False)["seed"].nunique().min() < FEW_SEEDS:
+        notes.append("bars: 95 % Wilson interval of a fraction of so few seeds")
     footnotes(figure, notes)
     return figure
+
+
+def intervals(by_node: SeriesGroupBy) -> np.ndarray:
+    """The 95 % Wilson interval of the fraction of each node's seeds that recover it, `[nodes, 2]`: low, high."""
+    from scipy.stats import binomtest  # takes longer to import than a figure of many seeds to draw
+
+    counts = zip(by_node.sum(), by_node.count(), strict=True)
+    return np.array([binomtest(int(found), int(seeds)).proportion_ci(method="wilson") for found, seeds in counts])
 
 
 def _null_level(frame: pd.DataFrame) -> list[str]:

@@ -7,11 +7,10 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tsl.figures.curves import collect, groups_of, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import LEGEND_ENTRIES, NULL_LEVELS, PRINT, Canvas, curve_style, footnotes, grid, legend_above
 from tsl.runs import ReplicateGroup, Run
 
 TABLES = ("layers", "losses")
@@ -22,14 +21,15 @@ TEACHERS = {"compact": "pruned"}
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """ρ_mean of each layer per epoch, and the accuracy where labels were known, mean ± standard deviation over seeds.
 
-    Two null levels show which ρ_mean are no better than chance: that of the untrained student (epoch 0), a dotted
-    horizontal line, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
+    Two null levels show which ρ_mean are no better than chance: that of the untrained student (epoch 0), a level
+    line of long dashes, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
 
     Args:
         runs: Runs with the tables `layers` and `losses`, whose teachers came from files.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure: a row of panels for each teacher, a column for each layer and one for the accuracy, a curve for each
@@ -41,7 +41,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     frame = frame[frame["split"] == "val"]
     teachers, layers = list(dict.fromkeys(names.values())), sorted(frame["layer"].unique())
     with_accuracy = ACCURACY in losses and losses[ACCURACY].notna().any()
-    figure, panels = grid(len(teachers), len(layers) + with_accuracy, 1.8, share_y="col")
+    figure, panels = grid(len(teachers), len(layers) + with_accuracy, 1.8, share_y="col", figure=figure)
     handles: dict[str, Artist] = {}
     for row, teacher in zip(panels, teachers, strict=True):
         row[0].set_ylabel(f"{teacher} teacher\n" + r"$\rho_{\mathrm{mean}}$")
@@ -59,10 +59,10 @@ def draw(runs: Sequence[Run]) -> Figure:
     handles = {name: handles[name] for name in frame["curve"].cat.categories}
     if with_accuracy:
         handles["teacher"] = Line2D([], [], color="0.4", linestyle="--", linewidth=0.9)
-    handles["null levels"] = Line2D([], [], color="0.4", linestyle=":", linewidth=0.9)
+    handles |= {LEGEND_ENTRIES[name]: Line2D([], [], color="0.3", **style) for name, style in NULL_LEVELS.items()}
     legend_above(figure, handles)
     notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs, "layers")]
-    footnotes(figure, [*notes, "dotted: untrained student (level line), shuffled inputs (curve)"])
+    footnotes(figure, notes)
     return figure
 
 
@@ -83,7 +83,7 @@ def _draw_curves(panel: Axes, frame: pd.DataFrame, column: str, shuffled: str | 
         (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
         if shuffled is not None and shuffled in frame:
             null = by_epoch[shuffled].mean()
-            panel.plot(null.index, null, color=style["color"], linestyle=":", linewidth=0.9)
+            panel.plot(null.index, null, color=style["color"], **NULL_LEVELS["shuffled"])
         if shuffled is not None and 0 in mean.index:
-            panel.axhline(mean[0], color=style["color"], linestyle=(0, (1, 3)), linewidth=0.9)
+            panel.axhline(mean[0], color=style["color"], **NULL_LEVELS["untrained"])
     return handles

@@ -5,26 +5,44 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 
 from tsl.errors import InputError
 from tsl.figures.curves import unfinished
-from tsl.figures.style import LINE_STYLES, PALETTE, PRINT, curve_style, footnotes, grid, legend_above, whole_epochs
+from tsl.figures.style import (
+    LINE_STYLES,
+    PALETTE,
+    PRINT,
+    SEQUENCE,
+    Canvas,
+    curve_style,
+    footnotes,
+    grid,
+    legend_above,
+    whole_epochs,
+    wrapped,
+)
 from tsl.runs import ReplicateGroup, Run
 
 TABLES = ("pairs",)
 
 ACROSS = 5
-"""Teacher nodes in a row of panels; more continue in the next row."""
+"""The most teacher nodes that have a panel each; of more, all are curves of one panel."""
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure:
-    """A panel per teacher node, a row (or several) per replicate, and in each panel a curve per student node.
+def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None, figure: Canvas | None = None) -> Canvas:
+    """How student nodes become like teacher nodes.
+
+    Of up to `ACROSS` teacher nodes: a row per replicate, in it a panel per teacher node with a curve per student node.
+    Of more: a panel per replicate, in it a curve per teacher node, of its correlation with its best student node, which
+    is the one with which it correlates most at the last epoch.
 
     Args:
         runs: Runs with the table `pairs`; the rows of each stand below those of the one before.
         replicates: The replicates drawn of each run; the first three of each setting if None.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure of the lowest layer, on evaluation inputs if they were recorded, else on training inputs.
@@ -38,11 +56,13 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
     notes += unfinished(runs, "pairs")
     if any(table["layer"].nunique() > 1 for table in tables):
         notes.append("lowest layer")
+    if max(frame["teacher_node"].nunique() for _, frame in rows) > ACROSS:
+        return _draw_best(rows, notes, figure)
     teacher_nodes = sorted(set().union(*(frame["teacher_node"] for _, frame in rows)))
     student_nodes = sorted(set().union(*(frame["student_node"] for _, frame in rows)))
     columns = min(len(teacher_nodes), ACROSS)
     rows_each = -(-len(teacher_nodes) // columns)
-    figure, panels = grid(len(rows) * rows_each, columns, 1.25, share_y="all")
+    figure, panels = grid(len(rows) * rows_each, columns, 1.25, share_y="all", figure=figure)
     handles: dict[str, Artist] = {}
     for place, (group, frame) in enumerate(rows):
         panel_rows = panels[place * rows_each : (place + 1) * rows_each]
@@ -79,6 +99,37 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None) -> Figure
     if len(student_nodes) <= len(PALETTE) * len(LINE_STYLES):
         legend_above(figure, handles, title="student node $k$")
     footnotes(figure, notes)
+    return figure
+
+
+def best_students(frame: pd.DataFrame) -> pd.DataFrame:
+    """The correlation per epoch of each teacher node with its best student node at the last epoch.
+
+    Args:
+        frame: Rows of the table `pairs` of one replicate, layer and split.
+    """
+    last = frame[frame["epoch"] == frame["epoch"].max()]
+    best = last.loc[last.groupby("teacher_node")["correlation"].idxmax(), ["teacher_node", "student_node"]]
+    return frame.merge(best, on=["teacher_node", "student_node"]).sort_values(["teacher_node", "epoch"])
+
+
+def _draw_best(
+    rows: Sequence[tuple[ReplicateGroup, pd.DataFrame]], notes: Sequence[str], figure: Canvas | None
+) -> Canvas:
+    """A panel per replicate, and in it a curve per teacher node, coloured by its number."""
+    figure, panels = wrapped(len(rows), "epoch", r"$\rho_{jk}$ with best student", figure=figure)
+    nodes = Normalize(1, max(frame["teacher_node"].max() for _, frame in rows))
+    for panel, (group, frame) in zip(panels, rows, strict=True):
+        seed = group.seeds[frame["replicate"].iloc[0]]
+        panel.set_title("\n".join(filter(None, [f"{group.run.name}, seed {seed}", group.label])), fontsize=7)
+        for node, curve in best_students(frame).groupby("teacher_node"):
+            label = f"teacher node {node}"
+            panel.plot(curve["epoch"], curve["correlation"], color=SEQUENCE(nodes(node)), linewidth=1.0, label=label)
+    whole_epochs(panels[0])
+    panels[0].set_ylim(min(0.0, *(frame["correlation"].min() for _, frame in rows)), 1.02)
+    figure.colorbar(ScalarMappable(nodes, SEQUENCE), ax=panels, label="teacher node $j$", fraction=0.05)
+    inputs = {"val": "evaluation", "train": "training"}[rows[0][1]["split"].iloc[0]]
+    footnotes(figure, [*notes, f"correlation on {inputs} inputs; best student: the most alike at the last epoch"])
     return figure
 
 

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tsl.figures.curves import collect, groups_of, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, grid, legend_above
 from tsl.intervals import jackknife
 from tsl.names import RECOVERED
 from tsl.runs import Run
@@ -19,7 +18,7 @@ THRESHOLDS = np.linspace(0.5, 0.99, 50)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """A column for each layer: how alike pairs of seeds are, and which share of nodes is found in every seed.
 
     Above, the mean correlation of nodes matched one to one: a pale point for each pair of seeds, and their mean with a
@@ -28,13 +27,14 @@ def draw(runs: Sequence[Run]) -> Figure:
 
     Args:
         runs: Runs with the tables `seed_pairs` and `seed_nodes`.
+        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
         The figure, at each run's last recorded epoch. Only replicates of the same settings are compared.
     """
     pairs, nodes = (_within_groups(collect(runs, table), runs) for table in TABLES)
     layers = sorted(pairs["layer"].unique())
-    figure, panels = grid(2, len(layers), 1.9, share_y="row", share_x="none")
+    figure, panels = grid(2, len(layers), 1.9, share_y="row", share_x="none", figure=figure)
     handles = {}
     for column, layer in enumerate(layers):
         above, below = panels[0][column], panels[1][column]

@@ -80,10 +80,10 @@ def show_group(parser: LightningArgumentParser, name: str) -> None:
 
 
 def nearest(said: str, parser: LightningArgumentParser) -> str:
-    """What a message of jsonargparse, as `tsl.mistakes.in_short` gives it, leaves to say: the settings nearest to a wrong one.
+    """What to say after a message of jsonargparse: the settings nearest to the one it refuses, or where all are listed.
 
     Args:
-        said: The message.
+        said: The message, as `tsl.mistakes.in_short` gives it.
         parser: That of `fit`.
     """
     if refused := REFUSED.search(said):

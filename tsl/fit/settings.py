@@ -1,4 +1,4 @@
-"""The settings that tsl's own classes have, by their names on the command line, and the names nearest to a wrong one."""
+"""The settings of tsl's own classes, by their names on the command line, and the names nearest to a wrong one."""
 
 import difflib
 import inspect
