@@ -1,4 +1,4 @@
-"""Train with W&B until it has gone, after epoch 1: `python -m tests.wandb.unreachable server|process ROOT [--key …]`."""
+"""Train with W&B until it has gone, after epoch 1: `python -m tests.wandb.unreachable server|process ROOT`."""
 
 import gzip
 import json
