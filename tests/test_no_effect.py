@@ -47,6 +47,14 @@ M = "model.init_args"
             {"trainer.enable_checkpointing": False, "checkpoint.every_n_epochs": 10},
             "checkpoint.every_n_epochs = 10: trainer.enable_checkpointing is false",
         ),
+        (
+            {"trainer.gradient_clip_val": None, "trainer.gradient_clip_algorithm": "norm"},
+            "trainer.gradient_clip_algorithm = norm: gradients are not clipped",
+        ),
+        (
+            {"trainer.max_epochs": 2, "trainer.min_epochs": 5},
+            "trainer.min_epochs = 5: trainer.max_epochs = 2 ends the run before",
+        ),
     ],
 )
 def test_it_is_named_with_the_reason(settings: dict[str, object], expected: str) -> None:

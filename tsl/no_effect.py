@@ -41,3 +41,8 @@ def settings_without_effect(settings: Mapping[str, Any]) -> Iterator[str]:
         yield without_effect("trainer.log_every_n_steps", "scalars are logged once an epoch")
     if said("trainer.enable_checkpointing") is False and said("checkpoint.every_n_epochs") not in (None, 1):
         yield without_effect("checkpoint.every_n_epochs", "trainer.enable_checkpointing is false")
+    if said("trainer.gradient_clip_algorithm") is not None:
+        yield without_effect("trainer.gradient_clip_algorithm", "gradients are not clipped")
+    most, fewest = said("trainer.max_epochs"), said("trainer.min_epochs")
+    if fewest is not None and most is not None and 0 <= most < fewest:
+        yield without_effect("trainer.min_epochs", f"trainer.max_epochs = {most} ends the run before")

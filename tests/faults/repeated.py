@@ -22,6 +22,10 @@ def train(files: Path, root: Path, replicates: int) -> None:
         settings = small(printed(config), files) | {"replicates": replicates, "experiment": name, "version": "run"}
         settings["trainer"] |= {"default_root_dir": str(root), "max_epochs": 3}
         settings["data"]["init_args"]["batch_size"] = BATCH
+        settings["model"]["init_args"]["optimizer"]["init_args"]["lr"] = 0.01
+        settings["model"]["init_args"]["lr_scheduler"] = None
+        if name == "deep":
+            settings["model"]["init_args"]["teacher"]["init_args"]["widths"] = [40, 50, 60, 50]
         path = root / f"{name}.yaml"
         path.write_text(as_yaml(settings))
         main(["--config", str(path)])

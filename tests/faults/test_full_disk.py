@@ -79,9 +79,7 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(
     assert not list(run.rglob(".*"))
 
 
-def test_the_only_file_that_grows_is_metrics(
-    disk: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_only_file_that_grows_is_metrics(disk: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     root = disk(72)
     with pytest.raises(SystemExit):
         main([*TINY, "--trainer.max_epochs", "2000", *ONLY_METRICS, "--trainer.default_root_dir", str(root)])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsl.errors import InputError
 from tsl.runs import record_files, whole_files
 from tsl.runs.records import drop_records_after, read_last, read_table, recorded_epochs, write_table
 
@@ -145,3 +146,16 @@ def test_a_kill_at_any_call_to_the_file_system_loses_and_doubles_no_row(
         pd.testing.assert_frame_equal(read_table(run, "losses"), expected(range(17)), check_exact=True)
         assert files(run) == ["epoch_00016.parquet", "epochs_00000_00015.parquet"]
     raise AssertionError("it never finished")
+
+
+def test_a_damaged_file_that_has_to_be_written_again_is_named(tmp_path: Path) -> None:
+    for epoch in range(9):
+        write_table(tmp_path, "losses", epoch, losses(epoch))
+    damaged = tmp_path / "records/losses/epochs_00004_00007.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    for change in (lambda: drop_records_after(tmp_path, 6), lambda: write_table(tmp_path, "losses", 7, losses(7))):
+        with pytest.raises(InputError, match=r"epochs_00004_00007\.parquet is damaged .*: move it away"):
+            change()
+    damaged.rename(tmp_path / "away")
+    drop_records_after(tmp_path, 6)
+    assert recorded_epochs(tmp_path, "losses") == [0, 1, 2, 3]

@@ -181,6 +181,20 @@ def test_records_of_a_run_that_keeps_no_checkpoints_are_not_written_over(
     assert contents(run) == before
 
 
+def test_checkpoints_of_another_run_are_not_written_over(
+    tsl_fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept"
+    dirpath = ["--checkpoint.dirpath", str(kept)]
+    tsl_fit("--version", "first", *dirpath)
+    before = contents(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        tsl_fit("--version", "second", "--seed_everything", "5", *dirpath)
+    assert stopped.value.code == 2
+    assert f"error: checkpoint.dirpath = {kept} holds checkpoints of another run" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize("arguments", [[], ["--ckpt_path", "last"]])
 def test_a_run_that_is_running_is_not_started_again(
     arguments: list[str], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -33,5 +33,7 @@ def test_training_goes_on(what: str, tmp_path: Path) -> None:
     run = tmp_path / "runs/tiny/run"
     assert Run(run).state == "complete"
     assert (run.parents[1] / "wandb").is_dir()
-    main([*TINY, "--trainer.default_root_dir", str(tmp_path / "whole"), "--version", "run", "--trainer.max_epochs", "3"])
+    main(
+        [*TINY, "--trainer.default_root_dir", str(tmp_path / "whole"), "--version", "run", "--trainer.max_epochs", "3"]
+    )
     assert_same_run(tmp_path / "whole/tiny/run", run)

@@ -1,4 +1,4 @@
-"""Train with W&B until it has gone, after epoch 1: `python -m tests.wandb.unreachable server|process ROOT [--key …]`."""
+"""Train with W&B until it has gone, after epoch 1: `python -m tests.wandb.unreachable server|process ROOT`."""
 
 import gzip
 import json
@@ -26,7 +26,7 @@ class Answers(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
-    def do_POST(self) -> None:  # noqa: N802 (http.server's name)
+    def do_POST(self) -> None:
         """Answer a query, or a part of a run's history."""
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if Answers.has_gone:
@@ -40,7 +40,7 @@ class Answers(BaseHTTPRequestHandler):
             query = json.loads(content)
             self._answer({"data": self._data(query["query"], query.get("variables") or {})})
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         """Take a file."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self._answer({})

@@ -37,6 +37,7 @@ from tsl.processes import ReplicateStrategy
 from tsl.runs.directory import (
     check_free,
     check_name,
+    check_no_checkpoints,
     check_same_run,
     command_to_resume,
     epochs_of_checkpoint,
@@ -74,6 +75,11 @@ class TeacherStudentCLI(LightningCLI):
 
     resumed_wandb_run: str | None = None
     _written: dict[str, Any]
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Training alone: making the parsers of the others takes most of a second."""
+        return {"fit": LightningCLI.subcommands()["fit"]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add tsl's own settings."""
@@ -206,6 +212,8 @@ class TeacherStudentCLI(LightningCLI):
         elif config.version is not None:
             check_not_running(root / config.experiment / config.version)
             check_free(root / config.experiment / config.version)
+        if config.ckpt_path is None and config.trainer.enable_checkpointing is not False:
+            check_no_checkpoints(config.checkpoint.dirpath)
 
     def _resume(self, config: Namespace, root: Path) -> None:
         """Find the checkpoint, and check that the run can go on from it; from the beginning if it has none yet."""

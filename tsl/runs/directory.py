@@ -94,6 +94,22 @@ def check_free(run: Path) -> None:
         )
 
 
+def check_no_checkpoints(directory: str | None) -> None:
+    """Refuse to start a run that would write over the checkpoints of another one.
+
+    Args:
+        directory: The setting checkpoint.dirpath; None if a run's checkpoints are in its own directory.
+
+    Raises:
+        InputError: If there are some.
+    """
+    if directory is not None and any(Path(directory).glob("*.ckpt")):
+        raise InputError(
+            f"checkpoint.dirpath = {directory} holds checkpoints of another run, which this one would write over: "
+            "choose another directory, go on with that run with --ckpt_path, or leave checkpoint.dirpath out"
+        )
+
+
 def command_to_resume(run: Path) -> str:
     """The command that goes on with a run that was stopped."""
     parts = ["python", "-m", "tsl.fit", "--config", str(run / "config.yaml"), "--version", run.name]

@@ -15,6 +15,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
+from tsl.errors import InputError
 from tsl.runs.whole_files import flush, written_whole
 
 BLOCK_SIZES = (32, 32**2, 32**3)
@@ -63,11 +64,14 @@ def write_epoch(directory: Path, epoch: int, rows: pyarrow.Table) -> Path:
 
     Returns:
         The file that holds them.
+
+    Raises:
+        InputError: If the file that holds this epoch already is damaged.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for file in record_files(directory):
         if file.is_merged and file.first <= epoch <= file.last:
-            others = pyarrow.parquet.read_table(file.path, filters=pyarrow.compute.field("epoch") != epoch)
+            others = _rows(file.path, pyarrow.compute.field("epoch") != epoch)
             _write_merged(file.path, [others, rows])
             return file.path
     path = directory / f"epoch_{epoch:05d}.parquet"
@@ -78,13 +82,17 @@ def write_epoch(directory: Path, epoch: int, rows: pyarrow.Table) -> Path:
 
 
 def drop_epochs_after(directory: Path, epoch: int) -> None:
-    """Remove the rows of later epochs, and what a killed process left of a merge."""
+    """Remove the rows of later epochs, and what a killed process left of a merge.
+
+    Raises:
+        InputError: If a file that holds earlier epochs too is damaged.
+    """
     kept = set()
     for file in record_files(directory):
         if file.last <= epoch:
             kept.add(file.path)
         elif file.first <= epoch:
-            rows = pyarrow.parquet.read_table(file.path, filters=pyarrow.compute.field("epoch") <= epoch)
+            rows = _rows(file.path, pyarrow.compute.field("epoch") <= epoch)
             if len(rows):
                 _write_merged(file.path, [rows])
                 kept.add(file.path)
@@ -112,6 +120,17 @@ def _merge_blocks(directory: Path, epoch: int) -> None:
             flush(directory)
             for file in files:
                 file.path.unlink()
+
+
+def _rows(path: Path, filters: pyarrow.compute.Expression) -> pyarrow.Table:
+    """Some rows of a merged file, to be written again."""
+    try:
+        return pyarrow.parquet.read_table(path, filters=filters)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path} is damaged ({reason}): move it away, and the run goes on without its epochs"
+        ) from error
 
 
 def _write_merged(path: Path, tables: Collection[pyarrow.Table]) -> None:
