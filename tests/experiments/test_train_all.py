@@ -155,7 +155,9 @@ def test_a_lost_job_is_a_failure_of_its_run(tmp_path: Path) -> None:
             raise RuntimeError("the worker\ndied")
 
     run = make_run(tmp_path / "a")
-    assert list(as_they_end([run], lambda runs: [Lost()], lambda: None)) == [(run, "the job was lost: the worker died")]
+    assert list(as_they_end([run], lambda runs: [Lost()], lambda: None)) == [
+        (run, f"{run.path} was lost with its worker: the worker died")
+    ]
 
 
 def test_what_is_left_of_begun_runs_is_said(tmp_path: Path) -> None:
