@@ -79,8 +79,8 @@ def job_ids(environment: dict[str, str]) -> list[str]:
 
 
 def wait_until(there: Callable[[], bool]) -> None:
-    """Wait up to four minutes until something is there."""
-    until = time.monotonic() + 240
+    """Wait up to ten minutes until something is there."""
+    until = time.monotonic() + 600
     while not there():
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -15,7 +15,7 @@ from tsl.experiments.train_all import train_all
 from tsl.runs.settings import POLARITY
 
 CONFIGS = [Path(word) for word in TINY if word != "--config"]
-EPOCHS = 30
+EPOCHS = 15
 
 
 def tiny_runs(root: Path) -> list[PlannedRun]:

@@ -12,7 +12,7 @@ from tests.tiny_sweep import tiny_runs
 from tsl.errors import InputError
 from tsl.experiments.launchers import add_launcher_arguments, chosen_launcher
 from tsl.experiments.launchers.on_slurm import KILLED_WITHIN, SlurmTraining
-from tsl.experiments.training import INTERRUPTED, _run_command
+from tsl.experiments.training import INTERRUPTED
 
 
 def asked(root: Path, *words: str) -> argparse.Namespace:
@@ -73,8 +73,11 @@ def test_options_of_slurm_without_slurm(tmp_path: Path) -> None:
         chosen_launcher(asked(tmp_path, "--slurm", "time=9"))
 
 
-def test_options_reach_sbatch(tmp_path: Path, submitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_reach_sbatch(
+    tmp_path: Path, submitted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those that submitit knows, those that it does not, in SLURM's spelling or submitit's."""
+    monkeypatch.setattr("tsl.experiments.launchers.on_slurm.LOOK", 0)
     options = ["partition=gpu", "time=90", "cpus-per-task=4", "reservation=mine", "mem_per_cpu=2G"]
     with chosen_launcher(asked(tmp_path, "--launcher", "slurm", "--workers", "2", "--slurm", *options)) as start:
         jobs = start(tiny_runs(tmp_path))

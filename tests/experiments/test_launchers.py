@@ -46,7 +46,7 @@ def start_sweep(
 def ended(sweep: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit status of a sweep, and all that it said."""
     try:
-        said, _ = sweep.communicate(timeout=240)
+        said, _ = sweep.communicate(timeout=600)
     finally:
         sweep.kill()
     return sweep.returncode, said

@@ -110,7 +110,7 @@ def _run_command(run: PlannedRun, threads: int, stop: Event, log: int) -> int:
 
 
 def _end_with_parent() -> None:
-    """In a new process: have Linux stop it when its parent is killed, as Ray kills workers that take too much memory."""
+    """In a new process: have Linux stop it when its parent is killed, as Ray does where memory runs out."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -44,13 +44,16 @@ class SlurmTraining:
 
 @dataclass
 class Queue:
-    """The jobs that SLURM has, by their ids; asked at most every few seconds."""
+    """The jobs that SLURM has, by their ids; it is asked at most every few seconds.
+
+    squeue tells it everywhere; sacct, which submitit asks, does so only where SLURM keeps accounts.
+    """
 
     jobs: set[str] = field(default_factory=set)
-    asked: float = float("-inf")
+    asked: float = field(default_factory=time.monotonic)
 
     def holds(self, job: str) -> bool:
-        """Whether a job waits or runs, or is queued again; sacct, which submitit asks, is not set up everywhere."""
+        """Whether a job waits, runs, or is queued again."""
         if time.monotonic() > self.asked + LOOK:
             command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
             answer = subprocess.run(command, capture_output=True, text=True)
@@ -62,14 +65,14 @@ class Queue:
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """A job of submitit's, which has also ended if SLURM has it no more, though it wrote no result."""
+    """A job of submitit's; it has ended when SLURM has it no more."""
 
     job: Any
     queue: Queue
 
     def done(self) -> bool:
         """Whether it has ended."""
-        return self.job.paths.result_pickle.exists() or not self.queue.holds(self.job.job_id)
+        return not self.queue.holds(self.job.job_id)
 
     def result(self) -> str | None:
         """What went wrong, or None."""
@@ -117,7 +120,7 @@ def on_slurm(workers: int | None, retries: int, options: Sequence[str], root: Pa
             submitted = executor.map_array(SlurmTraining(), runs, [threads] * len(runs), [retries] * len(runs))
         except submitit.core.utils.FailedJobError as error:
             raise InputError(f"--slurm {' '.join(options)}: sbatch refuses the jobs: {error}") from error
-        queue.asked = float("-inf")
+        queue.jobs |= {job.job_id for job in submitted}
         started = [SlurmJob(job, queue) for job in submitted]
         jobs.extend(started)
         return started
