@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -111,8 +112,8 @@ def same(undisturbed: list[Path]) -> Callable[[Sequence[PlannedRun]], None]:
     return assert_same
 
 
-@pytest.fixture
-def ray_environment() -> Iterator[dict[str, str]]:
+@contextmanager
+def without_ray() -> Iterator[dict[str, str]]:
     """An environment in which no Ray cluster is found; pytest's directories are too long for Ray's sockets."""
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
     kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
@@ -120,43 +121,43 @@ def ray_environment() -> Iterator[dict[str, str]]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def ray_cluster(ray_environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment in which a Ray cluster of two CPUs is found, which was started before."""
+@pytest.fixture(scope="module")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which a Ray cluster of two CPUs is found, which was started before in another directory."""
+    directory = tmp_path_factory.mktemp("ray")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
-    said = tmp_path / "ray.log"
-    with said.open("w") as log:
+    said = directory / "said"
+    with without_ray() as environment, said.open("w") as log:
         cluster = subprocess.Popen(
             [*command, "--num-cpus=2", "--include-dashboard=false"],
-            env=ray_environment | {"PYTHONPATH": str(ROOT)},
-            cwd=tmp_path,
+            env=environment | {"PYTHONPATH": str(ROOT)},
+            cwd=directory,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    try:
-        wait_until(lambda: "Ray runtime started" in said.read_text())
-        yield ray_environment | {"RAY_ADDRESS": f"127.0.0.1:{port}"}
-    finally:
-        cluster.terminate()
-        cluster.wait(timeout=60)
+        try:
+            wait_until(lambda: "Ray runtime started" in said.read_text())
+            yield environment | {"RAY_ADDRESS": f"127.0.0.1:{port}"}
+        finally:
+            cluster.terminate()
+            cluster.wait(timeout=60)
 
 
 @needs_ray
-def test_a_run_whose_ray_worker_is_killed_goes_on(
-    tmp_path: Path, ray_environment: dict[str, str], same: Callable[[Sequence[PlannedRun]], None]
-) -> None:
+def test_a_run_whose_ray_worker_is_killed_goes_on(tmp_path: Path, same: Callable[[Sequence[PlannedRun]], None]) -> None:
     runs = tiny_runs(tmp_path)
-    sweep = start_sweep(tmp_path, "--launcher", "ray", "--workers", "2", environment=ray_environment)
-    run = wait_for_checkpoint(runs, sweep)
-    training = process_of(run)
-    worker = parent_of(training)
-    assert "ray::train_in" in Path(f"/proc/{worker}/cmdline").read_text()
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: "tsl.fit" not in _text(Path(f"/proc/{training}/cmdline")))  # it does not outlive its worker
-    assert_complete(sweep)
+    with without_ray() as environment:
+        sweep = start_sweep(tmp_path, "--launcher", "ray", "--workers", "2", environment=environment)
+        run = wait_for_checkpoint(runs, sweep)
+        training = process_of(run)
+        worker = parent_of(training)
+        assert "ray::train_in" in Path(f"/proc/{worker}/cmdline").read_text()
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: "tsl.fit" not in _text(Path(f"/proc/{training}/cmdline")))  # it does not outlive its worker
+        assert_complete(sweep)
     same(runs)
     assert [starts(each) for each in runs] == [1 + (each == run) for each in runs]
 
@@ -166,12 +167,10 @@ def test_an_interrupted_sweep_on_a_ray_cluster_goes_on_there_and_here_at_once(
     tmp_path: Path, ray_cluster: dict[str, str], same: Callable[[Sequence[PlannedRun]], None]
 ) -> None:
     """The cluster was started elsewhere, so relative paths must reach its workers."""
-    (tmp_path / "elsewhere").mkdir()
-    runs = tiny_runs(tmp_path / "elsewhere/sweep")
+    runs = tiny_runs(tmp_path / "sweep")
 
     def start(*launcher: str) -> subprocess.Popen[str]:
-        directory = tmp_path / "elsewhere"
-        return start_sweep(Path("sweep"), *launcher, environment=ray_cluster, directory=directory)
+        return start_sweep(Path("sweep"), *launcher, environment=ray_cluster, directory=tmp_path)
 
     sweep = start("--launcher", "ray")
     wait_for_checkpoint(runs, sweep)
