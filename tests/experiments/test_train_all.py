@@ -1,6 +1,7 @@
 """Many runs by the local launcher, with programs of a few milliseconds in place of tsl.fit."""
 
 import fcntl
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from tsl.experiments import train_all
 from tsl.experiments.launchers.local import local
 from tsl.experiments.planned_run import PlannedRun
 from tsl.experiments.train_all import as_they_end
-from tsl.experiments.training import ELSEWHERE, is_at_work, log_path, train
+from tsl.experiments.training import ELSEWHERE, INTERRUPTED, is_at_work, log_path, train
 from tsl.runs.records import COLUMNS, write_table
 
 SETTINGS = {"trainer.max_epochs": 1, "replicates": 2, "data.init_args.steps_per_epoch": 5}
@@ -146,6 +147,37 @@ def test_at_its_end_the_launcher_stops_what_is_being_trained(tmp_path: Path) -> 
     assert not is_at_work(runs[0])
 
 
+def test_a_run_that_somebody_stops_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorded, "command", lambda _: ["sh", "-c", "kill $$"])
+    run = make_run(tmp_path / "a")
+    assert train(run, 1, retries=5) == INTERRUPTED
+    assert log_path(run).read_text().count("$ sh") == 1
+
+
+def test_a_run_is_one_process_whatever_slurm_says_of_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    run = make_run(tmp_path / "a")
+    monkeypatch.setattr(Recorded, "command", lambda _: ["env"])
+    assert "ended with status 0" in str(train(run, 1))
+    told = log_path(run).read_text()
+    assert "OMP_NUM_THREADS=1" in told
+    assert "SLURM" not in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems let children outlive their parent")
+def test_a_run_ends_with_the_process_that_trains_it() -> None:
+    code = (
+        "import threading, types; from tsl.experiments.training import _run_command;"
+        "run = types.SimpleNamespace(command=lambda: ['sh', '-c', 'echo begun; exec sleep 600']);"
+        "_run_command(run, 1, threading.Event(), 1)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "begun\n"
+    parent.kill()
+    parent.communicate(timeout=60)  # the run holds the other end of the pipe until it ends
+
+
 def test_a_lost_job_is_a_failure_of_its_run(tmp_path: Path) -> None:
     class Lost:
         def done(self) -> bool:
@@ -155,7 +187,9 @@ def test_a_lost_job_is_a_failure_of_its_run(tmp_path: Path) -> None:
             raise RuntimeError("the worker\ndied")
 
     run = make_run(tmp_path / "a")
-    assert list(as_they_end([run], lambda runs: [Lost()], lambda: None)) == [(run, "the job was lost: the worker died")]
+    assert list(as_they_end([run], lambda runs: [Lost()], lambda: None)) == [
+        (run, f"{run.path} was lost with its worker: the worker died")
+    ]
 
 
 def test_what_is_left_of_begun_runs_is_said(tmp_path: Path) -> None:

@@ -41,24 +41,27 @@ def as_they_end(
         ended = [(run, job) for run, job in jobs if job.done()]
         jobs = [(run, job) for run, job in jobs if (run, job) not in ended]
         for run, job in ended:
-            error = outcome(job)
+            error = outcome(run, job)
             if error == ELSEWHERE:
                 elsewhere.append(run)
             else:
                 yield run, error
         free = [run for run in elsewhere if not is_at_work(run)]
         elsewhere = [run for run in elsewhere if run not in free]
+        yield from ((run, None) for run in free if run.complete)
+        free = [run for run in free if not run.complete]
         jobs += zip(free, start(free), strict=True) if free else ()
         if jobs or elsewhere:
             time.sleep(POLL)
 
 
-def outcome(job: Job) -> str | None:
-    """What went wrong with an ended job, or None."""
+def outcome(run: PlannedRun, job: Job) -> str | None:
+    """What went wrong with a run whose job has ended, or None."""
     try:
-        return job.result()
-    except Exception as error:  # each engine has its own for a worker that was lost
-        return f"the job was lost: {' '.join(str(error).split())}"
+        error = job.result()
+    except Exception as lost:  # each engine has its own for a worker that was lost
+        error = f"was lost with its worker: {' '.join(str(lost).split())}"
+    return error if error in (None, ELSEWHERE) else f"{run.path} {error}"
 
 
 def train_all(runs: Sequence[PlannedRun], start: Start, console: Console) -> list[PlannedRun]:

@@ -1,20 +1,31 @@
 """Train one planned run, in a process of its own: what every launcher does with a run, wherever it does it."""
 
+import ctypes
 import fcntl
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
 from collections import deque
 from pathlib import Path
 from threading import Event
 
 from tsl.experiments.planned_run import PlannedRun
 
-ELSEWHERE = "it is being trained by another process"
+ELSEWHERE = "is being trained by another process"
 """What `train` gives for such a run: it has not failed, and may end well."""
 
-INTERRUPTED = "it was stopped, and the same command continues it"
+INTERRUPTED = "was stopped, and the same command continues it"
+"""What `train` gives for a run that was stopped."""
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+STOPPED = {status for each in _STOP_SIGNALS for status in (128 + each, -each)}
+"""Exit statuses of a process that somebody has stopped, such as SLURM; it has not failed, and is not tried again."""
+
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
 
 
 def train(run: PlannedRun, threads: int, retries: int = 0, stop: Event | None = None) -> str | None:
@@ -47,12 +58,12 @@ def train(run: PlannedRun, threads: int, retries: int = 0, stop: Event | None = 
             _clear(run)
             if status == 0 and run.complete:
                 return None
-            if stop is not None and stop.is_set():
+            if (stop is not None and stop.is_set()) or status in STOPPED:
                 return INTERRUPTED
     with log_path(run).open(errors="replace") as written:
         lines = "".join(f"  {line.rstrip()}\n" for line in deque(written, maxlen=15))
     return (
-        f"{run.path} ended with status {status} after {run.epochs_done} of {run.epochs} epochs. "
+        f"ended with status {status} after {run.epochs_done} of {run.epochs} epochs. "
         f"The end of {log_path(run)}:\n{lines}Repeat this run alone:\n  {shlex.join(run.command())}"
     )
 
@@ -74,9 +85,16 @@ def log_path(run: PlannedRun) -> Path:
 
 def _run_command(run: PlannedRun, threads: int, stop: Event, log: int) -> int:
     """Run its command to the end, or until `stop` is set; gives its exit status."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    # SLURM's variables say what a job has, of which the run is one process; Lightning would take them for the run's.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    environment["OMP_NUM_THREADS"] = str(threads)
     child = subprocess.Popen(
-        run.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
+        run.command(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
     try:
         while child.poll() is None and not stop.wait(0.1):
@@ -89,6 +107,11 @@ def _run_command(run: PlannedRun, threads: int, stop: Event, log: int) -> int:
             child.kill()  # no file is lost: checkpoints and records are written whole
             child.wait()
     return child.returncode
+
+
+def _end_with_parent() -> None:
+    """In a new process: have Linux stop it when its parent is killed, as Ray does where memory runs out."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _clear(run: PlannedRun) -> None:

@@ -54,6 +54,7 @@ from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
 EXPECTED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
     r"Checkpoint directory .* exists and is not empty",  # of a resumed run
+    r"The `srun` command is available on your system but is not used",  # a run starts its processes itself
     r"The dirpath has changed from ",  # of a resumed run that was moved
     r"Be aware that when using `ckpt_path`, callbacks .*\['Timer'\]",  # of one that trainer.max_time stopped
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning 2.6 and torch 2.15

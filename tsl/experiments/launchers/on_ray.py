@@ -1,7 +1,9 @@
 """Trains runs on a Ray cluster whose machines share this one's file system."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tsl.errors import InputError
 from tsl.experiments.launchers import Job, Start
@@ -11,17 +13,19 @@ from tsl.experiments.training import train
 
 @contextmanager
 def on_ray(workers: int | None, retries: int) -> Iterator[Start]:
-    """A launcher that gives every run to a worker of Ray's.
+    """A launcher that gives every run to a worker of Ray's; at its end Ray ends the workers, and they their runs.
 
-    The workers are those of the cluster that RAY_ADDRESS or `ray start` has set up, or else of one on this machine,
-    which ends with the launcher. A run whose worker dies is given to another one, and goes on from its checkpoint.
+    The workers are those of the cluster that RAY_ADDRESS names or `ray start` has set up on this machine, or else of
+    one on this machine, which ends with the launcher. A run whose worker or machine is lost goes on from its checkpoint
+    with another worker; this is no failure of the run.
 
     Args:
         workers: The CPUs of a cluster that is started here, each with one run at a time; all cores if None.
         retries: How often a failed run is tried again.
 
     Raises:
-        InputError: If Ray is not installed, or a cluster that runs is to have so many workers.
+        InputError: If Ray is not installed, if a cluster that exists cannot be reached, or if it is to have so many
+            workers.
     """
     try:
         import ray
@@ -31,14 +35,28 @@ def on_ray(workers: int | None, retries: int) -> Iterator[Start]:
         ) from error
     try:
         ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    except ValueError as error:  # a cluster that runs has its own number of CPUs
-        raise InputError(f"--workers {workers}: the Ray cluster that runs here has its own number: {error}") from error
-    remote = ray.remote(num_cpus=1, max_retries=retries)(train)
+    except ValueError as error:
+        raise InputError(
+            f"--workers {workers}: expected no number, because a Ray cluster exists already and gives its CPUs; leave "
+            f"--workers out, or end that cluster with `ray stop` ({error})"
+        ) from error
+    except (ConnectionError, RuntimeError) as error:  # it does not answer, or has other versions of Python or Ray
+        raise InputError(
+            f"--launcher ray: the Ray cluster cannot be used: {error}; mend or unset RAY_ADDRESS, or end the cluster "
+            "with `ray stop` so that one is started for this command"
+        ) from error
+    remote = ray.remote(num_cpus=1, max_retries=-1)(train_in)
 
     def start(runs: Sequence[PlannedRun]) -> Sequence[Job]:
-        return [remote.remote(run, 1, retries).future() for run in runs]
+        return [remote.remote(Path.cwd(), run, retries).future() for run in runs]
 
     try:
         yield start
     finally:
         ray.shutdown()
+
+
+def train_in(directory: Path, run: PlannedRun, retries: int) -> str | None:
+    """Train a run in the directory that its paths are relative to; workers start elsewhere."""
+    with contextlib.chdir(directory):
+        return train(run, 1, retries)

@@ -1,15 +1,28 @@
 """Trains runs as a job array of SLURM, on machines that share this one's file system."""
 
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tsl.errors import InputError
 from tsl.experiments.launchers import Job, Start
 from tsl.experiments.planned_run import PlannedRun
-from tsl.experiments.training import train
+from tsl.experiments.training import INTERRUPTED, train
+
+LOOK = 5.0
+"""Seconds between two questions to SLURM which jobs it has."""
+
+TIME = 60
+"""Minutes of a job if the user does not say; a run that takes longer is queued again and goes on."""
+
+KILLED_WITHIN = 600
+"""Seconds within which SLURM is expected to end a job whose processes it has told to stop."""
 
 
 class SlurmTraining:
@@ -17,13 +30,55 @@ class SlurmTraining:
 
     def __call__(self, run: PlannedRun, threads: int, retries: int) -> str | None:
         """Train the rest of the run."""
-        return train(run, threads, retries)
+        error = train(run, threads, retries)
+        if error == INTERRUPTED:
+            time.sleep(KILLED_WITHIN)  # without a result, as SLURM may queue the job again
+        return error
 
     def checkpoint(self, run: PlannedRun, threads: int, retries: int) -> Any:
         """What submitit queues again: the same, since what was trained lies in the run's directory."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, run, threads, retries)
+
+
+@dataclass
+class Queue:
+    """The jobs that SLURM has, by their ids; it is asked at most every few seconds.
+
+    squeue tells it everywhere; sacct, which submitit asks, does so only where SLURM keeps accounts.
+    """
+
+    jobs: set[str] = field(default_factory=set)
+    asked: float = field(default_factory=time.monotonic)
+
+    def holds(self, job: str) -> bool:
+        """Whether a job waits, runs, or is queued again."""
+        if time.monotonic() > self.asked + LOOK:
+            command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+            answer = subprocess.run(command, capture_output=True, text=True)
+            if answer.returncode == 0:  # else SLURM is too busy, and what it said last still holds
+                self.jobs = set(answer.stdout.split())
+            self.asked = time.monotonic()
+        return job in self.jobs
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """A job of submitit's; it has ended when SLURM has it no more."""
+
+    job: Any
+    queue: Queue
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return not self.queue.holds(self.job.job_id)
+
+    def result(self) -> str | None:
+        """What went wrong, or None."""
+        if not self.job.paths.result_pickle.exists():
+            return f"was lost: SLURM ended job {self.job.job_id}, or it was cancelled; see {self.job.paths.stderr}"
+        return self.job.result()
 
 
 @contextmanager
@@ -37,7 +92,7 @@ def on_slurm(workers: int | None, retries: int, options: Sequence[str], root: Pa
         root: Directory of all runs; submitit's files lie in `<root>/.slurm`.
 
     Raises:
-        InputError: If submitit or SLURM is missing, or an option cannot be read.
+        InputError: If submitit or SLURM is missing, or an option cannot be read or is refused by sbatch.
     """
     try:
         import submitit
@@ -45,19 +100,56 @@ def on_slurm(workers: int | None, retries: int, options: Sequence[str], root: Pa
         raise InputError(
             "--launcher slurm: submitit is not installed: pip install 'teacher-student-lightning[slurm]'"
         ) from error
-    if shutil.which("sbatch") is None:
-        raise InputError("--launcher slurm: there is no sbatch here; start the command on a machine that submits jobs")
-    given: dict[str, Any] = {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise InputError(f"--slurm {option}: expected OPTION=VALUE, such as partition=gpu")
-        given[key] = int(value) if value.isdigit() else value
-    threads = given.setdefault("cpus_per_task", 1)
-    executor = submitit.SlurmExecutor(folder=root / ".slurm", max_num_timeout=1000)
-    executor.update_parameters(array_parallelism=workers or 256, **given)
+    missing = [program for program in ("sbatch", "srun", "squeue") if shutil.which(program) is None]
+    if missing:
+        raise InputError(
+            f"--launcher slurm: there is no {missing[0]} here; start the command on a machine that submits SLURM jobs"
+        )
+    given = {"time": TIME, "cpus_per_task": 1} | read_options(options)
+    threads = given["cpus_per_task"]
+    executor = submitit.SlurmExecutor(folder=root / ".slurm", max_num_timeout=10**6)
+    own = {key: given.pop(key) for key in set(given) & executor._valid_parameters()}
+    srun = ["--cpus-per-task", str(threads)]  # since SLURM 22.05 srun does not take it from sbatch
+    executor.update_parameters(
+        **{"job_name": "tsl", "array_parallelism": workers or 256, "srun_args": srun} | own, additional_parameters=given
+    )
+    queue, jobs = Queue(), list[SlurmJob]()
 
     def start(runs: Sequence[PlannedRun]) -> Sequence[Job]:
-        return executor.map_array(SlurmTraining(), runs, [threads] * len(runs), [retries] * len(runs))
+        try:
+            submitted = executor.map_array(SlurmTraining(), runs, [threads] * len(runs), [retries] * len(runs))
+        except submitit.core.utils.FailedJobError as error:
+            raise InputError(f"--slurm {' '.join(options)}: sbatch refuses the jobs: {error}") from error
+        queue.jobs |= {job.job_id for job in submitted}
+        started = [SlurmJob(job, queue) for job in submitted]
+        jobs.extend(started)
+        return started
 
-    yield start
+    try:
+        yield start
+    finally:
+        if left := sorted({each.job.job_id.partition("_")[0] for each in jobs if not each.done()}):
+            print(
+                "SLURM trains the runs on; the same command shows how far they are and takes in what they did. To "
+                f"cancel them:\n  scancel {' '.join(left)}",
+                file=sys.stderr,
+            )
+
+
+def read_options(options: Sequence[str]) -> dict[str, Any]:
+    """The options of sbatch by their names, with underscores.
+
+    Raises:
+        InputError: If one is not OPTION=VALUE, or a number is expected and something else came.
+    """
+    read: dict[str, Any] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        key = key.lstrip("-").replace("-", "_")
+        if not (key and equals and value):
+            raise InputError(f"--slurm {option}: expected OPTION=VALUE, such as partition=gpu")
+        if key in ("time", "cpus_per_task") and not (value.isdigit() and int(value)):
+            of = "minutes" if key == "time" else "CPUs"
+            raise InputError(f"--slurm {option}: expected a whole number of {of}, such as {key}=8")
+        read[key] = int(value) if value.isdigit() else value
+    return read
