@@ -8,7 +8,7 @@ after the other with all cores.
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -32,7 +32,7 @@ SMALL = {"trainer.max_epochs": 10, "model.init_args.student.init_args.multiplier
 DEEP = {"replicates": 8, "trainer.max_epochs": 2, "total_samples": None, "data.init_args.train_size": 50_000}
 
 
-def planned(base: str, count: int, settings: dict[str, object], root: Path) -> list[PlannedRun]:
+def planned(base: str, count: int, settings: Mapping[str, object], root: Path) -> list[PlannedRun]:
     """Runs that differ in their seed."""
     return plan_runs(
         [

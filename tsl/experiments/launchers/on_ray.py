@@ -1,6 +1,7 @@
 """Trains runs on a Ray cluster whose machines share this one's file system."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,7 @@ def on_ray(workers: int | None, retries: int) -> Iterator[Start]:
             "--launcher ray: Ray is not installed: pip install 'teacher-student-lightning[ray]'"
         ) from error
     try:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except ValueError as error:
         raise InputError(
             f"--workers {workers}: expected no number, because a Ray cluster exists already and gives its CPUs; leave "
