@@ -83,7 +83,7 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
     """A copy of nested settings in which some, by their dotted names, have other values."""
     settings = deepcopy(dict(config))
     for name, value in values.items():
-        set_value(settings, name, value)
+        set_value(settings, name, deepcopy(value))
     return settings
 
 
