@@ -104,11 +104,21 @@ class ReplicateStrategy(DDPStrategy):
     def gather(self, value: Any) -> list[Any]:
         """The values of all processes, in their order; every process has to call it."""
         call = next(self._calls)
-        self._store.set(f"{call}/{self.global_rank}", pickle.dumps(value))
-        values = [pickle.loads(self._store.get(f"{call}/{rank}")) for rank in range(self.world_size)]
+        try:
+            self._store.set(f"{call}/{self.global_rank}", pickle.dumps(value))
+            values = [pickle.loads(self._store.get(f"{call}/{rank}")) for rank in range(self.world_size)]
+        except torch.distributed.DistNetworkError:
+            raise SystemExit(1) from None  # the first process has failed, and says why
         if call > 0:  # every process has read those of the call before, since it has come to this one
             self._store.delete_key(f"{call - 1}/{self.global_rank}")
         return values
+
+    def leave(self) -> None:
+        """End the connection; the first process, which holds it, waits until the others have left."""
+        if self.global_rank > 0:
+            self._store.set(f"left/{self.global_rank}", "")
+        elif self.world_size > 1:
+            self._store.wait([f"left/{rank}" for rank in range(1, self.world_size)])
 
     def barrier(self, *args: Any, **kwargs: Any) -> None:
         """Wait until all processes are here."""

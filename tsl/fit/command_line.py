@@ -361,6 +361,8 @@ class TeacherStudentCLI(LightningCLI):
                 print(f"run written to {run}")
             if is_out_of_time(self.trainer):
                 print(f"stopped by trainer.max_time; to go on: {command_to_resume(run)} --trainer.max_time null")
+        if isinstance(self.trainer.strategy, ReplicateStrategy):
+            self.trainer.strategy.leave()
 
 
 def load_translated(text: str) -> Any:
