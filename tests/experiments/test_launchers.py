@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -117,7 +118,8 @@ def without_ray() -> Iterator[dict[str, str]]:
     """An environment in which no Ray cluster is found; pytest's directories are too long for Ray's sockets."""
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
     kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    yield kept | {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    yield kept | token | {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
     shutil.rmtree(folder, ignore_errors=True)
 
 
