@@ -63,8 +63,7 @@ def slurm_node(folder: Path) -> Iterator[dict[str, str]]:
             daemon = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
-            daemons.callback(daemon.wait)
-            daemons.callback(daemon.terminate)
+            daemons.callback(_end, daemon)
         wait_until(lambda: _asked(["sinfo", "--noheader", "--format=%T"], environment) == "idle")
         try:
             yield environment
@@ -84,6 +83,15 @@ def wait_until(there: Callable[[], bool]) -> None:
     while not there():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def _end(daemon: subprocess.Popen[bytes]) -> None:
+    daemon.terminate()
+    try:
+        daemon.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
 
 
 def _asked(command: list[str], environment: dict[str, str]) -> str:

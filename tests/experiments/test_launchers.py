@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -30,10 +31,21 @@ needs_slurm = pytest.mark.skipif(
 )
 
 
+SWEEPS: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def end_sweeps() -> Iterator[None]:
+    """No sweep goes on after its test."""
+    yield
+    while SWEEPS:
+        SWEEPS.pop().kill()
+
+
 def start_sweep(
     root: Path, *arguments: str, environment: dict[str, str] | None = None, directory: Path = ROOT
 ) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    sweep = subprocess.Popen(
         [sys.executable, "-m", "tests.tiny_sweep", str(root), *arguments],
         env=(environment or os.environ) | {"PYTHONPATH": str(ROOT)},
         cwd=directory,
@@ -42,14 +54,13 @@ def start_sweep(
         text=True,
         start_new_session=True,
     )
+    SWEEPS.append(sweep)
+    return sweep
 
 
 def ended(sweep: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit status of a sweep, and all that it said."""
-    try:
-        said, _ = sweep.communicate(timeout=600)
-    finally:
-        sweep.kill()
+    said, _ = sweep.communicate(timeout=600)
     return sweep.returncode, said
 
 
@@ -117,7 +128,8 @@ def without_ray() -> Iterator[dict[str, str]]:
     """An environment in which no Ray cluster is found; pytest's directories are too long for Ray's sockets."""
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
     kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    yield kept | {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    yield kept | token | {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -43,8 +43,8 @@ def on_ray(workers: int | None, retries: int) -> Iterator[Start]:
         ) from error
     except (ConnectionError, RuntimeError) as error:  # it does not answer, or has other versions of Python or Ray
         raise InputError(
-            f"--launcher ray: the Ray cluster cannot be used: {error}; mend or unset RAY_ADDRESS, or end the cluster "
-            "with `ray stop` so that one is started for this command"
+            f"--launcher ray: the Ray cluster cannot be used: {error}; correct or unset RAY_ADDRESS and RAY_AUTH_MODE "
+            "(see Ray's page on token authentication), or end the cluster with `ray stop`"
         ) from error
     remote = ray.remote(num_cpus=1, max_retries=-1)(train_in)
 
