@@ -17,6 +17,7 @@ from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
@@ -271,7 +272,9 @@ class TeacherStudentCLI(LightningCLI):
         return known_settings
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:
-        """Whether a logger can be used; W&B's first gets the run that it logs."""
+        """Whether a logger can be used; W&B's first gets the run that it logs, TensorBoard's the run's own name."""
+        if isinstance(logger, TensorBoardLogger) and logger.name == "lightning_logs":  # nobody chose another
+            logger._name, logger._version = str(Path(run_logger.log_dir).parent.name), Path(run_logger.log_dir).name
         if not isinstance(logger, WandbRunLogger):
             return True
         if logger.available:
