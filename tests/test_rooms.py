@@ -75,6 +75,7 @@ PROGRAMS = {
     "certify": {"experiments"},
     "cluster_students": {"experiments"},
     "create_dashboard": {"wandb"},
+    "env": {"runs"},
     "polish": {"experiments"},
     "prune_student": {"experiments"},
     "prune_teacher": {"experiments"},

@@ -7,7 +7,16 @@ import pytest
 import yaml
 
 from tests.fitting import ROOT
-from tsl.configs import config_directory, copy_config, find_config, find_configs, main, shipped_configs, what_it_shows
+from tsl.configs import (
+    config_directory,
+    copy_config,
+    find_config,
+    find_configs,
+    main,
+    shipped_configs,
+    time_it_takes,
+    what_it_shows,
+)
 from tsl.errors import InputError
 from tsl.experiments import reproduce, sample_complexity
 from tsl.fit import main as fit
@@ -107,7 +116,9 @@ def test_the_list_says_what_each_shows(capsys: pytest.CaptureFixture[str]) -> No
     assert main([]) == 0
     told = capsys.readouterr().out
     lines = dict(line.split(maxsplit=1) for line in told.splitlines() if line.startswith("  "))
-    assert lines == {name: what_it_shows(name) for name in shipped_configs()}
+    times = [line.split("Time: ")[1] for line in told.splitlines() if line.lstrip().startswith("Time: ")]
+    assert {name: lines[name] for name in shipped_configs()} == {n: what_it_shows(n) for n in shipped_configs()}
+    assert sorted(times) == sorted(map(time_it_takes, shipped_configs()))
     headings = [line for line in told.splitlines() if not line.startswith(" ")]
     assert len(headings) == 3
     complete, overlays, _ = (told.index(heading) for heading in headings)
@@ -126,6 +137,13 @@ def test_the_first_line_says_what_it_shows(name: str) -> None:
     assert first.startswith("# ")
     assert first.endswith(".")
     assert len(first) <= 105
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_the_second_line_says_its_time_and_hardware(name: str) -> None:
+    second = (ROOT / "configs" / name).read_text().splitlines()[1]
+    assert second == f"# Time: {time_it_takes(name)}"
+    assert second.endswith(".")
 
 
 def test_a_copy_to_edit(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "prune-student": ("tsl.prune_student", "prune the nodes of a student that did not specialize"),
     "polish": ("tsl.polish", "train on to a critical point, and say which kind"),
     "cluster-students": ("tsl.cluster_students", "recover a teacher from the nodes of students"),
+    "env": ("tsl.env", "print versions and hardware, for a bug report"),
     "create-dashboard": ("tsl.create_dashboard", "make the W&B workspace that shows runs"),
 }
 """Every command: the module that `python -m` runs, and what it does."""

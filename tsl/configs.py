@@ -93,6 +93,11 @@ def what_it_shows(name: str) -> str:
     return (config_directory() / name).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
+def time_it_takes(name: str) -> str:
+    """The time and hardware that a shipped config needs: its second line, a comment that begins with "Time:"."""
+    return (config_directory() / name).read_text(encoding="utf-8").splitlines()[1].removeprefix("# Time: ")
+
+
 def kind(name: str) -> str:
     """Whether a shipped config is "complete", an "overlay" for a complete one, or a "sweep" of W&B."""
     settings = yaml.safe_load((config_directory() / name).read_text(encoding="utf-8"))
@@ -102,14 +107,14 @@ def kind(name: str) -> str:
 
 
 def list_configs() -> None:
-    """Print every shipped config, and what it shows."""
+    """Print every shipped config, what it shows, and the time and hardware that it needs."""
     names = shipped_configs()
     width = max(map(len, names))
     for heading, wanted in ORDER.items():
         print(heading)
         for name in names:
             if kind(name) == wanted:
-                print(f"  {name:{width}}  {what_it_shows(name)}")
+                print(f"  {name:{width}}  {what_it_shows(name)}\n  {'':{width}}  Time: {time_it_takes(name)}")
 
 
 def copy_config(name: str, to: Path) -> Path:

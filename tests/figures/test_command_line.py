@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 import tsl.figures
 from tsl.figures.__main__ import FIGURES, main
+from tsl.runs.listing import runs_of
 
 MakeRun = Callable[..., Path]
 
@@ -199,3 +200,18 @@ def test_a_width_that_is_none(run: Path, width: str, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit, match="2"):
         main(["convergence", str(run), "--out", "figure.svg", "--width", width])
     assert f"expected a number of inches from 1 to 100, got '{width}'" in capsys.readouterr().err
+
+
+def test_a_directory_of_runs_and_log_files_beside_them(
+    make_run: MakeRun, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    other = make_run("other", multiplier=5, max_epochs=5)
+    log, out = run.parent / "other.log", tmp_path / "figure.svg"
+    log.write_text("a log")
+    assert main(["convergence", str(run.parent), "--out", str(out)]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["convergence", *map(str, sorted(run.parent.iterdir())), "--out", str(out)]) == 0
+    assert capsys.readouterr().err == f"warning: left out: {log} is a file, not a run\n"
+    assert main(["convergence", str(log), "--out", str(out)]) == 2
+    assert one_line(capsys).startswith(f"error: {log} is not a run directory")
+    assert runs_of([run.parent]) == runs_of([other, run]) == ([other, run], [])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from tests.made_up_runs import fake_run
 from tests.two_settings import LABELS, TwoSettings
@@ -131,7 +132,8 @@ def test_a_table_in_a_terminal(root: Path, monkeypatch: pytest.MonkeyPatch, caps
     printed = capsys.readouterr().out
     assert "multiplier" not in printed
     assert "widths=[1,2]" in printed
-    assert f"python -m tsl.fit --config {root}/RUN/config.yaml --ckpt_path last" in printed
+    command = f"python -m tsl.fit --config {run}/config.yaml --version a --ckpt_path last"
+    assert f"to resume E/a: {command}\n" in printed
 
 
 def test_what_rows_of_one_run_have_in_common_stands_once_in_a_terminal(
@@ -159,3 +161,35 @@ def test_directories_without_runs(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
     assert main([str(tmp_path)]) == 2
     assert f"error: {tmp_path} holds no runs" in capsys.readouterr().err
+
+
+def test_a_line_for_each_run_in_a_terminal_of_120_columns(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for multiplier in (1, 2, 10):
+        fake_run(root / f"E2/multiplier={multiplier},polarity=1", multiplier=multiplier, loss="m" * 50)
+    fake_run(root / "E2/another", multiplier=5, loss="n" * 50)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("tsl.runs.listing.Console", lambda: Console(width=120))
+    assert main([str(root)]) == 0
+    lines = [Text.from_ansi(line).plain for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 5
+    assert max(map(len, lines)) <= 120
+    assert all("…" in line for line in lines[1:])  # the settings, whose beginnings are shown
+
+
+def test_rows_are_chosen_and_sorted(root: Path, capsys: pytest.CaptureFixture[str]):
+    for multiplier, epochs in ((10, [0, 1]), (2, range(7)), (1, [0])):
+        fake_run(root / f"E/m{multiplier}", multiplier=multiplier, epochs=[*epochs])
+
+    def names(*options: str) -> list[str]:
+        assert main([str(root), *options]) == 0
+        return [line.partition("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]]
+
+    assert names("--where", "complete") == ["E/m2"]
+    assert names("--where", "multiplier=1", "E/m10") == ["E/m10"]
+    assert names("--sort", "epoch") == ["E/m1", "E/m10", "E/m2"]  # 0, 1, 6
+    assert names("--sort", "epoch", "--reverse") == ["E/m2", "E/m10", "E/m1"]
+    by_loss = sorted((row for row in list_runs(root) if row["val_mse"]), key=lambda row: float(row["val_mse"]))
+    assert names("--sort", "val_mse") == [row["run"] for row in by_loss]
+    assert names("--where", "no such text") == []

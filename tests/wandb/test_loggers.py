@@ -6,6 +6,7 @@ import yaml
 from tests.fitting import ROOT, TINY
 from tests.wandb.wandb_file import read_wandb_runs
 from tsl.fit import main
+from tsl.names import LEARNING_RATE
 
 SCALARS = {"train/loss", "val/loss", "specialization/layer1/rho_mean", "specialization/layer1/recovered_0.95"}
 
@@ -34,10 +35,10 @@ def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
 
     overlay = ["--config", str(ROOT / "configs/logger/tensorboard.yaml")]
     save_dir = ["--trainer.logger.init_args.save_dir", str(tmp_path)]
-    main([*TINY, *overlay, "--trainer.default_root_dir", str(tmp_path), *save_dir])
-    events = EventAccumulator(str(tmp_path / "tensorboard/version_0"))
+    main([*TINY, *overlay, "--trainer.default_root_dir", str(tmp_path / "runs"), "--version", "first", *save_dir])
+    events = EventAccumulator(str(tmp_path / "tiny/first"))
     events.Reload()
-    assert set(events.Tags()["scalars"]) >= SCALARS
+    assert set(events.Tags()["scalars"]) >= SCALARS | {LEARNING_RATE}
     assert [event.step for event in events.Scalars("val/loss")] == [0, 8, 16]
 
 

@@ -17,6 +17,7 @@ from tsl.errors import InputError
 from tsl.figures.curves import other_differences, without_repeated
 from tsl.figures.style import PRINT, Canvas
 from tsl.runs import Run
+from tsl.runs.listing import runs_of
 from tsl.runs.records import DamagedRecordsError, NoRecordsError, check_table
 from tsl.runs.whole_files import written_whole
 
@@ -161,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         look = "" if entry.suffixes == MOVING else " [--title TEXT] [--width INCHES] [--height INCHES]"
         usage = f"%(prog)s RUN [RUN ...] --out FILE{usage}{look}"
         figure = commands.add_parser(name, help=entry.help, description=entry.help, usage=usage)
-        figure.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, with its records/")
+        figure.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, or of many")
         formats = ", ".join(suffix[1:].upper() for suffix in entry.suffixes)
         figure.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"file to write: {formats}")
         if entry.suffixes != MOVING:
@@ -191,6 +192,7 @@ def _inches(text: str) -> float:
 def _load(paths: Sequence[Path], tables: Sequence[str]) -> list[Run]:
     """Load the runs; those that cannot be drawn are named on stderr and left out while others remain."""
     runs, failed = [], []
+    paths, files = runs_of(paths)
     for path in paths:
         try:
             for table in tables:
@@ -203,6 +205,8 @@ def _load(paths: Sequence[Path], tables: Sequence[str]) -> list[Run]:
     runs, repeated = without_repeated(runs)
     if not runs:
         raise repeated[0]
+    for note in files:
+        print(f"warning: left out: {note}", file=sys.stderr)
     for reason in (*failed, *repeated):
         print(f"warning: run left out: {reason}", file=sys.stderr)
     differences = [

@@ -15,12 +15,14 @@ import yaml
 from jsonargparse import ArgumentError, Namespace, get_loader, set_loader
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from tsl.callbacks import RunFiles, RunLogger, RunProgress, SpecializationRecords
 from tsl.callbacks.for_run import LAST_CHECKPOINT
+from tsl.callbacks.network_summary import NetworkSummary
 from tsl.callbacks.run_files import is_out_of_time
 from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
@@ -307,6 +309,8 @@ class TeacherStudentCLI(LightningCLI):
         callbacks = [*filter(None, callbacks)]
         if config.enable_progress_bar is not False and not any(isinstance(each, ProgressBar) for each in callbacks):
             callbacks.append(RunProgress())
+        if config.enable_model_summary is not False and not any(isinstance(each, ModelSummary) for each in callbacks):
+            callbacks.append(NetworkSummary())
         if config.enable_checkpointing is not False and not config.fast_dev_run:
             callbacks.append(self._get(self.config_init, "checkpoint"))
         kwargs["callbacks"] = callbacks
@@ -340,7 +344,9 @@ class TeacherStudentCLI(LightningCLI):
         return known_settings
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:
-        """Whether a logger can be used; W&B's first gets the run that it logs."""
+        """Whether a logger can be used; W&B's first gets the run that it logs, TensorBoard's the run's own name."""
+        if isinstance(logger, TensorBoardLogger) and logger.name == "lightning_logs":  # nobody chose another
+            logger._name, logger._version = str(Path(run_logger.log_dir).parent.name), Path(run_logger.log_dir).name
         if not isinstance(logger, WandbRunLogger):
             return True
         if logger.available:

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tsl.report", description="Write one HTML file about runs, that opens anywhere."
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, with its records/")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run, or of many")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="HTML file to write")
     asked = parser.parse_args(arguments)
     try:

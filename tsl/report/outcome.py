@@ -1,5 +1,6 @@
 """The table of outcomes: for each group of replicates its last recorded epoch, as mean ± standard deviation."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -8,13 +9,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsl.names import FRACTION_RECOVERED, NULL
+from tsl.names import ACCURACY_COLUMNS, FRACTION_RECOVERED, NULL
 from tsl.report.curves import SIZES, measures
 from tsl.runs import ReplicateGroup
 from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, differences, names_in_words
 
 MOST_SETTINGS = 4
 """The most settings with a column; those that differ inside a run always have one. "What differs" shows all."""
+
+
+SHARES = (FRACTION_RECOVERED, *ACCURACY_COLUMNS)
+"""Shares, which are in per cent here as in the terminal."""
+
+LOSSES = ("val_mse", *ACCURACY_COLUMNS)
+LAYERS = ("ρ_mean", "recovered")
+"""What the table shows of an outcome; the figures show every other measure."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +59,19 @@ def outcome_rows(
     headings = names_in_words([*varying, *others[: max(0, MOST_SETTINGS - len(varying))]])
     rows = []
     for index, group in enumerate(groups):
-        run = group.run
-        row = Row(group, {"state": Cell(run.state, run.state)})
+        run, row = group.run, Row(group)
+        of_losses = _last(losses[index].drop(columns=list(SIZES), errors="ignore"))
+        of_layers = _layers(layers[index])
+        outcome = {in_words(name): of_losses[in_words(name)] for name in LOSSES if in_words(name) in of_losses}
+        outcome |= {name: cell for name, cell in of_layers.items() if name.startswith(LAYERS)}
+        row.cells = outcome or of_losses | of_layers
+        row.cells |= {heading: _setting(_settings_of(group).get(key)) for key, heading in headings.items()}
         epochs = [int(frame["epoch"].max()) for frame in (losses[index], layers[index]) if len(frame)]
         if epochs:
             planned = f" of {run.planned_epochs}" if run.planned_epochs is not None else ""
             row.cells["epoch"] = Cell(f"{max(epochs)}{planned}", max(epochs))
-        row.cells |= {heading: _setting(_settings_of(group).get(key)) for key, heading in headings.items()}
         row.cells["replicates"] = Cell(str(len(group.replicates)), len(group.replicates))
-        of_losses = _last(losses[index].drop(columns=list(SIZES), errors="ignore"))
-        heading = in_words("val_mse")
-        row.cells |= {heading: of_losses[heading]} if heading in of_losses else {}
-        row.cells |= _layers(layers[index]) | of_losses
+        row.cells["state"] = Cell(run.state, run.state)
         rows.append(row)
     return rows
 
@@ -69,6 +79,8 @@ def outcome_rows(
 def outcome_table(rows: Sequence[Row]) -> str:
     """The rows as HTML; page/outcome.js sorts it, and chooses the row whose name is clicked."""
     headings = list(dict.fromkeys(heading for row in rows for heading in row.cells))
+    alike = [name for name in ("epoch", "replicates", "state") if len({row.cells.get(name) for row in rows}) == 1]
+    headings = [heading for heading in headings if heading not in alike or len(rows) == 1]
     head = "".join(_heading(heading) for heading in ["run", *headings])
     body = []
     for index, row in enumerate(rows):
@@ -97,7 +109,7 @@ def _last(frame: pd.DataFrame, where: str = "") -> dict[str, Cell]:
     if frame.empty:
         return {}
     last = frame[frame["epoch"] == frame["epoch"].max()]
-    return {in_words(name) + where: _spread(last[name]) for name in measures(last)}
+    return {in_words(name) + where: _spread(last[name], name in SHARES) for name in measures(last)}
 
 
 def _layers(layers: pd.DataFrame) -> dict[str, Cell]:
@@ -108,13 +120,39 @@ def _layers(layers: pd.DataFrame) -> dict[str, Cell]:
     return cells
 
 
-def _spread(values: pd.Series) -> Cell:
-    finite = values[np.isfinite(values.astype(float))]
+def _spread(values: pd.Series, in_percent: bool) -> Cell:
+    finite = values[np.isfinite(values.astype(float))].astype(float)
     if finite.empty:
         return Cell("not finite", None)
-    text = f"{finite.mean():.3g}" + (f" ± {finite.std():.1g}" if len(finite) > 1 else "")
+    text = with_uncertainty(finite.mean(), finite.std() if len(finite) > 1 else None, in_percent)
     left_out = len(values) - len(finite)
     return Cell(f"{text}, {left_out} not finite" if left_out else text, float(finite.mean()))
+
+
+def with_uncertainty(mean: float, std: float | None, in_percent: bool = False) -> str:
+    """A mean and its standard deviation, which has two digits, so that both end at the same place.
+
+    >>> with_uncertainty(0.96234, 0.01234), with_uncertainty(2.4412e-8, 3e-9), with_uncertainty(0.952, 0.031, True)
+    ('0.962 ± 0.012', '(2.44 ± 0.30)e-8', '95.2 ± 3.1%')
+    >>> with_uncertainty(1.0, 0.0), with_uncertainty(1.0, 2e-6), with_uncertainty(0.00012345, None)
+    ('1.00 ± 0', '1.0000 ± 2e-06', '1.23e-4')
+    """
+    unit = "%" if in_percent else ""
+    mean, std = (100 * mean, std and 100 * std) if in_percent else (mean, std)
+    largest = max(abs(mean), std or 0.0)
+    exponent = math.floor(math.log10(largest)) if largest and not in_percent else 0
+    exponent = 0 if -2 <= exponent < 5 else exponent
+    scaled = mean / 10.0**exponent
+    digits = 2 - math.floor(math.log10(abs(scaled))) if scaled else 2
+    if not std:
+        words = f"{scaled:.{max(0, min(digits, 4))}f}" + ("" if std is None else " ± 0")
+    else:
+        spread = std / 10.0**exponent
+        places = max(0, 1 - math.floor(math.log10(spread)))
+        words = f"{scaled:.{places}f} ± {spread:.{places}f}" if places <= 4 else f"{scaled:.4f} ± {spread:.0e}"
+    if exponent:
+        return f"({words})e{exponent}" if "±" in words else f"{words}e{exponent}"
+    return f"{words}{unit}"
 
 
 def _setting(value: Any) -> Cell:

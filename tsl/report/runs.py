@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from tsl.runs import ReplicateGroup, Run, readable_run
+from tsl.runs.listing import runs_of
 
 SAME_KIND = ("model.class_path", "model.init_args.teacher.class_path", "model.init_args.teacher.init_args.widths")
 """Runs that differ in these settings are of different kinds, so their curves cannot be compared."""
@@ -15,15 +16,16 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
     """Look at directories.
 
     Args:
-        paths: Directories of runs; one named twice counts once.
+        paths: Directories of runs, or directories that hold runs; a run named twice counts once.
 
     Returns:
-        The runs, and a note for each directory that is not a run.
+        The runs, and a note for each file, and each directory that holds no run.
     """
+    paths, notes = runs_of(paths)
     paths = list({path.resolve(): path for path in paths}.values())
     short = ["/".join(path.absolute().parts[-2:]) for path in paths]
     names = short if len(set(short)) == len(short) else [str(path) for path in paths]
-    runs, notes = [], []
+    runs = []
     for path, name in zip(paths, names, strict=True):
         run = readable_run(path, name)
         if run.config or any((path / "records").glob("*/*.parquet")):

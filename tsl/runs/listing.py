@@ -5,6 +5,7 @@ A run whose replicates differ in settings has a row for each group of replicates
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from tsl.errors import InputError
 from tsl.names import FRACTION_RECOVERED
+from tsl.runs.directory import command_to_resume
 from tsl.runs.records import read_last
 from tsl.runs.run import ReplicateGroup, Run, readable_run
 from tsl.runs.settings import RECORDING, differences, in_words, names_in_words
@@ -58,22 +60,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m tsl.runs", description="List runs, their states and outcomes.")
     parser.add_argument("directory", nargs="?", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
-    directory = parser.parse_args(arguments).directory
+    parser.add_argument(
+        "--where",
+        nargs="+",
+        default=[],
+        metavar="TEXT",
+        help="list only rows that have all of these texts, such as resumable or polarity=1",
+    )
+    parser.add_argument("--sort", choices=COLUMNS, metavar="COLUMN", help=f"{', '.join(COLUMNS)} (default: run)")
+    parser.add_argument("--reverse", action="store_true", help="the last row first")
+    asked = parser.parse_args(arguments)
     try:
-        rows = list_runs(directory)
+        rows = list_runs(asked.directory)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if sys.stdout.isatty():
-        console = Console()
-        console.print(_rich_table(rows))
-        for line in describe_sweep(directory):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-        if any(row["state"] == RESUMABLE for row in rows):
-            command = f"python -m tsl.fit --config {directory}/RUN/config.yaml --ckpt_path last"
-            console.print(f"to resume a run: {command}", markup=False, highlight=False, soft_wrap=True)
-    else:
+    rows = [row for row in rows if all(any(text in cell for cell in row.values()) for text in asked.where)]
+    if asked.sort is not None:
+        rows.sort(key=lambda row: _by_number(row[asked.sort]))
+    rows = rows[::-1] if asked.reverse else rows
+    if not sys.stdout.isatty():
         print("\n".join("\t".join(row) for row in [list(COLUMNS), *([row[name] for name in COLUMNS] for row in rows)]))
+        return 0
+    console = Console()
+    console.print(_rich_table(rows, console.width))
+    for line in describe_sweep(asked.directory):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for run, note in dict.fromkeys((row["run"], row["note"]) for row in rows if row["note"]):
+        console.print(f"{run}: {note}", markup=False, highlight=False)
+    if resumable := next((row["run"] for row in rows if row["state"] == RESUMABLE), None):
+        command = command_to_resume(asked.directory / resumable)
+        console.print(f"to resume {resumable}: {command}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -104,6 +121,26 @@ def find_runs(directory: Path) -> Iterator[Path]:
             inner.clear()
             yield path
         inner[:] = sorted(name for name in inner if name != "wandb" and not name.startswith("."))
+
+
+def runs_of(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The runs that paths on a command line stand for, such as those of a sweep and of `E2/*` with log files beside it.
+
+    Args:
+        paths: Directories of runs, directories that hold runs at any depth, and anything else.
+
+    Returns:
+        The runs, in order; and a note on each path that is a file where others are directories of runs. What is neither
+        a file nor holds runs stays among the runs, so that whoever reads it says what is wrong.
+    """
+    runs: list[Path] = []
+    notes: list[str] = []
+    for path in paths:
+        if path.is_file() and len(paths) > 1:
+            notes.append(f"{path} is a file, not a run")
+        else:
+            runs += (sorted(find_runs(path)) if path.is_dir() else []) or [path]
+    return runs or list(paths), notes
 
 
 def read_outcomes(run: Run) -> list[Outcome]:
@@ -191,15 +228,26 @@ def _settings(groups: Sequence[ReplicateGroup]) -> list[str]:
     return words
 
 
-def _rich_table(rows: Sequence[dict[str, str]]) -> Table:
-    table = Table()
-    for name in COLUMNS:
-        numbers = name in ("epoch", "val_mse", "rho_mean", "recovered")
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+def _by_number(cell: str) -> tuple[bool, float, str]:
+    """Sorts numbers, such as the first of "3/10" and of "0.9 0.8", by size, before words; empty cells last."""
+    number = re.match(r"-?\d[\d.]*(?:e[+-]?\d+)?(?=$|[/ %])", cell)
+    return not number, float(number[0]) if number else 0.0, cell or chr(sys.maxunicode)
+
+
+def _rich_table(rows: Sequence[dict[str, str]], width: int) -> Table:
+    """A line for each row; of a terminal this wide, long settings show only their beginning."""
+    columns = [name for name in COLUMNS if name != "note"]  # printed below
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    widest = {name: max(len(name), *(len(row[name]) for row in rows)) if rows else len(name) for name in columns}
+    left = width - sum(widest[name] + 2 for name in columns if name != "settings")
+    for name in columns:
+        side: JustifyMethod = "right" if name in ("epoch", "val_mse", "rho_mean", "recovered") else "left"
+        most = max(left - 2, len(name)) if name == "settings" else None
+        table.add_column(name, justify=side, no_wrap=True, overflow="ellipsis", max_width=most)
     before = ""
     for row in rows:
         said = COLUMNS_OF_RUN if row["run"] == before else ()  # shown in the row above
-        cells = {name: "" if name in said else row[name] for name in COLUMNS}
-        table.add_row(*(Text(cells[name], COLOURS[row["state"]] if name == "state" else "") for name in COLUMNS))
+        cells = {name: "" if name in said else row[name] for name in columns}
+        table.add_row(*(Text(cells[name], COLOURS[row["state"]] if name == "state" else "") for name in columns))
         before = row["run"]
     return table

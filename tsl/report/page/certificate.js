@@ -14,7 +14,9 @@ function drawCertificate(certificate, epoch, seedIndex) {
   const [granted, reached, outcome] = [certificate.granted, certificate.reached, certificate.outcome].map(unpack);
   const layout = panels([""], "log₁₀ granted ε", "log₁₀ reached ε", { height: 380 });
   layout.showlegend = true;
-  layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom" };
+  layout.height += 60;
+  layout.margin.b += 60;
+  layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 0, yanchor: "bottom", yref: "container" };
   layout.shapes = guides(granted, reached);
   draw("certificate", [pathTrace(certificate, seedIndex, granted, reached),
     ...OUTCOME_MARKS.map((_, kind) => markTrace(certificate, kind, epochIndex, seedIndex, granted, reached, outcome))], layout);
@@ -69,7 +71,7 @@ function markTrace(certificate, kind, epochIndex, seedIndex, granted, reached, o
 function guides(granted, reached) {
   const all = [...granted, ...reached].filter((value) => !Number.isNaN(value));
   const [low, high] = [Math.min(-1, least(all)), Math.max(1, greatest(all))];
-  const line = (dash) => ({ color: "#333333", width: 1, dash });
+  const line = (dash) => ({ color: INK, width: 1, dash });
   return [
     { type: "line", x0: 0, x1: 0, y0: 0, y1: 1, yref: "paper", line: line("dot") },
     { type: "line", x0: low, y0: low, x1: high, y1: high, line: line("dash") },

@@ -52,8 +52,14 @@ function lossAxis(loss) {
 function withLegend(layout) {
   if (DATA.groups.length > 1 && DATA.groups.length <= FEW_CURVES) {
     layout.showlegend = true;
-    layout.margin.t = 80;
-    layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 0.94, yanchor: "top", yref: "container" };
+    // Below the panels, where it lies over neither the curves nor the toolbar.
+    const width = DATA.groups.reduce((sum, group) => sum + 60 + 7.5 * group.name.length, 0);
+    const longest = Math.max(...DATA.groups.map((group) => 60 + 7.5 * group.name.length));
+    const columns = Math.max(1, Math.floor(document.getElementById("losses").clientWidth / longest));
+    const rows = width <= document.getElementById("losses").clientWidth ? 1 : Math.ceil(DATA.groups.length / columns);
+    layout.height += 22 * rows;
+    layout.margin.b += 22 * rows + 8;
+    layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 0, yanchor: "bottom", yref: "container" };
   }
   return layout;
 }

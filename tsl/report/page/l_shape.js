@@ -30,7 +30,10 @@ function studentTrace(nodes, students, panel, epochIndex, seedIndex) {
   const scale = DATA.sequence.map((shade, index) => [index / (DATA.sequence.length - 1), shade]);
   return { x, y, customdata, mode: "markers", xaxis: `x${axisName(panel)}`, yaxis: `y${axisName(panel)}`,
     cliponaxis: false,
-    marker: { color, colorscale: scale, cmin: 0, cmax: Math.max(1, nodes.seeds.length - 1), size: 6, opacity: 0.75 },
+    marker: { color, colorscale: scale, cmin: 0, cmax: Math.max(1, nodes.seeds.length - 1), size: 6, opacity: 0.75,
+      showscale: panel === nodes.layers.length - 1 && nodes.seeds.length > 1 && seedIndex === null,
+      colorbar: { title: { text: "seed" }, thickness: 10, tickvals: [0, nodes.seeds.length - 1],
+        ticktext: [nodes.seeds[0], nodes.seeds[nodes.seeds.length - 1]].map(String) } },
     hovertemplate: "student node %{customdata[0]}, seed %{customdata[1]}<br>best teacher node %{customdata[2]}: "
       + "ρ* = %{x:.4f}<br>strength %{y:.4g}<extra></extra>" };
 }

@@ -4,13 +4,20 @@ const PLOTLY = { displaylogo: false, responsive: true, toImageButtonOptions: { f
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"];
 const DASHES = ["solid", "dash", "dashdot", "dot"];
-const AXIS = { gridcolor: "#e8e8e8", zerolinecolor: "#d0d0d0", linecolor: "#777", ticks: "outside", tickcolor: "#777",
+const DARK = matchMedia("(prefers-color-scheme: dark)").matches;
+const INK = DARK ? "#e6e6e6" : "#1a1a1a";
+const AXIS = { gridcolor: DARK ? "#33373b" : "#e8e8e8", zerolinecolor: DARK ? "#4a4f54" : "#d0d0d0", linecolor: "#777", ticks: "outside", tickcolor: "#777",
   automargin: true };
 
 const TITLE_FONT = { size: 13 };
 
+// A colour of the palette; its black cannot be seen on a dark page.
+function inkOf(color) {
+  return DARK && color === "#000000" ? "#ffffff" : color;
+}
+
 function runStyle(index) {
-  return { color: DATA.palette[index % DATA.palette.length], dash: DASHES[index % DASHES.length],
+  return { color: inkOf(DATA.palette[index % DATA.palette.length]), dash: DASHES[index % DASHES.length],
     symbol: SYMBOLS[index % SYMBOLS.length] };
 }
 
@@ -21,8 +28,11 @@ function panels(titles, xTitle, yTitle, settings = {}) {
   const layout = {
     height: (settings.height || 340) * rows + 40,
     margin: { l: 60, r: 15, t: titles.length > 1 ? 54 : 34, b: 45 },
-    font: { family: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", size: 13, color: "#1a1a1a" },
+    font: { family: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", size: 13, color: INK },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: { align: "left" },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8c8c8c", activecolor: INK },
     showlegend: false,
     annotations: [],
   };
