@@ -1,0 +1,76 @@
+"""How Sphinx builds the site: `make docs`. Nothing is downloaded, neither by the build nor by the pages."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS.parent), str(DOCS)]
+os.environ["PYTHONPATH"] = str(DOCS.parent)  # for the kernels of the tutorials, and commands
+os.environ.setdefault("WANDB_MODE", "offline")
+
+import generate  # noqa: E402
+
+import tsl  # noqa: E402
+
+project = "tsl"
+author = copyright = "The tsl developers"
+version = release = tsl.__version__
+extensions = [
+    "myst_nb",
+    "matplotlib.sphinxext.plot_directive",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "results/*"]
+html_theme = "furo"
+html_title = f"tsl {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # pages of the repository that begin below level 1 where they are included
+
+nb_execution_mode = "force"  # a result kept from an older tsl would hide what no longer works
+nb_execution_in_temp = True
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_output_stderr = "remove"
+
+plot_formats = [("png", 150)]
+plot_html_show_formats = plot_html_show_source_link = False
+
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+SPAN = re.compile(r"(`[^`]+`)")
+SPECIAL = re.compile(r"([*|\\]|_\b|_$)")
+
+
+def docstring_as_restructured_text(lines: list[str]) -> None:
+    """Change the lines of a docstring in place: `code` becomes ``code``, and other characters mean themselves."""
+    in_example = False
+    for number, line in enumerate(lines):
+        in_example = (in_example or line.lstrip().startswith(">>>")) and bool(line.strip())
+        if not in_example:
+            parts = SPAN.split(line)
+            lines[number] = "".join(
+                f"`{part}`" if part.startswith("`") and len(part) > 2 else SPECIAL.sub(r"\\\1", part) for part in parts
+            )
+
+
+def setup(app: Any) -> None:
+    """Write the generated pages, and read docstrings as tsl writes them."""
+    app.connect("config-inited", lambda app, config: generate.main())
+    app.connect(
+        "autodoc-process-docstring",
+        lambda app, what, name, thing, options, lines: docstring_as_restructured_text(lines),
+        priority=100,  # before napoleon
+    )
