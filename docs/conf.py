@@ -49,6 +49,7 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 SPAN = re.compile(r"(`[^`]+`)")
 SPECIAL = re.compile(r"([*|\\]|_\b|_$)")
@@ -66,9 +67,15 @@ def docstring_as_restructured_text(lines: list[str]) -> None:
             )
 
 
+def is_named_field(member: Any) -> bool:
+    """Whether a member is the field of a NamedTuple, which the class's docstring already explains."""
+    return (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
+
+
 def setup(app: Any) -> None:
     """Write the generated pages, and read docstrings as tsl writes them."""
     app.connect("config-inited", lambda app, config: generate.main())
+    app.connect("autodoc-skip-member", lambda app, what, name, thing, skip, options: skip or is_named_field(thing))
     app.connect(
         "autodoc-process-docstring",
         lambda app, what, name, thing, options, lines: docstring_as_restructured_text(lines),

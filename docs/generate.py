@@ -124,24 +124,26 @@ def api_page(package: ModuleType) -> str:
     """The page of a package: what it gives by `__all__` first, then what else its modules define."""
     shown = public_names(package)
     blocks = [f"# {package.__name__}", directive("automodule", package.__name__, "no-index")]
-    for name in shown:
-        thing = getattr(package, name)
-        kind = "autoclass" if inspect.isclass(thing) else "autofunction" if callable(thing) else "autodata"
-        blocks.append(directive(kind, f"{package.__name__}.{name}", "members" if kind == "autoclass" else "no-value"))
+    blocks += [documented(package, name) for name in shown]
     for module in modules(package):
-        if set(own_names(module)) - set(shown):
-            options = ["members", *([f"exclude-members: {', '.join(shown)}"] if shown else [])]
-            blocks += [f"## {module.__name__}", directive("automodule", module.__name__, *options)]
+        rest = [name for name in own_names(module) if getattr(package, name, None) is not getattr(module, name)]
+        if rest:
+            blocks += [f"## {module.__name__}", directive("automodule", module.__name__, "no-index")]
+            blocks += [documented(module, name) for name in rest]
     return "\n\n".join(blocks) + "\n"
+
+
+def documented(module: ModuleType, name: str) -> str:
+    """The directive that documents a class with its methods, a function, or a constant."""
+    path = f"{module.__name__}.{name}"
+    if inspect.isclass(getattr(module, name)):
+        return directive("autoclass", path, "members")
+    return directive("autofunction", path) if callable(getattr(module, name)) else directive("autodata", path, "no-value")
 
 
 def directive(name: str, argument: str, *options: str) -> str:
     """A directive of autodoc, which is written in reStructuredText, on a Markdown page."""
-    lines = [f".. {name}:: {argument}"]
-    for option in options:
-        if (name, option) != ("autofunction", "no-value"):
-            key, _, value = option.partition(": ")
-            lines.append(f"   :{key}: {value}".rstrip())
+    lines = [f".. {name}:: {argument}", *(f"   :{option}:" for option in options)]
     return "\n".join(["```{eval-rst}", *lines, "```"])
 
 
