@@ -12,7 +12,7 @@ from tests.fitting import ROOT
 
 PACKAGE = ROOT / "tsl"
 
-FOR_ALL = {"", "errors", "format", "intervals", "names", "randomness", "replicates", "tensor_files"}
+FOR_ALL = {"", "errors", "format", "grid", "intervals", "names", "randomness", "replicates", "tensor_files"}
 """Files at the root that every room may import; "" is the package itself, for its version."""
 
 ROOMS: dict[str, set[str]] = {
@@ -47,6 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "configs": set(),
     "errors": set(),
     "format": set(),
+    "grid": set(),
     "intervals": set(),
     "mistakes": set(),
     "no_effect": set(),
@@ -67,6 +68,7 @@ PROGRAMS = {
     "prune_teacher": {"experiments"},
     "reproduce": {"experiments"},
     "sample_complexity": {"experiments"},
+    "sweep": {"experiments"},
 }
 """What `python -m` and the command `tsl` run: each only calls its room."""
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "figures": ("tsl.figures", "draw a figure from the records of runs"),
     "report": ("tsl.report", "write one HTML file about runs"),
     "compare": ("tsl.compare", "compare any two networks, layer by layer and node by node"),
+    "sweep": ("tsl.sweep", "train all combinations of settings, with many seeds"),
     "reproduce": ("tsl.reproduce", "run and draw an experiment of the paper"),
     "sample-complexity": ("tsl.sample_complexity", "find the training size at which nodes are recovered"),
     "certify": ("tsl.certify", "compare a run with what the theorem guarantees"),

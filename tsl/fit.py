@@ -26,6 +26,7 @@ from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
+from tsl.grid import Grid, count_replicates, expanded, first_seeds, with_full_names
 from tsl.mistakes import BUG, check_nulls, find_mistake, in_short
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
@@ -70,6 +71,7 @@ class TeacherStudentCLI(LightningCLI):
     """Adds what every run of tsl has: a name, replicates, records, checkpoints, and exact resumption."""
 
     resumed_wandb_run: str | None = None
+    _written: dict[str, Any]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add tsl's own settings."""
@@ -84,6 +86,24 @@ class TeacherStudentCLI(LightningCLI):
             help="independent experiments trained at once; replicate r has the seed seed_everything + r",
         )
         parser.add_argument(
+            "--grid",
+            type=dict[str, list] | None,
+            help="settings to train in all combinations at once, such as {polarity: [0, 1], lr: [0.01, 0.1]}, by their "
+            "dotted names or last words; those that may differ along the replicates",
+        )
+        parser.add_argument(
+            "--seeds",
+            type=PositiveInt | None,
+            help="seeds of each combination of the grid, which make the replicates: r has the combination r // seeds",
+        )
+        parser.add_argument(
+            "--paired_seeds",
+            type=bool,
+            default=True,
+            help="whether all combinations of the grid have the same seeds, replicate r seed_everything + r % seeds, "
+            "and so the same teachers, inputs and starts; if false, r has seed_everything + r",
+        )
+        parser.add_argument(
             "--total_samples",
             type=PositiveInt | None,
             help="training samples that each student sees over the whole run, instead of trainer.max_epochs, which it "
@@ -91,7 +111,8 @@ class TeacherStudentCLI(LightningCLI):
         )
         for group in ("model", "data"):
             parser.link_arguments("replicates", f"{group}.init_args.replicates")
-            parser.link_arguments("seed_everything", f"{group}.init_args.seed", compute_fn=fixed_seed)
+            seeds = ("seed_everything", "grid", "seeds", "paired_seeds")
+            parser.link_arguments(seeds, f"{group}.init_args.seed", compute_fn=fixed_seeds)
         parser.add_lightning_class_args(SpecializationRecords, "records")
         parser.add_class_arguments(ModelCheckpoint, "checkpoint")
         parser.set_defaults({f"checkpoint.{key}": value for key, value in LAST_CHECKPOINT.items()})
@@ -116,11 +137,40 @@ class TeacherStudentCLI(LightningCLI):
         for group, maker in CLASSES.items():
             check_nulls(self.config["fit"][group].as_dict(), group, maker)
 
+    def _lay_out_grid(self) -> None:
+        """Write the axes' full names and the number of replicates into the config.
+
+        Raises:
+            InputError: If they do not fit the run.
+        """
+        config = self.config[self.subcommand]
+        if config.grid:
+            config.grid = with_full_names(config.grid, self._settings())
+        config.replicates = count_replicates(config.grid or {}, config.seeds, config.replicates)
+        if config.replicates > MOST_REPLICATES:
+            raise InputError(f"replicates = {config.replicates}: expected at most {MOST_REPLICATES}")
+
+    def _expanded(self) -> Namespace:
+        """The config with the values of its grid as lists along the replicates.
+
+        Raises:
+            InputError: If a setting cannot have one of the values.
+        """
+        parser = self._parser(self.subcommand)
+        parser.exit_on_error = False
+        try:
+            return parser.parse_object(expanded(self._settings()))
+        except (ArgumentError, TypeError) as error:
+            raise InputError(f"grid: {in_short(str(error))}") from error
+        finally:
+            parser.exit_on_error = True
+
     def _parse_ckpt_path(self) -> None:
         """Take no settings from a checkpoint: the config has them all, and Lightning would prefer the checkpoint's."""
 
     def before_instantiate_classes(self) -> None:
         """Choose the run directory and the number of epochs; check that a resumed run has the same settings."""
+        self._lay_out_grid()
         config = self.config[self.subcommand]
         if config.trainer.barebones:
             raise InputError(
@@ -131,10 +181,8 @@ class TeacherStudentCLI(LightningCLI):
                 f"trainer.val_check_interval = {config.trainer.val_check_interval}: expected 1.0, since records are of "
                 "whole epochs; set trainer.check_val_every_n_epoch, or data.init_args.steps_per_epoch for shorter ones"
             )
-        for line in settings_without_effect(flatten(self._settings())):
+        for line in settings_without_effect(flatten(expanded(self._settings()))):
             rank_zero_only(print)(f"without effect: {line}", file=sys.stderr)
-        if config.replicates > MOST_REPLICATES:
-            raise InputError(f"replicates = {config.replicates}: expected at most {MOST_REPLICATES}")
         if config.trainer.check_val_every_n_epoch is not None and config.trainer.check_val_every_n_epoch < 1:
             raise InputError(
                 f"trainer.check_val_every_n_epoch = {config.trainer.check_val_every_n_epoch}: expected 1 or more epochs"
@@ -190,9 +238,8 @@ class TeacherStudentCLI(LightningCLI):
                 f"--trainer.max_epochs {planned}: the checkpoint already has {done} epochs; give {done} or more"
             )
 
-    @staticmethod
-    def _epochs_of_budget(config: Namespace) -> int:
-        epochs = budget_epochs(config.total_samples, config.data.get("init_args") or {})
+    def _epochs_of_budget(self, config: Namespace) -> int:
+        epochs = budget_epochs(config.total_samples, expanded(self._settings())["data"].get("init_args") or {})
         if config.trainer.max_epochs not in (None, epochs):
             raise InputError(
                 f"total_samples = {config.total_samples} means {epochs} epochs, but trainer.max_epochs = "
@@ -201,12 +248,16 @@ class TeacherStudentCLI(LightningCLI):
         return epochs
 
     def instantiate_classes(self) -> None:
-        """Make module, data and Trainer.
+        """Make module, data and Trainer; the settings that the run keeps stay as they are written, with their grid.
 
         Raises:
             InputError: If a class refuses its arguments.
         """
+        self._written = self._settings()
         try:
+            if self.config[self.subcommand].grid:
+                self.config = self.config.clone()
+                self.config[self.subcommand] = self._expanded()
             super().instantiate_classes()
         except ValueError as error:
             if find_mistake(error) is not None:
@@ -240,7 +291,7 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError(f"trainer: {error}") from error
         if isinstance(self.model, Classifier):  # no teacher to specialize to
             trainer.callbacks.remove(self._get(self.config_init, "records"))
-        trainer.callbacks.append(RunFiles(self._settings()))  # after the checkpoint's, for the status at the end
+        trainer.callbacks.append(RunFiles(self._written))  # after the checkpoint's, for the status at the end
         return trainer
 
     def _settings(self) -> dict[str, Any]:
@@ -270,7 +321,7 @@ class TeacherStudentCLI(LightningCLI):
         if logger.available:
             config = self.config[self.subcommand]
             version = Path(run_logger.log_dir).name
-            logger.file_under(config.trainer.default_root_dir, config.experiment, version, self._settings())
+            logger.file_under(config.trainer.default_root_dir, config.experiment, version, expanded(self._written))
             if self.resumed_wandb_run is not None:
                 logger.go_on(self.resumed_wandb_run)
         return logger.available
@@ -295,8 +346,10 @@ def load_translated(text: str) -> Any:
 set_loader("tsl", load_translated, exceptions=(yaml.YAMLError,))
 
 
-def fixed_seed(seed_everything: bool | int) -> int:
-    """The seed that model and data start from.
+def fixed_seeds(
+    seed_everything: bool | int, grid: Grid | None, seeds: int | None, paired_seeds: bool
+) -> int | list[int]:
+    """The seeds that model and data start from; see `tsl.grid.first_seeds`.
 
     Raises:
         InputError: If it is not a whole number that numpy takes for a seed.
@@ -306,7 +359,7 @@ def fixed_seed(seed_everything: bool | int) -> int:
             f"seed_everything = {seed_everything}: expected a whole number from 0 to {2**32 - 1}, so that the run can "
             "be repeated"
         )
-    return seed_everything
+    return first_seeds(seed_everything, grid, seeds, paired_seeds)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

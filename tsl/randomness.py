@@ -1,13 +1,16 @@
 """Random generators, one for every purpose, replicate and epoch.
 
-Replicate r of a run draws from the seed `seed + r` alone, so it computes the same numbers whether it runs by itself or
-among many. A generator is a pure function of its arguments: nothing random has to be stored for a run to be resumed.
+A replicate draws from its own seed alone, `seed + r` or r's of a list, so it computes the same numbers whether it runs
+by itself or among many. A generator is a pure function of its arguments: nothing random has to be stored for a run to be resumed.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import torch
+
+from tsl.replicates import replicate_seeds
 
 Purpose = Literal[
     "teacher",
@@ -32,7 +35,7 @@ def generator(purpose: Purpose, seed: int, epoch: int = 0) -> torch.Generator:
 
     Args:
         purpose: What is drawn; streams of different purposes are independent.
-        seed: The replicate's own seed, `seed_everything + replicate`; not negative.
+        seed: The replicate's own seed (`tsl.replicates.replicate_seeds`); not negative.
         epoch: The epoch the draw belongs to, for what is drawn newly in every epoch.
 
     Returns:
@@ -43,6 +46,8 @@ def generator(purpose: Purpose, seed: int, epoch: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(int(entropy.generate_state(1)[0]))
 
 
-def replicate_generators(purpose: Purpose, seed: int, replicates: int, epoch: int = 0) -> list[torch.Generator]:
-    """One generator for each replicate r, seeded by `seed + r`."""
-    return [generator(purpose, seed + replicate, epoch) for replicate in range(replicates)]
+def replicate_generators(
+    purpose: Purpose, seed: int | Sequence[int], replicates: int, epoch: int = 0
+) -> list[torch.Generator]:
+    """One generator for each replicate r, seeded by `seed + r`, or by a list that repeats along the replicates."""
+    return [generator(purpose, each, epoch) for each in replicate_seeds(seed, replicates)]

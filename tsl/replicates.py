@@ -50,6 +50,19 @@ def per_replicate(value: T | Sequence[T], replicates: int, key: str) -> list[T]:
     return values * (replicates // len(values))
 
 
+def replicate_seeds(seed: int | Sequence[int], replicates: int) -> list[int]:
+    """The seed of each replicate.
+
+    Args:
+        seed: The seed of replicate 0, where replicate r has seed + r; or a list that repeats along the replicates.
+        replicates: Number R of replicates.
+
+    Raises:
+        InputError: If the replicates are no multiple of a list's length.
+    """
+    return [seed + r for r in range(replicates)] if isinstance(seed, int) else per_replicate(seed, replicates, "seed")
+
+
 def of_replicate(thing: T, replicate: int, replicates: int) -> T:
     """An object as one replicate has it: a copy with single values in place of lists along the replicates."""
     lists = {name: getattr(thing, name, None) for name in _along_replicates(type(thing))}
@@ -60,6 +73,30 @@ def of_replicate(thing: T, replicate: int, replicates: int) -> T:
     for name, values in lists.items():
         setattr(alone, name, per_replicate(values, replicates, f"{type(thing).__name__}.{name}")[replicate])
     return alone
+
+
+def settings_along_replicates(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that may differ along the replicates, by their dotted names.
+
+    Args:
+        config: The nested settings of a run, of which class_path names the classes.
+    """
+    found: dict[str, Any] = {}
+
+    def visit(node: Any, name: str) -> None:
+        if isinstance(node, list):
+            node = {str(index): item for index, item in enumerate(node)}
+        if not isinstance(node, Mapping):
+            return
+        arguments = node.get("init_args")
+        if isinstance(arguments, Mapping):
+            names = _along_replicates(_imported(node.get("class_path")))
+            found.update({f"{name}.init_args.{each}": arguments[each] for each in names if each in arguments})
+        for key, value in node.items():
+            visit(value, f"{name}.{key}" if name else str(key))
+
+    visit(config, "")
+    return found
 
 
 def differing_settings(config: Mapping[str, Any], replicates: int) -> dict[str, list[Any]]:
@@ -75,24 +112,9 @@ def differing_settings(config: Mapping[str, Any], replicates: int) -> dict[str, 
     Raises:
         InputError: If the replicates are no multiple of a list's length.
     """
-    found: dict[str, list[Any]] = {}
-
-    def visit(node: Any, name: str) -> None:
-        if isinstance(node, list):
-            node = {str(index): item for index, item in enumerate(node)}
-        if not isinstance(node, Mapping):
-            return
-        arguments = node.get("init_args")
-        if isinstance(arguments, Mapping):
-            for argument in _along_replicates(_imported(node.get("class_path"))):
-                if isinstance(arguments.get(argument), list):
-                    key = f"{name}.init_args.{argument}"
-                    found[key] = per_replicate(arguments[argument], replicates, key)
-        for key, value in node.items():
-            visit(value, f"{name}.{key}" if name else str(key))
-
-    visit(config, "")
-    return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
+    said = settings_along_replicates(config).items()
+    lists = {key: per_replicate(value, replicates, key) for key, value in said if isinstance(value, list)}
+    return {key: values for key, values in lists.items() if any(value != values[0] for value in values)}
 
 
 def _imported(class_path: Any) -> Any:

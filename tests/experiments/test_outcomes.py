@@ -13,9 +13,9 @@ from rich.console import Console
 
 from tests.made_up_runs import fake_run
 from tsl.experiments import outcomes
+from tsl.experiments.planned_run import PlannedRun
 from tsl.experiments.reproduce import EXPERIMENTS
 from tsl.experiments.results import closing_table, results_of
-from tsl.experiments.sweep import PlannedRun
 from tsl.runs import ReplicateGroup, Run
 from tsl.runs.records import read_table, write_table
 from tsl.runs.settings import POLARITY, TRAIN_SIZE
@@ -74,6 +74,16 @@ def test_the_number_of_samples_is_told_over_and_polarities_apart(run: Run) -> No
             assert words[name].mean == pytest.approx(np.mean(values))
             assert words[name].std == pytest.approx(np.std(values, ddof=1))
             assert words[name].seeds == 2
+
+
+def test_losses_of_deep_students_are_of_their_objective(run: Run) -> None:
+    """As with cross-entropy, where the mean squared error is another number."""
+    end = read_table(run.path, "losses", [6])
+    write_table(run.path, "losses", 6, end.assign(train_loss=range(1, 9), val_loss=[10.0**n for n in range(8)]))
+    words = outcomes.layer_correlations(Run(run.path).groups[1])  # replicates 1 and 5
+    assert words["training loss at the end"][:3] == (4, pytest.approx(8**0.5), 2)  # of 2 and 6
+    assert words["evaluation loss at the end"].mean == (10 + 1e5) / 2
+    assert words["log10 evaluation loss at the end"][:3] == (3, pytest.approx(8**0.5), 2)
 
 
 def test_the_closing_table_has_a_row_for_each_setting(run: Run) -> None:

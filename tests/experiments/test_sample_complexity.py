@@ -1,6 +1,5 @@
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ import pytest
 import yaml
 
 from tests.fitting import TINY
-from tsl.experiments import sample_complexity
-from tsl.experiments.sweep import PlannedRun
+from tsl.experiments import sample_complexity, train_all
+from tsl.experiments.launchers import local
+from tsl.experiments.planned_run import PlannedRun
 from tsl.runs.records import COLUMNS, read_table, write_table
 from tsl.runs.settings import MULTIPLIER
 
@@ -29,8 +29,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Instead of training, write the records of a known curve; gives the names of the runs written."""
     names: list[str] = []
 
-    def write(run: PlannedRun, report: Callable[[], None]) -> str | None:
-        report()
+    def write(run: PlannedRun, *_: object) -> str | None:
         if run.settings["data.init_args.train_size"] == 13:
             return "boom"
         names.append(run.path.name)
@@ -46,16 +45,17 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         write_table(run.path, "teacher_nodes", run.epochs, pd.concat([on_train, first, deeper]))
         losses = pd.DataFrame(dict.fromkeys(COLUMNS["losses"], 1.0), index=[0]).assign(epoch=run.epochs)
         write_table(run.path, "losses", run.epochs, losses)
-        report()
         return None
 
-    monkeypatch.setattr(sample_complexity, "train", write)
+    monkeypatch.setattr(local, "train", write)
+    monkeypatch.setattr(train_all, "POLL", 0.01)
     return names
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
-    return [*CONFIGS, "--root", str(tmp_path), "--least", "10", "--most", "10000", "--share", "0.5"]
+    one_by_one = ["--workers", "1"]
+    return [*CONFIGS, "--root", str(tmp_path), "--least", "10", "--most", "10000", "--share", "0.5", *one_by_one]
 
 
 def test_the_tipping_point_of_a_known_curve(

@@ -66,6 +66,14 @@ def test_draws_least_losses_and_last_correlations_against_the_number_of_samples(
                 np.testing.assert_allclose(grey.get_ydata(), [null[[0, 2]].mean(), null[[1, 3]].mean()])
 
 
+def test_the_objective_is_drawn_where_it_is_asked_for(make_run: MakeRun):
+    run = with_sizes(make_run(replicates=2), [30, 90])
+    for epoch, losses in read_table(run, "losses").groupby("epoch"):
+        write_table(run, "losses", int(str(epoch)), losses.assign(val_loss=[3 - epoch / 10, 2 + epoch / 10]))
+    [line, *_] = sample_size.draw([Run(run)], "val_loss").axes[0].get_lines()
+    np.testing.assert_allclose(line.get_ydata(), np.log10([2.4, 2.1]))  # the least of epochs 1 to 6
+
+
 def test_runs_of_other_sizes_make_one_curve(make_run: MakeRun):
     runs = [with_sizes(make_run(f"n{n}", seed=0), [n]) for n in (30, 60, 90)]
     figure = sample_size.draw([Run(run) for run in runs])

@@ -40,6 +40,17 @@ def test_conditioning_equals_numpy_one_layer_at_a_time(make_network: Make, sampl
                 np.testing.assert_allclose(layer.bias[r].detach(), (bias - mean) / std, atol=1e-10)
 
 
+def test_without_the_last_step_the_output_layer_stays_as_it_was(make_network: Make) -> None:
+    part, whole, drawn = (make_network(widths=[6, 7]) for _ in range(3))
+    fractions = condition(part, gaussian(200), output_layer=False)
+    assert all(torch.equal(*pair) for pair in zip(fractions, condition(whole, gaussian(200)), strict=True))
+    for hidden, as_in_whole in zip(part.layers[:-1], whole.layers[:-1], strict=True):
+        assert torch.equal(hidden.bias, as_in_whole.bias)
+    assert torch.equal(part.layers[-1].weight, drawn.layers[-1].weight)
+    assert torch.equal(part.layers[-1].bias, drawn.layers[-1].bias)
+    assert not torch.equal(part.layers[-1].weight, whole.layers[-1].weight)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
     "settings",

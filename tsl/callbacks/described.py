@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 
 from tsl.data import DataModule
 from tsl.modules.steps import StepModule
+from tsl.replicates import replicate_seeds
 
 UNKNOWN = "(unknown: started in Python, and not kept under the argument's name)"
 """Written for a setting that cannot be read from the live object."""
@@ -32,15 +33,15 @@ def described_run(trainer: pl.Trainer, module: StepModule, data: DataModule) -> 
     """
     directory = Path(str(trainer.log_dir))
     model, inputs = described(module), described(data)
-    for key, value in (
-        ("replicates", module.replicates),
-        ("seed", module.seed),
-    ):  # linked: config.yaml has them once, for both
+    linked: dict[str, Any] = {"replicates": module.replicates}  # config.yaml has them once, for both
+    if isinstance(module.seed, int):
+        linked["seed"] = module.seed
+    for key, value in linked.items():
         del model["init_args"][key]
         if inputs["init_args"].get(key) == value:
             del inputs["init_args"][key]
     return {
-        "seed_everything": module.seed,
+        "seed_everything": replicate_seeds(module.seed, module.replicates)[0],
         "trainer": {name: described(getattr(trainer, name)) for name in OF_TRAINER}
         | {"max_steps": module.max_steps or trainer.max_steps},
         "model": model,

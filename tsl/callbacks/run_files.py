@@ -1,6 +1,9 @@
 """Writes config.yaml, environment and status into the run's directory; a start that fails leaves no trace."""
 
+import resource
 import shutil
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,11 @@ from tsl.callbacks.run_logger import drop_rows_after
 from tsl.callbacks.stop_signals import StopSignals
 from tsl.errors import CannotWriteError, InputError
 from tsl.format import FORMAT, FORMAT_KEY
+from tsl.grid import expanded, seeds_of_run
 from tsl.modules.steps import StepModule
-from tsl.replicates import differing_settings
+from tsl.replicates import differing_settings, replicate_seeds
 from tsl.runs import Run
+from tsl.runs.cost import Cost, cost_of
 from tsl.runs.directory import check_free
 from tsl.runs.records import drop_records_after, write_table
 from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, StatusFile
@@ -50,6 +55,9 @@ class RunFiles(pl.Callback):
         self._has_begun = False
         self._is_training = False
         self._replicates = pd.DataFrame()
+        self._clock = time.monotonic()
+        self._cost_before = Cost()
+        self._steps_before = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note which files the directory already has; let checkpoints be written whole, unless a plugin writes them."""
@@ -61,6 +69,7 @@ class RunFiles(pl.Callback):
         self._run, self._has_begun, self._is_training = directory, False, False
         places = [directory, *directory.parents, *(directory / name for name in FILES)]
         self._before = {path for path in places if path.exists()}
+        self._clock = time.monotonic()
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: StepModule) -> None:
         """Write the files, before the records of epoch 0.
@@ -95,9 +104,12 @@ class RunFiles(pl.Callback):
                 for path in (self._run / "metrics.csv", *self._run.glob("records/*"), self._run):
                     if path.exists():
                         flush(path)
+                self._status.say(cost=self._cost(trainer, pl_module)._asdict())
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write that the run is complete, or can go on if `trainer.max_time` has stopped it."""
+        if self._status is not None:
+            self._status.content["cost"] = self._cost(trainer, pl_module)._asdict()
         self._end(RESUMABLE if is_out_of_time(trainer) else COMPLETE)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -139,7 +151,15 @@ class RunFiles(pl.Callback):
             temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
         write_table(self._run, "replicates", 0, self._replicates)
         self._write_replicates(self._run, module)
-        self._status.begin(str(module.device))
+        self._steps_before = trainer.global_step
+        self._cost_before = (trainer.global_step > 0 and cost_of(self._run)) or Cost()
+        self._status.begin(str(module.device), self._cost_before._asdict())
+
+    def _cost(self, trainer: pl.Trainer, module: pl.LightningModule) -> Cost:
+        """What the run has cost up to now."""
+        steps = (trainer.global_step - self._steps_before) * getattr(module, "replicates", 1)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return self._cost_before.plus(Cost(time.monotonic() - self._clock, steps, peak))
 
     def _claim(self, trainer: pl.Trainer) -> None:
         """Lock the directory, in one process for all; nothing that is there changes."""
@@ -206,6 +226,6 @@ def is_out_of_time(trainer: pl.Trainer) -> bool:
 
 def replicate_settings(config: dict[str, Any]) -> pd.DataFrame:
     """The rows of the table `replicates`, from the nested settings of a run."""
-    replicates = range(config.get("replicates", 1))
-    seeds = [config.get("seed_everything", 0) + replicate for replicate in replicates]
-    return pd.DataFrame({"replicate": replicates, "seed": seeds} | differing_settings(config, len(replicates)))
+    count = config.get("replicates", 1)
+    named = {"replicate": range(count), "seed": replicate_seeds(seeds_of_run(config), count)}
+    return pd.DataFrame(named | differing_settings(expanded(config), count))

@@ -30,7 +30,8 @@ class DataModule(pl.LightningDataModule, ABC):
     Args:
         input_shape: The shape of one input: `[d]`, or `[C, H, W]` of an image.
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0; replicate r has seed + r (`tsl.randomness.replicate_generators`).
+        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates
+            (`tsl.randomness.replicate_generators`).
         evaluate_train: Evaluate on the training samples as well, as split "train".
         eval_batch_size: Inputs in an evaluation batch; as many as suit the module if None.
 
@@ -50,7 +51,7 @@ class DataModule(pl.LightningDataModule, ABC):
         input_shape: Sequence[int],
         *,
         replicates: int = 1,
-        seed: int = 0,
+        seed: int | list[int] = 0,
         evaluate_train: bool = False,
         eval_batch_size: int | None = None,
     ) -> None:

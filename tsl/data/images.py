@@ -67,7 +67,7 @@ class ImageDataModule(DataModule):
         chunk_size: Minibatches handed to the module at a time, a matter of speed and memory alone.
         eval_batch_size: Images in an evaluation batch, a matter of speed and memory alone.
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0; replicate r has seed + r.
+        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
     """
 
     labelled: ClassVar[bool] = True
@@ -90,7 +90,7 @@ class ImageDataModule(DataModule):
         chunk_size: PositiveInt = 10,
         eval_batch_size: PositiveInt = 500,
         replicates: PositiveInt = 1,
-        seed: NonNegativeInt = 0,
+        seed: NonNegativeInt | list[NonNegativeInt] = 0,
     ) -> None:
         super().__init__(
             input_shape,

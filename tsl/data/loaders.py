@@ -28,7 +28,7 @@ class MinibatchSampler:
         chunk_size: Minibatches K handed out at a time; the last chunk of an epoch may be smaller.
         replacement: Draw every sample from all; otherwise none comes twice in an epoch, and every input is shown
             once before any is shown again as another variant.
-        seed: Seed of replicate 0.
+        seed: Seed of replicate 0, or a list of seeds, as of a `DataModule`.
 
     Raises:
         InputError: If an epoch would need more samples than there are, without replacement.
@@ -43,7 +43,7 @@ class MinibatchSampler:
         steps_per_epoch: int | None = None,
         chunk_size: int = 50,
         replacement: bool = False,
-        seed: int = 0,
+        seed: int | list[int] = 0,
     ) -> None:
         fewest = min(sizes) * variants
         self.steps_per_epoch = fewest // batch_size if steps_per_epoch is None else steps_per_epoch

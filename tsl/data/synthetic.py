@@ -37,7 +37,7 @@ class SyntheticDataModule(DataModule):
         eval_batch_size: Inputs in an evaluation batch, which affects only speed, memory and the chance in null
             levels; as many as suit the module's widths (`TeacherStudent.eval_batch_size`) where not given.
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0; replicate r has seed + r.
+        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SyntheticDataModule(DataModule):
         chunk_size: PositiveInt = 250,
         eval_batch_size: PositiveInt | None = None,
         replicates: PositiveInt = 1,
-        seed: NonNegativeInt = 0,
+        seed: NonNegativeInt | list[NonNegativeInt] = 0,
     ) -> None:
         super().__init__(
             [dim], replicates=replicates, seed=seed, evaluate_train=evaluate_train, eval_batch_size=eval_batch_size

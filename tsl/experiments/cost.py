@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tsl.experiments.sweep import PlannedRun
+import numpy as np
+
+from tsl.experiments.planned_run import PlannedRun
 from tsl.runs.settings import MULTIPLIER
 
 OPERATIONS_A_SECOND = {"64-true": 15e9, "32-true": 35e9}
@@ -34,12 +36,18 @@ def operations_of_a_step(settings: Mapping[str, Any]) -> float | None:
     return 2 * settings["data.init_args.batch_size"] * (3 * sum(products) - products[0])
 
 
-def in_hours(seconds: float) -> str:
-    """A duration as people say it.
+MEMORY_OF_A_PROCESS = 1.2e9
+"""Bytes that a run of tsl.fit takes whatever it trains, measured: the libraries, and blocks of an evaluation."""
 
-    >>> in_hours(50), in_hours(600), in_hours(9000)
-    ('50 s', '10 min', '2.5 h')
+
+def memory(run: PlannedRun) -> float:
+    """About the bytes of main memory that a run takes: its process, and each replicate's inputs and teacher answers.
+
+    Images, which all replicates share, count as if each had its own.
     """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    settings = run.settings
+    sizes = settings.get("grid.data.init_args.train_size") or settings.get("data.init_args.train_size") or 0
+    samples = np.max(sizes) + (settings.get("data.init_args.val_size") or 0)
+    widths = [settings.get("data.init_args.dim") or 0, settings.get(f"{TEACHER}output_dim") or 0]
+    bytes_each = 8 if str(settings["trainer.precision"]).startswith("64") else 4
+    return float(MEMORY_OF_A_PROCESS + run.replicates * samples * sum(widths) * bytes_each)

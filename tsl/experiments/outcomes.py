@@ -91,13 +91,18 @@ def corner(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def layer_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:
-    """E6, E7 and E10: the evaluation loss at the end, and ρ_mean of each layer."""
+    """E6, E7 and E10: the losses at the end, by the objective that was trained on, and ρ_mean of each layer."""
     losses, layers = _rows(group, "losses"), last_epoch(_rows(group, "layers"))
     end = losses[losses["epoch"] == losses["epoch"].max()]
     by_layer = {
         f"rho_mean of layer {layer} at the end": over_seeds(rows["rho_mean"]) for layer, rows in layers.groupby("layer")
     }
-    return {"evaluation loss at the end": over_seeds(end["val_mse"], ".3g")} | final_loss(group) | by_layer
+    return {
+        "training loss at the end": over_seeds(end["train_loss"], ".3g"),
+        "evaluation loss at the end": over_seeds(end["val_loss"], ".3g"),
+        "log10 evaluation loss at the end": over_seeds(np.log10(end["val_loss"])),
+        **by_layer,
+    }
 
 
 def accuracy_and_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:

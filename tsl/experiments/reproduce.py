@@ -10,7 +10,6 @@ import argparse
 import itertools
 import shlex
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +17,13 @@ from types import ModuleType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tsl.configs import config_directory, find_config
-from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
-from tsl.experiments.cost import core_seconds, in_hours
+from tsl.experiments.cells import Cell, plan_runs
+from tsl.experiments.cost import core_seconds
+from tsl.experiments.launchers import Start, add_launcher_arguments, chosen_launcher
 from tsl.experiments.outcomes import (
     Outcome,
     accuracy_and_correlations,
@@ -36,8 +35,8 @@ from tsl.experiments.outcomes import (
     range_of_correlations,
     recovery,
 )
+from tsl.experiments.planned_run import PlannedRun
 from tsl.experiments.results import closing_table, results_of, write_results
-from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
 from tsl.experiments.theory_outcomes import (
     approach_to_theory,
     beside_theory,
@@ -45,6 +44,7 @@ from tsl.experiments.theory_outcomes import (
     noise_law,
     strength_order,
 )
+from tsl.experiments.train_all import train_all
 from tsl.experiments.trained_teachers import plan_teachers
 from tsl.figures import (
     alignment,
@@ -60,7 +60,8 @@ from tsl.figures import (
 )
 from tsl.figures.__main__ import save
 from tsl.runs import Run
-from tsl.runs.settings import MULTIPLIER, POLARITY, TRAIN_SIZE, flatten, in_words
+from tsl.runs.cost import duration
+from tsl.runs.settings import MULTIPLIER, POLARITY, TRAIN_SIZE, in_words
 
 AXES: dict[str, tuple[str, ...]] = {
     "multiplier": (MULTIPLIER,),
@@ -107,8 +108,13 @@ FEWER: Axes = {"polarity": (1, 2), "multiplier": (1, 2, 5)}
 E1_AXES: Axes = {"polarity": (0, 1, 2), "multiplier": WIDTHS}
 E2_AXES: Axes = {"polarity": (0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
 E3_AXES: Axes = {"polarity": (0, 0.5, 1, 1.5, 2, 2.5), "multiplier": WIDTHS}
-E6_AXES: Axes = {"train_size": (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000), "multiplier": (2, 5)}
-E6_QUICK: Axes = {"train_size": (512, 2_048, 10_240, 102_400), "multiplier": (2,)}
+E6_AXES: Axes = {
+    "train_size": (5_000, 10_000, 12_500, 20_000, 50_000, 100_000, 200_000, 500_000, 2_000_000),
+    "multiplier": (2,),
+}
+E6_WIDTHS_AXES: Axes = {"train_size": (10_000, 20_000, 50_000), "multiplier": (2, 5)}
+E6_FEWER: Axes = {"train_size": (512, 2_048)}
+E6_QUICK: Axes = {"train_size": (512, 2_048, 10_240, 102_400)}
 E7_AXES: tuple[Axes, Axes] = ({"multiplier": (2, 10)}, {"multiplier": (5,)})
 E9_AXES: tuple[Axes, Axes] = ({"dim": range(10, 101, 10), "multiplier": (2, 10)}, {"dim": (10, 50)})
 E8_AXES: Axes = {"teacher": ("unpruned", "pruned"), "multiplier": (1, 2, 5)}
@@ -120,6 +126,12 @@ T2_AXES: tuple[Axes, Axes] = (
 )
 T4_AXES: tuple[Axes, Axes] = ({"polarity": (0.5, 1, 1.5)}, {"polarity": (1,)})
 VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momentum", "low_dimensional", "fresh")
+
+
+def of_deep_students(variant: str, sizes: Sequence[int], **options: str) -> Experiment:
+    """E6 in one of `configs/E6/*.yaml`, at 2x."""
+    axes: Axes = {"variant": (variant,), "train_size": sizes, "multiplier": (2,)}
+    return Experiment("E6", sample_size, layer_correlations, axes, E6_FEWER, "multilayer", options)
 
 
 def on_inputs(distribution: str) -> Experiment:
@@ -142,6 +154,9 @@ EXPERIMENTS = {
     "E5-rademacher": on_inputs("rademacher"),
     "E5-low_dimensional": on_inputs("low_dimensional"),
     "E6": Experiment("E6", sample_size, layer_correlations, E6_AXES, E6_QUICK, "multilayer"),
+    "E6-widths": Experiment("E6", sample_size, layer_correlations, E6_WIDTHS_AXES, E6_FEWER, "multilayer"),
+    "E6-cross_entropy": of_deep_students("cross_entropy", (10_000, 20_000, 50_000), evaluation_loss="val_loss"),
+    "E6-unscaled": of_deep_students("unscaled", (5_000, 10_000)),
     "E7": Experiment("E7", l_shape, layer_correlations, *E7_AXES, "multilayer", {"epochs": ()}),
     "E8": Experiment("E8", trained_teacher, accuracy_and_correlations, E8_AXES, base="cifar10/student"),
     "E9": Experiment("E9", best_correlation, range_of_correlations, *E9_AXES),
@@ -215,63 +230,21 @@ def plan(
     Raises:
         InputError: If a run is there that was made with other settings.
     """
-    shipped, names = config_directory(), [experiment.base, experiment.runs]
+    shipped, files = config_directory(), files or {}
     last = [shipped / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
-    last += overlays
-    where = ["--trainer.default_root_dir", str(root / scale), "--experiment", experiment.runs]
-    settings: dict[tuple[Path, ...], dict[str, Any]] = {}
-    runs = []
+    cells = []
     for values in itertools.product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
         named = [f"{experiment.runs}/{value}" for axis, value in cell.items() if axis not in AXES]
-        configs = (*(shipped / f"{name}.yaml" for name in (*names, *named)), *last)
-        common = [*(word for config in configs for word in ("--config", str(config))), *where]
-        if configs not in settings:
-            settings[configs] = flatten(resolved_config(common))
-        stands_for = {axis: str(files[value]) if files and value in files else value for axis, value in cell.items()}
-        varied = {key: value for axis, value in stands_for.items() if axis in AXES for key in AXES[axis]}
-        arguments = ["tsl.fit", *common, "--version", cell_name(cell), "--trainer.enable_progress_bar", "false"]
-        arguments += [word for key, value in varied.items() for word in (f"--{key}", in_words(value))]
-        path = root / scale / experiment.runs / cell_name(cell)
-        of_cell = settings[configs] | varied
-        if of_cell["total_samples"] is not None:
-            data = {key.removeprefix("data.init_args."): value for key, value in of_cell.items()}
-            of_cell["trainer.max_epochs"] = budget_epochs(of_cell["total_samples"], data)
-        runs.append(PlannedRun(cell, path, arguments, of_cell))
-    check_settings(runs, {config for configs in settings for config in configs})
-    return runs
-
-
-def train_all(runs: Sequence[PlannedRun], console: Console) -> list[PlannedRun]:
-    """Train all runs that are not complete, one after the other, under one progress bar; gives those that failed."""
-    missing = [run for run in runs if not run.complete]
-    failed: list[PlannedRun] = []
-    console.print(f"runs: {len(runs)}, of them complete: {len(runs) - len(missing)}")
-    if not missing:
-        return failed
-    total_steps = sum(run.epochs * run.student_steps for run in runs)
-
-    def report() -> None:
-        steps = sum(run.epochs_done * run.student_steps for run in runs)
-        shown = f"{steps / 1000:,.0f}k/{total_steps / 1000:,.0f}k student-steps,"
-        progress.update(task, completed=sum(run.epochs_done * run.epoch_cost for run in runs), steps=shown)
-
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn()
-    # The estimate is from all epochs so far: one may take longer than the half minute that rich looks back by itself.
-    with Progress(*columns, TextColumn("left"), console=console, speed_estimate_period=float("inf")) as progress:
-        task = progress.add_task("", total=sum(run.epochs * run.epoch_cost for run in runs), steps="")
-        report()
-        for number, run in enumerate(missing, start=1):
-            progress.update(task, description=f"{number}/{len(missing)} {run.path.name}")
-            start, first = time.monotonic(), run.epochs_done
-            error = train(run, report)
-            if error is None:
-                seconds = time.monotonic() - start
-                console.print(f"{run.path}: {run.epochs - first} epochs in {seconds:.0f} s", soft_wrap=True)
-            else:
-                console.print(f"error: {error}", soft_wrap=True)
-                failed.append(run)
-    return failed
+        configs = [shipped / f"{name}.yaml" for name in (experiment.base, experiment.runs, *named)]
+        settings = {
+            key: str(files[value]) if value in files else value
+            for axis, value in cell.items()
+            if axis in AXES
+            for key in AXES[axis]
+        }
+        cells.append(Cell(cell, [*configs, *last, *overlays], settings))
+    return plan_runs(cells, root / scale / experiment.runs)
 
 
 def planned(name: str, asked: argparse.Namespace) -> tuple[list[PlannedRun], list[PlannedRun]]:
@@ -282,14 +255,14 @@ def planned(name: str, asked: argparse.Namespace) -> tuple[list[PlannedRun], lis
     return plan(experiment, asked.scale, axes, asked.root, overlays, files), teachers
 
 
-def reproduce(name: str, asked: argparse.Namespace, console: Console) -> int:
+def reproduce(name: str, asked: argparse.Namespace, start: Start, console: Console) -> int:
     """Train, draw and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
     experiment = EXPERIMENTS[name]
     runs, teachers = planned(name, asked)
-    if any(train_all([teacher], console) for teacher in teachers):  # the first that fails is the last
+    if any(train_all([teacher], start, console) for teacher in teachers):  # the first that fails is the last
         console.print("students are not trained, because their teacher's run failed")
         return 1
-    failed = train_all(runs, console)
+    failed = train_all(runs, start, console)
     drawn = [run for run in runs if run.complete]
     if drawn:
         done = [Run(run.path) for run in drawn]
@@ -328,9 +301,9 @@ def show_plan(names: Sequence[str], asked: argparse.Namespace, console: Console)
         total += known
         more = " and more" if None in seconds else ""
         complete = sum(run.complete for run in runs)
-        table.add_row(name, str(len(runs)), str(complete), f"{left:,}", f"{in_hours(known)}{more}")
+        table.add_row(name, str(len(runs)), str(complete), f"{left:,}", f"{duration(known)}{more}")
     console.print(table)
-    console.print(f"in all about {in_hours(total)} of one core; several cores share it")
+    console.print(f"in all about {duration(total)} of one core; several cores share it")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -349,6 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the figure goes (default: <root>/<scale>)")
     parser.add_argument("--config", **several, type=Path, metavar="FILE", help="lay this over every run")
     parser.add_argument("--dry-run", action="store_true", help="print what is done, what is left and how long it takes")
+    add_launcher_arguments(parser)
     asked = parser.parse_args(arguments)
     names = list(EXPERIMENTS) if asked.experiment == "all" else [asked.experiment]
     console = Console(highlight=False, markup=False)
@@ -356,7 +330,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.dry_run:
             show_plan(names, asked, console)
             return 0
-        return max(reproduce(name, asked, console) for name in names)
+        with chosen_launcher(asked) as start:
+            return max(reproduce(name, asked, start, console) for name in names)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

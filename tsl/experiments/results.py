@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from tsl.experiments.outcomes import Outcome, outcomes
+from tsl.experiments.planned_run import PlannedRun
 from tsl.experiments.statistic import References, Statistic, verdict
-from tsl.experiments.sweep import PlannedRun
 from tsl.runs import Run
 from tsl.runs.settings import in_words
 from tsl.runs.status import read_status

@@ -28,12 +28,14 @@ from jsonargparse.typing import OpenUnitInterval, PositiveFloat, PositiveInt, re
 from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tsl.configs import find_config
 from tsl.errors import InputError
-from tsl.experiments.sweep import PlannedRun, cell_name, check_settings, resolved_config, train
+from tsl.experiments.cells import Cell, plan_run
+from tsl.experiments.launchers import Start, add_launcher_arguments, chosen_launcher
+from tsl.experiments.planned_run import PlannedRun, check_settings, resolved_config
+from tsl.experiments.train_all import as_they_end, progress_bar
 from tsl.figures import sample_complexity as figure
 from tsl.figures.__main__ import save
 from tsl.names import NODE_RECOVERED
@@ -136,12 +138,15 @@ class Search:
         self.shares[run.settings[TRAIN_SIZE]] = recovered.to_numpy(dtype=float)
 
 
-def search_all(searches: Sequence[Search], budget: float, console: Console) -> bool:
-    """Bisect for every value in turns, so that a budget that ends leaves all of them equally far.
+def search_all(searches: Sequence[Search], budget: float, start: Start, console: Console) -> bool:
+    """Bisect for every value in rounds, so that a budget that ends leaves all of them equally far.
+
+    The runs of a round are trained side by side.
 
     Args:
         searches: What to search; takes in the shares.
         budget: Student-steps that all runs may take, those done before included.
+        start: The function that a launcher gives.
         console: Where to show progress.
 
     Returns:
@@ -150,26 +155,29 @@ def search_all(searches: Sequence[Search], budget: float, console: Console) -> b
     for search in searches:
         while (run := search.next_run) is not None and run.complete:
             search.take(run)
+    at_work: list[PlannedRun] = []
 
-    def report(run: PlannedRun | None = None) -> None:
-        done = sum(len(search.shares) * search.cost_of_a_run for search in searches)
-        total = sum(search.runs_in_all * search.cost_of_a_run for search in searches)
+    def report() -> None:
         steps = sum(search.student_steps for search in searches)
-        if run is not None:
-            done, steps = done + run.epochs_done * run.epoch_cost, steps + run.epochs_done * run.student_steps
+        steps += sum(run.epochs_done * run.student_steps for run in at_work)
+        done = sum(len(search.shares) * search.cost_of_a_run for search in searches)
+        done += sum(run.epochs_done * run.epoch_cost for run in at_work)
+        total = sum(search.runs_in_all * search.cost_of_a_run for search in searches)
         shown = f"{steps:,.0f} of {budget:,.0f} student-steps,"
         progress.update(task, completed=done, total=total, steps=shown)
 
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn()
-    with Progress(*columns, TextColumn("left"), console=console, speed_estimate_period=math.inf) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("", steps="")
-        report()
-        while going := [(search, run) for search in searches if (run := search.next_run) is not None]:
-            for search, run in going:
-                if sum(one.student_steps for one in searches) + run.epochs * run.student_steps > budget:
-                    return False
-                progress.update(task, description=run.path.name)
-                error = train(run, partial(report, run))
+        while going := {run.path: (search, run) for search in searches if (run := search.next_run) is not None}:
+            left = budget - sum(search.student_steps for search in searches)
+            for _, run in going.values():
+                left -= run.epochs * run.student_steps
+                if left >= 0:
+                    at_work.append(run)
+            enough = left >= 0
+            for run, error in as_they_end(tuple(at_work), start, report):
+                search, _ = going[run.path]
+                at_work.remove(run)
                 if error is None:
                     search.take(run)
                     sizes = search.shares[run.settings[TRAIN_SIZE]]
@@ -177,7 +185,9 @@ def search_all(searches: Sequence[Search], budget: float, console: Console) -> b
                 else:
                     search.failed = True
                     console.print(f"error: {error}", soft_wrap=True)
-                report()
+            if not enough:
+                return False
+        report()
     return True
 
 
@@ -190,9 +200,7 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
     axis, values = read_axis(asked.vary) if asked.vary else ("", [math.nan])
     configs = [find_config(name) for name in asked.config]
     root = asked.root / "sample_complexity"
-    common = [word for config in configs for word in ("--config", str(config))]
-    common += ["--trainer.default_root_dir", str(root), "--trainer.enable_progress_bar", "false"]
-    config = resolved_config(common)
+    config = resolved_config([word for path in configs for word in ("--config", str(path))])
     settings = flatten(config)
     check(settings, axis)
     if differing := differing_settings(config, settings["replicates"]):
@@ -203,12 +211,8 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
     only_at_the_end = {"records.epochs": [settings["trainer.max_epochs"]]}
 
     def run_of(cell: dict[str, float], size: int) -> PlannedRun:
-        name = cell_name(cell | {"N": size})
-        changes = only_at_the_end | {TRAIN_SIZE: size}
-        changes |= AXES[axis](cell[axis]) if cell else {}
-        words = [word for key, value in changes.items() for word in (f"--{key}", f"{value}")]
-        path = root / settings["experiment"] / name
-        return PlannedRun(cell, path, ["tsl.fit", *common, "--version", name, *words], settings | changes)
+        changes = only_at_the_end | {TRAIN_SIZE: size} | (AXES[axis](cell[axis]) if cell else {})
+        return plan_run(Cell(cell | {"N": size}, configs, changes), settings, root / settings["experiment"])
 
     least, most = int(asked.least), int(asked.most or settings[TRAIN_SIZE])  # not jsonargparse's own kinds of int
     if not least < most:
@@ -301,10 +305,10 @@ def write_and_print(axis: str, searches: Sequence[Search], out: Path, console: C
     console.print(f"written to {out}.pdf, .png, _shares.csv and _tipping.csv", soft_wrap=True)
 
 
-def find(asked: argparse.Namespace, console: Console) -> int:
+def find(asked: argparse.Namespace, start: Start, console: Console) -> int:
     """Search and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
     axis, searches = plan(asked)
-    enough = search_all(searches, asked.budget, console)
+    enough = search_all(searches, asked.budget, start, console)
     measured = [search for search in searches if search.shares]
     if measured:
         write_and_print(axis, measured, measured[0].make_run(1).path.with_name(axis or "tipping"), console)
@@ -337,9 +341,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     budget = "optimizer steps × replicates that all runs may take (default: 1e9)"
     parser.add_argument("--budget", type=PositiveFloat, default=1e9, metavar="STEPS", help=budget)
     parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
+    add_launcher_arguments(parser)
     asked = parser.parse_args(arguments)
     try:
-        return find(asked, Console(highlight=False, markup=False))
+        with chosen_launcher(asked) as start:
+            return find(asked, start, Console(highlight=False, markup=False))
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,181 +1,156 @@
-"""Many runs of tsl.fit, each for one cell of a sweep, in a process of its own.
+"""Train all combinations of settings, with many seeds: `python -m tsl.sweep SWEEP.yaml`.
 
-A run that is complete is not repeated, and an interrupted one is resumed from its checkpoint.
+Axes whose settings may differ along the replicates of one run become replicates, and all others become runs, split so
+that each fits the memory and the time of a core. Runs that are complete are not repeated, and interrupted ones go on
+from their checkpoints: the same command can always be given again, at the same time too. Runs are written to
+`<root>/<name>/<run>`, each with its log beside it, and the plan to `<root>/<name>/sweep.json`.
 """
 
-import contextlib
-import fcntl
-import io
+import argparse
+import json
 import shlex
-import shutil
-import subprocess
 import sys
-import time
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
+from rich.console import Console
+from rich.table import Table
 
+from tsl.configs import find_config
 from tsl.errors import InputError
-from tsl.runs import Run
-from tsl.runs.settings import MULTIPLIER, WITHOUT_EFFECT, flatten, in_words, is_among
+from tsl.experiments.cells import Cell, plan_runs
+from tsl.experiments.cost import core_seconds, memory
+from tsl.experiments.launchers import add_launcher_arguments, chosen_launcher, cores
+from tsl.experiments.planned_run import PlannedRun
+from tsl.experiments.sweep_file import SweepFile, read_sweep_file
+from tsl.experiments.sweep_plan import plan_sweep
+from tsl.experiments.train_all import train_all
+from tsl.runs.cost import duration
+from tsl.runs.directory import check_name
+from tsl.runs.settings import flatten
+from tsl.runs.sweep_state import PLAN, describe_sweep
+from tsl.runs.whole_files import written_whole
+
+MOST_RUNS = 1000
+"""The most runs that are trained without --yes."""
+
+SHOWN = 40
+"""The most runs that --dry-run lists one by one."""
 
 
-def last_recorded_epoch(run: Run) -> int:
-    """The last epoch whose losses are recorded; 0 if there is none."""
-    return max(run.recorded_epochs("losses"), default=0)
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run to train; its directory may already hold part of it, or all.
+def open_plan(sweep: SweepFile, directory: Path, workers: int, keep: bool) -> list[PlannedRun]:
+    """The runs of a sweep: as its directory says, or planned now.
 
     Args:
-        cell: The value of each axis of the sweep.
-        path: Its directory.
-        arguments: The command line that starts it, without Python: a module and its arguments.
-        settings: All its settings by their dotted names.
-        last_epoch: Gives the last epoch that it has got to.
-        last_file: The file that is there when it is complete, for a program that does more than train; if None, the
-            last epoch says so.
-        resumes: Whether `--ckpt_path last` resumes it from its checkpoint.
-    """
-
-    cell: Mapping[str, float | str]
-    path: Path
-    arguments: list[str]
-    settings: dict[str, Any]
-    last_epoch: Callable[[Run], int] = last_recorded_epoch
-    last_file: str | None = None
-    resumes: bool = True
-
-    @property
-    def epochs(self) -> int:
-        """The planned number of epochs."""
-        return self.settings["trainer.max_epochs"]
-
-    @property
-    def epochs_done(self) -> int:
-        """The epochs done."""
-        return min(self.last_epoch(Run(self.path)), self.epochs)
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of it is done."""
-        return self.epochs_done == self.epochs if self.last_file is None else (self.path / self.last_file).exists()
-
-    @property
-    def student_steps(self) -> int:
-        """Optimizer steps × replicates in an epoch."""
-        data = {key.removeprefix("data.init_args."): value for key, value in self.settings.items()}
-        steps = data["steps_per_epoch"] or np.min(data["train_size"]) // data["batch_size"]
-        return self.settings["replicates"] * int(steps)
-
-    @property
-    def epoch_cost(self) -> float:
-        """Time of an epoch, in a unit that all runs share: measured, a step takes about 1 + 2 × multiplier."""
-        return self.student_steps * (1 + 2 * (self.settings.get(MULTIPLIER) or 0))
-
-    def command(self) -> list[str]:
-        """The command that trains it, from the start or from its checkpoint."""
-        resume = self.resumes and (self.path / "checkpoints/last.ckpt").exists()
-        return [sys.executable, "-m", *self.arguments, *(["--ckpt_path", "last"] if resume else [])]
-
-    def differences(self, given: set[str]) -> list[str]:
-        """The settings in which the run that is there differs: of those it knows, and those `given` in the configs."""
-        before, now, nothing = Run(self.path).settings, self.settings, "nothing"
-        return [
-            f"  {key}: {before.get(key, nothing)} in the run, {now.get(key, nothing)} now"
-            for key in sorted(before.keys() | given)
-            if before.get(key, nothing) != now.get(key, nothing) and not is_among(key, WITHOUT_EFFECT)
-        ]
-
-
-def cell_name(cell: Mapping[str, float | str]) -> str:
-    """The name of a cell and its run: `multiplier=2,polarity=1`."""
-    return ",".join(f"{axis}={in_words(value)}" for axis, value in sorted(cell.items()))
-
-
-def resolved_config(arguments: Sequence[str]) -> dict[str, Any]:
-    """The nested settings that tsl.fit would run with, defaults included; ends with its message if they are wrong."""
-    from tsl.fit import main as fit  # imports torch, which takes seconds that --help need not wait for
-
-    text = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(text):
-            fit([*arguments, "--print_config"])
-    except SystemExit as end:
-        if end.code:
-            raise
-    return yaml.safe_load(text.getvalue())
-
-
-def check_settings(runs: Sequence[PlannedRun], configs: Collection[Path]) -> None:
-    """Refuse runs that were made with other settings than the configs give now.
+        sweep: What the sweep file says.
+        directory: Where its runs lie.
+        workers: Runs at a time.
+        keep: Whether the plan is written into the directory, so that a later start has the same runs.
 
     Raises:
-        InputError: Naming each such run and the settings that differ.
+        InputError: If the directory is another sweep's, naming what differs.
     """
-    given = {key for config in configs for key in flatten(yaml.safe_load(config.read_text()))}
-    mixed = [
-        f"{run.path} was run with other settings:\n" + "\n".join(differences)
-        for run in runs
-        if (run.path / "config.yaml").exists() and (differences := run.differences(given))
+    path = directory / PLAN
+    if not path.exists():
+        cells = plan_sweep(sweep, directory, workers)
+        runs = plan_runs(cells, directory)
+        if not keep:
+            return runs
+        plan = {"sweep": asdict(sweep), "runs": [entry(cell, run) for cell, run in zip(cells, runs, strict=True)]}
+        directory.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as temporary:
+            temporary.write_text(json.dumps(plan, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        there, cells = plan["sweep"], [Cell(**each["cell"]) for each in plan["runs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}): move it away, and the runs beside it are found again"
+        ) from error
+    now = json.loads(json.dumps(asdict(sweep)))
+    before, after = flatten(there), flatten(now)
+    changed = [
+        f"  {key}: {before.get(key, 'nothing')} there, {after.get(key, 'nothing')} now"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
     ]
-    if mixed:
-        raise InputError("\n".join([*mixed, "Move these runs away, or write the new ones elsewhere with --root"]))
+    if changed:
+        raise InputError(
+            f"{directory} holds the runs of another sweep:\n" + "\n".join(changed) + "\nGive this one another --name"
+        )
+    return plan_runs([Cell(cell.values, [*map(Path, cell.configs)], cell.settings) for cell in cells], directory)
 
 
-def train(run: PlannedRun, report: Callable[[], None]) -> str | None:
-    """Train the rest of a run, in a process of its own that writes to `<run>.log`.
+def entry(cell: Cell, run: PlannedRun) -> dict[str, Any]:
+    """A run's entry in the plan: its cell, and what it takes."""
+    of_cell = {"values": dict(cell.values), "configs": [*map(str, cell.configs)], "settings": dict(cell.settings)}
+    takes = {"epochs": run.epochs, "student_steps": run.epochs * run.student_steps, "core_seconds": core_seconds(run)}
+    return {"name": run.path.name, "cell": of_cell, **takes}
 
-    Args:
-        run: The run.
-        report: Called twice a second, and at the end.
 
-    Returns:
-        What went wrong, or None.
-    """
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    log_path = run.path.with_name(f"{run.path.name}.log")
-    with log_path.open("a") as log:
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the child too, even if it outlives this process
-        except BlockingIOError:
-            return f"{run.path} is being trained by another process; give the same command again when it has ended"
-        if run.complete:
-            return None
-        _clear(run)
-        print(f"$ {shlex.join(run.command())}", file=log, flush=True)
-        child = subprocess.Popen(run.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            while child.poll() is None:
-                report()
-                time.sleep(0.5)
-        finally:
-            child.terminate()
-            try:
-                child.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                child.kill()  # no file is lost: checkpoints and records are written whole
-                child.wait()
-            _clear(run)
-    report()
-    if child.returncode == 0 and run.complete:
-        return None
-    with log_path.open(errors="replace") as log:
-        lines = "".join(f"  {line.rstrip()}\n" for line in deque(log, maxlen=15))
-    return (
-        f"{run.path} ended with status {child.returncode} after {run.epochs_done} of {run.epochs} epochs. "
-        f"The end of {log_path}:\n{lines}Repeat this run alone:\n  {shlex.join(run.command())}"
+def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
+    """Print what each run takes, and all together."""
+    table = Table("run", "replicates", "student-steps", "one core takes about", "memory")
+    for run in runs[:SHOWN]:
+        steps, seconds = run.epochs * run.student_steps, core_seconds(run)
+        takes = "complete" if run.complete else "unknown" if seconds is None else duration(seconds)
+        table.add_row(run.path.name, str(run.replicates), f"{steps:,}", takes, f"{memory(run) / 1e9:.1f} GB")
+    console.print(table)
+    if len(runs) > SHOWN:
+        console.print(f"and {len(runs) - SHOWN} more runs")
+    replicates, steps = sum(run.replicates for run in runs), sum(run.epochs * run.student_steps for run in runs)
+    seconds = sum(core_seconds(run) or 0 for run in runs)
+    console.print(
+        f"{len(runs)} runs of {replicates:,} replicates, {steps:,} student-steps: about {duration(seconds)} of one "
+        f"core, {duration(seconds / cores())} of the {cores()} here",
+        soft_wrap=True,
     )
 
 
-def _clear(run: PlannedRun) -> None:
-    """Remove an unfinished run without a checkpoint, because tsl.fit refuses to start in its directory."""
-    if run.path.exists() and not run.complete and "--ckpt_path" not in run.command():
-        shutil.rmtree(run.path)
+def sweep_all(asked: argparse.Namespace, console: Console) -> int:
+    """Plan and train; gives the exit status, and raises an InputError for a user's mistake."""
+    sweep, name = read_sweep_file(asked.sweep), asked.name or asked.sweep.stem
+    check_name("--name", name)
+    directory = asked.root / name
+    if sweep.combinations > MOST_RUNS and not asked.yes:
+        raise InputError(
+            f"{asked.sweep} asks for {sweep.combinations:,} combinations × {sweep.seeds} seeds: give --yes if you mean "
+            "that, and --dry-run to see what they take"
+        )
+    runs = open_plan(sweep, directory, asked.workers or cores(), keep=not asked.dry_run)
+    if asked.dry_run:
+        print_plan(runs, console)
+        return 0
+    with chosen_launcher(asked) as start:
+        failed = train_all(runs, start, console)
+    for line in describe_sweep(directory):
+        console.print(line, soft_wrap=True)
+    console.print(f"to look at them: tsl runs {directory}, tsl report {directory}, tsl figures NAME {directory}")
+    return 1 if failed else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.sweep", description="Train all combinations of settings, with many seeds."
+    )
+    parser.add_argument("sweep", type=Path, metavar="SWEEP", help="file with configs, axes and seeds")
+    parser.add_argument("--name", help="name of the sweep, and of its directory (default: that of the file)")
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
+    parser.add_argument("--dry-run", action="store_true", help="print the runs and what they take, and train nothing")
+    parser.add_argument("--yes", action="store_true", help=f"train more than {MOST_RUNS} combinations")
+    add_launcher_arguments(parser)
+    asked = parser.parse_args(arguments)
+    asked.sweep = asked.sweep if asked.sweep.exists() else find_config(asked.sweep)
+    try:
+        return sweep_all(asked, Console(highlight=False, markup=False))
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        again = f"python -m tsl.sweep {shlex.join(arguments)}"
+        print(f"stopped; finished work is kept. The same command continues it:\n  {again}", file=sys.stderr)
+        return 130

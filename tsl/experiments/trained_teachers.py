@@ -6,7 +6,7 @@ from typing import Any
 
 from tsl.configs import config_directory
 from tsl.errors import InputError
-from tsl.experiments.sweep import PlannedRun, check_settings, resolved_config
+from tsl.experiments.planned_run import PlannedRun, check_settings, resolved_config
 from tsl.runs import Run
 from tsl.runs.settings import flatten
 from tsl.runs.summary import accuracies

@@ -18,17 +18,18 @@ from tsl.runs.settings import MULTIPLIER, TRAIN_SIZE
 
 TABLES = ("layers", "losses")
 
-LOSSES = {"val_mse": "$\\log_{10}$ evaluation\nloss", "train_loss": "$\\log_{10}$ training\nloss"}
+LOSSES = {"evaluation_loss": "$\\log_{10}$ evaluation\nloss", "train_loss": "$\\log_{10}$ training\nloss"}
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse") -> Figure:
     """Least loss over epochs, and mean best correlation at the last epoch, mean ± standard deviation over seeds.
 
     A column for each multiplier, a curve for each other setting. Samples are counted with augmentation.
 
     Args:
         runs: Runs with the tables `layers` and `losses`.
+        evaluation_loss: The column of `losses` to draw: the mean squared error, or `val_loss`, the objective itself.
 
     Returns:
         The figure. Dotted is the least correlation over epochs, grey the null level: the teacher on shuffled inputs.
@@ -36,7 +37,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     Raises:
         InputError: If a run does not record its number of training samples.
     """
-    frame = outcomes(runs)
+    frame = outcomes(runs, evaluation_loss)
     layers = sorted(frame["layer"].unique())
     multipliers = sorted(frame["multiplier"].unique())
     figure, panels = grid(len(LOSSES) + len(layers), len(multipliers), 1.2, share_y="row")
@@ -76,13 +77,17 @@ def draw(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
+def outcomes(runs: Sequence[Run], evaluation_loss: str = "val_mse") -> pd.DataFrame:
     """One row for each replicate of a run and layer, with its outcome on evaluation inputs.
 
+    Args:
+        runs: Runs with the tables `layers` and `losses`.
+        evaluation_loss: The column of `losses` that becomes `evaluation_loss`.
+
     Returns:
-        Columns `multiplier`, `setting` (other settings that differ), `seed`, `layer`, `augmented_size`, `val_mse` and
-        `train_loss` (log10 of the least over epochs of training), `rho_mean` (at the last epoch), `least_rho_mean`
-        (over epochs of training) and `rho_mean_null` (at the last epoch).
+        Columns `multiplier`, `setting` (other settings that differ), `seed`, `layer`, `augmented_size`,
+        `evaluation_loss` and `train_loss` (log10 of the least over epochs of training), `rho_mean` (at the last epoch),
+        `least_rho_mean` (over epochs of training) and `rho_mean_null` (at the last epoch).
 
     Raises:
         InputError: If a run does not record its number of training samples.
@@ -97,7 +102,7 @@ def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
             raise InputError(
                 f"{run.name} has no record of its number of training samples: run it again with this version"
             )
-    losses = collect(runs, "losses", [MULTIPLIER, TRAIN_SIZE])
+    losses = collect(runs, "losses", [MULTIPLIER, TRAIN_SIZE]).rename(columns={evaluation_loss: "evaluation_loss"})
     by_replicate = losses.groupby(["group", "replicate"])
     with np.errstate(divide="ignore"):
         least = np.log10(losses[losses["epoch"] > 0].groupby(["group", "replicate"])[list(LOSSES)].min())

@@ -34,7 +34,7 @@ class Classifier(StepModule):
             other.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         replicates: Number R of independent networks.
-        seed: Seed of replicate 0; replicate r has seed + r.
+        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
         on_divergence: What happens when the loss or a weight of a replicate is no longer finite: the run stops
             ("stop"), or that replicate stays as it was after its last finite step and the others train on ("freeze").
             Its training loss is NaN from then on, the table `replicates` says that it diverged, and logged means leave
@@ -48,7 +48,7 @@ class Classifier(StepModule):
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None = None,
         replicates: PositiveInt = 1,
-        seed: NonNegativeInt = 0,
+        seed: NonNegativeInt | list[NonNegativeInt] = 0,
         on_divergence: Literal["stop", "freeze"] = "stop",
     ) -> None:
         super().__init__(optimizer, lr_scheduler, replicates, seed, on_divergence=on_divergence)

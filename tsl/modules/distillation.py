@@ -126,14 +126,14 @@ class Distillation(nn.Module):
                 raise InputError(f"{KEY}.layers names a term {name!r}: choose another name of letters, digits and _")
         self.layers: Any = nn.ModuleDict(layers)
 
-    def make(self, teacher: Network, student: Network, labelled: bool | None, seed: int) -> None:
+    def make(self, teacher: Network, student: Network, labelled: bool | None, seed: int | list[int]) -> None:
         """Make what the terms train.
 
         Args:
             teacher: The teacher.
             student: The student.
             labelled: Whether the data has labels; None if there is no data yet.
-            seed: Seed of replicate 0.
+            seed: The module's setting of that name.
 
         Raises:
             InputError: If a layer is not watched, or labels are wanted and not there.

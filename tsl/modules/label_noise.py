@@ -19,10 +19,10 @@ class LabelNoise:
 
     Args:
         stds: Standard deviation in each replicate.
-        seed: Seed of replicate 0; replicate r has seed + r.
+        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
     """
 
-    def __init__(self, stds: Sequence[float], seed: int) -> None:
+    def __init__(self, stds: Sequence[float], seed: int | list[int]) -> None:
         self.stds = stds
         self.seed = seed
         self._drawn = torch.empty(0)

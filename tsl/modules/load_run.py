@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tsl.data import DataModule
 from tsl.errors import InputError
+from tsl.grid import expanded, seeds_of_run
 from tsl.modules import TeacherStudent
 from tsl.modules.teacher_of_run import TeacherOfRun
 from tsl.networks import GaussianInitialization
@@ -98,7 +99,8 @@ def data_of_run(run: Path | str) -> DataModule:
 
 def _instantiate(run: Path, config: dict[str, Any], kinds: dict[str, type]) -> Any:
     """The objects that groups of config.yaml name; what `tsl.fit` links to them is not written there."""
-    linked = {"replicates": config.get("replicates", 1), "seed": config.get("seed_everything", 0)}
+    linked = {"replicates": config.get("replicates", 1), "seed": seeds_of_run(config)}
+    config = expanded(config)
     parser = ArgumentParser(exit_on_error=False)
     for group, kind in kinds.items():
         parser.add_argument(group, type=kind)

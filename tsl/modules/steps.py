@@ -36,7 +36,7 @@ class StepModule(pl.LightningModule):
         optimizer: Makes the optimizer of the trained parameters.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         replicates: Number R of independent networks.
-        seed: Seed of replicate 0; replicate r has seed + r.
+        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
         steps: Whether steps are taken one by one with autograd ("eager"), many in one compiled call ("fused"), or so
             wherever that computes the same ("auto").
         on_divergence: What happens when the loss or a weight of a replicate is no longer finite: the run stops
@@ -55,7 +55,7 @@ class StepModule(pl.LightningModule):
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None,
         replicates: int,
-        seed: int,
+        seed: int | list[int],
         steps: Literal["auto", "eager", "fused"] = "eager",
         on_divergence: Literal["stop", "freeze"] = "stop",
     ) -> None:

@@ -6,7 +6,7 @@ from tsl.networks import ExternalStudent, FeedForward, Initialization, Network, 
 from tsl.randomness import replicate_generators
 
 
-def initialize_teacher(teacher: Network, initialization: Initialization | None, seed: int) -> None:
+def initialize_teacher(teacher: Network, initialization: Initialization | None, seed: int | list[int]) -> None:
     """Draw the teacher's weights, or check that it has some.
 
     Raises:
@@ -27,7 +27,7 @@ def initialize_teacher(teacher: Network, initialization: Initialization | None, 
 
 
 def initialize_student(
-    student: TrainableNetwork, initialization: Initialization | None, teacher: Network, seed: int
+    student: TrainableNetwork, initialization: Initialization | None, teacher: Network, seed: int | list[int]
 ) -> None:
     """Draw the student's weights.
 

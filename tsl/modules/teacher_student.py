@@ -113,13 +113,14 @@ class TeacherStudent(StepModule):
         trained_layers: Layers of the student that are trained, counted from 1 at the input to L + 1 at the output;
             all if None. The others keep their initial weights.
         condition_teacher: Before training, shift and scale the teacher to suit the training inputs: every hidden node
-            active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`).
+            active on half of them, every output of mean 0 and variance 1 (`tsl.networks.condition`); "hidden" leaves
+            the outputs as they are.
         normalize_weights: Scale the student's nodes to unit norm after every optimizer step
             (`tsl.networks.normalize_weights_`).
         noise: Standard deviation of what is added to every output of the teacher in training, newly in every step, or a
             list of them that repeats along the replicates. Evaluation is against the teacher without noise.
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0; replicate r has seed + r.
+        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
         steps: How optimizer steps are taken: one by one with autograd ("eager"), many in one compiled call ("fused": on
             the CPU, MLPs without BatchNorm and dropout, SGD and the objectives of `tsl.modules`), or fused wherever
             that is so ("auto"). Both compute the same, up to rounding.
@@ -140,11 +141,11 @@ class TeacherStudent(StepModule):
         optimizer: OptimizerCallable = sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
         trained_layers: list[PositiveInt] | None = None,
-        condition_teacher: bool = False,
+        condition_teacher: bool | Literal["hidden"] = False,
         normalize_weights: bool = False,
         noise: PerReplicate[NonNegativeFloat] = 0.0,
         replicates: PositiveInt = 1,
-        seed: NonNegativeInt = 0,
+        seed: NonNegativeInt | list[NonNegativeInt] = 0,
         steps: Literal["auto", "eager", "fused"] = "auto",
         on_divergence: Literal["stop", "freeze"] = "stop",
         compile_student: bool = False,
@@ -189,7 +190,9 @@ class TeacherStudent(StepModule):
         check_compared(self.teacher, self.student)
         if self.condition_teacher and data is not None:
             check_inputs(data, self.teacher, self.student)
-            self.teacher_activity = condition(self.teacher, data.conditioning_inputs())
+            self.teacher_activity = condition(
+                self.teacher, data.conditioning_inputs(), output_layer=self.condition_teacher != "hidden"
+            )
         initialize_student(self.student, self.student_initialization, self.teacher, self.seed)
         if isinstance(self.loss, Distillation):
             self.loss.make(self.teacher, self.student, data and data.labelled, self.seed)

@@ -16,7 +16,7 @@ from tsl.networks.network import Network
 
 
 @torch.no_grad()
-def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> list[Tensor]:
+def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16, output_layer: bool = True) -> list[Tensor]:
     """Shift hidden biases and the output layer, in place, by what the network computes for `inputs`.
 
     Layer by layer from the input, the median pre-activation of each hidden node over the inputs is taken off by its
@@ -36,6 +36,7 @@ def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> li
         network: Of R replicates, initialized.
         inputs: Inputs `[N, d]` of each replicate, whose N may differ, or all as `[R, N, d]`.
         chunk: Nodes whose medians are found at once, a matter of memory alone.
+        output_layer: Whether to scale and shift the output layer, the last step.
 
     Returns:
         The fraction of the inputs on which each hidden node is now active, for layers 1 to L, `[R, nodes]` float64.
@@ -67,6 +68,8 @@ def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16) -> li
             if network.batch_norm == "after":
                 fit_statistics(network.norms[number], replicate, signal)
                 signal = normalized(network, number, replicate, signal)
+        if not output_layer:
+            continue
         outputs = affine(network, -1, replicate, signal)
         check_varies(outputs, "an output", replicate)
         var, mean = torch.var_mean(outputs, dim=1, correction=0)

@@ -22,6 +22,7 @@ from tsl.runs.records import read_last
 from tsl.runs.run import ReplicateGroup, Run, readable_run
 from tsl.runs.settings import RECORDING, differences, in_words, names_in_words
 from tsl.runs.status import COMPLETE, FAILED, RESUMABLE, RUNNING, STATES
+from tsl.runs.sweep_state import describe_sweep
 
 COLUMNS = ("run", "state", "epoch", "val_mse", "rho_mean", "recovered", "settings", "when", "note")
 COLUMNS_OF_RUN = ("run", "state", "epoch", "when", "note")
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout.isatty():
         console = Console()
         console.print(_rich_table(rows))
+        for line in describe_sweep(directory):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         if any(row["state"] == RESUMABLE for row in rows):
             command = f"python -m tsl.fit --config {directory}/RUN/config.yaml --ckpt_path last"
             console.print(f"to resume a run: {command}", markup=False, highlight=False, soft_wrap=True)

@@ -2,9 +2,8 @@
 
 One file per table and evaluation epoch, merged as a run goes on (`tsl.runs.record_files`), so
 `pandas.read_parquet(run / "records" / "losses")` reads a whole table too.
-Epoch 0 is before training. Layers and nodes count from 1, replicates from 0 (replicate r has seed
-`seed_everything + r`), and `split` is "val" or "train". Pruned teacher nodes, without a weight to the layer above, have
-no rows.
+Epoch 0 is before training. Layers and nodes count from 1, replicates from 0 (the table `replicates` has their
+seeds), and `split` is "val" or "train". Pruned teacher nodes, without a weight to the layer above, have no rows.
 """
 
 import re

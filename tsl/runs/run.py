@@ -10,6 +10,8 @@ import pandas as pd
 
 from tsl.errors import InputError
 from tsl.format import check_format
+from tsl.grid import GRID, expanded, seeds_of_run
+from tsl.replicates import replicate_seeds
 from tsl.runs.records import COLUMNS, KEYS, DamagedRecordsError, read_config, read_table, recorded_epochs
 from tsl.runs.settings import flatten, in_words, names_in_words
 from tsl.runs.status import read_status, run_state
@@ -53,8 +55,8 @@ class Run:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """Its settings by their dotted names."""
-        return flatten(self.config)
+        """Its settings by their dotted names; those of its grid as lists along its replicates."""
+        return {key: value for key, value in flatten(expanded(self.config)).items() if key.split(".")[0] not in GRID}
 
     @property
     def seed(self) -> int:
@@ -101,7 +103,8 @@ class Run:
         count = self.config.get("replicates", 1)
         if not isinstance(count, int):
             raise InputError(f"{self.path}: replicates in config.yaml is {count!r}; expected a number")
-        frame = pd.DataFrame({"replicate": range(count), "seed": [self.seed + replicate for replicate in range(count)]})
+        seeds = replicate_seeds(seeds_of_run(self.config | {"seed_everything": self.seed}), count)
+        frame = pd.DataFrame({"replicate": range(count), "seed": seeds})
         lists = {key: value for key, value in self.settings.items() if key.endswith(_LISTS_OF_OLDER_RUNS)}
         for key, values in lists.items():
             if isinstance(values, list) and values and count % len(values) == 0 and values != values[:1] * len(values):

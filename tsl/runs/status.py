@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -51,11 +52,12 @@ class StatusFile:
                 return file
             file.close()  # another process has meanwhile replaced the file, or was refused and removed it
 
-    def begin(self, device: str) -> "StatusFile":
+    def begin(self, device: str, cost: Mapping[str, Any] | None = None) -> "StatusFile":
         """Write that the run is running.
 
         Args:
             device: What it computes on, in torch's spelling.
+            cost: What it has cost before it was resumed (`tsl.runs.cost`).
         """
         self.content = {
             "state": RUNNING,
@@ -66,7 +68,7 @@ class StatusFile:
             "machine": machine(),
             "device": device,
             "environment": environment(),
-        }
+        } | ({} if cost is None else {"cost": dict(cost)})
         self._write()
         return self
 
@@ -81,6 +83,11 @@ class StatusFile:
         with contextlib.suppress(CannotWriteError):  # then it stays "running" without a lock: resumable
             self._write()
         self.release()
+
+    def say(self, **entries: Any) -> None:
+        """Write further entries."""
+        self.content |= entries
+        self._write()
 
     def release(self) -> None:
         """Unlock the file."""

@@ -9,6 +9,7 @@ from rich.table import Table
 from tsl.errors import InputError
 from tsl.names import FRACTION_RECOVERED, RECOVERED, VAL_ACCURACY
 from tsl.replicates import MOST_SETTINGS
+from tsl.runs.cost import cost_of
 from tsl.runs.run import ReplicateGroup, Run
 from tsl.runs.settings import in_words, names_in_words
 
@@ -136,4 +137,6 @@ def _print_end(console: Console, run: Run) -> None:
     more = len(run.groups) - MOST_SETTINGS
     if more > 0:
         console.print(f"and {more} more settings; python -m tsl.runs {run.path} lists all", soft_wrap=True)
+    if (cost := cost_of(run.path)) is not None:
+        console.print(str(cost), highlight=False, soft_wrap=True)
     console.print(f"run written to {run.path}", soft_wrap=True)

@@ -1,0 +1,167 @@
+"""A grid of settings along the replicates of one run: which replicate has which setting and which seed.
+
+Letters: G combinations of the grid's values, S seeds, R = G · S replicates. Replicate r has combination r // S. Nothing
+here imports torch.
+"""
+
+import difflib
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from tsl.errors import InputError
+from tsl.replicates import replicate_seeds, settings_along_replicates
+
+TRAIN_SIZE = "data.init_args.train_size"
+OPTIMIZER = "model.init_args.optimizer.init_args."
+
+Grid = Mapping[str, Sequence[Any]]
+
+GRID = frozenset({"grid", "seeds", "paired_seeds"})
+"""The settings that say what a run's replicates are, beside `replicates` and `seed_everything`."""
+
+
+def with_full_names(grid: Grid, config: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """A grid whose axes have the full dotted names of settings.
+
+    Args:
+        grid: By an axis's name, its values. A name is a setting's dotted name, with or without the words init_args, or
+            its last words, where only one setting that may differ along the replicates ends so.
+        config: The nested settings of the run, defaults included.
+
+    Raises:
+        InputError: If an axis has no values or one of them twice, is no setting that may differ along the replicates,
+            is ambiguous, or there already; or if epochs of the same number of steps need a setting.
+    """
+    found: dict[str, list[Any]] = {}
+    for name, values in grid.items():
+        if not values:
+            raise InputError(f"grid.{name} has no values: list at least one, or leave it out")
+        repeated = [value for place, value in enumerate(values) if value in values[:place]]
+        if repeated:
+            raise InputError(f"grid.{name} lists {repeated[0]} twice: list every value once; `seeds` repeats them all")
+        key = _full_name(name, config)
+        if key in found:
+            raise InputError(f"grid.{name}: the grid has two axes for {key}: leave one of them out")
+        found[key] = list(values)
+    data = (config.get("data") or {}).get("init_args") or {}
+    if len(found.get(TRAIN_SIZE, [])) > 1 and data.get("steps_per_epoch") is None:
+        raise InputError(
+            "grid.train_size: replicates with more inputs would take more steps in an epoch, and those of one run take "
+            "equally many: set data.init_args.steps_per_epoch"
+        )
+    return found
+
+
+def count_replicates(grid: Grid, seeds: int | None, replicates: int) -> int:
+    """The number R of replicates that a grid and a number of seeds make.
+
+    Args:
+        grid: As in `expanded`; empty for none.
+        seeds: Number S of seeds; if None, 1 with a grid, and as many as the replicates without.
+        replicates: The setting of that name; 1 if it is not given.
+
+    Raises:
+        InputError: If `replicates` is given and is another number.
+    """
+    if not grid and seeds is None:
+        return replicates
+    lengths = [len(values) for values in grid.values()]
+    count = math.prod(lengths) * (seeds or 1)
+    if replicates not in (1, count):
+        product = " × ".join(map(str, [*lengths, f"{seeds or 1} seeds"]))
+        raise InputError(
+            f"replicates = {replicates}, but grid and seeds make {product} = {count} replicates: set replicates to "
+            f"{count}, or to 1, which leaves the number to grid and seeds"
+        )
+    return count
+
+
+def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested settings of a run with its grid as lists along the replicates, in the places of its settings.
+
+    Args:
+        config: Nested settings; `grid`, if there is one, has full names (`with_full_names`). The order of its axes
+            does not matter.
+    """
+    settings = deepcopy(dict(config))
+    grid, seeds = settings.get("grid") or {}, settings.get("seeds") or 1
+    names = sorted(grid)
+    combinations = list(itertools.product(*(grid[name] for name in names)))
+    for place, name in enumerate(names):
+        *parents, last = name.split(".")
+        node: Any = settings
+        for word in parents:
+            node = node[int(word) if isinstance(node, list) else word]
+        values = [combination[place] for combination in combinations for _ in range(seeds)]
+        node[last] = values if len(grid[name]) > 1 else values[0]
+    return settings
+
+
+def first_seeds(
+    seed_everything: int, grid: Grid | None, seeds: int | None, paired_seeds: bool | None
+) -> int | list[int]:
+    """The setting `seed` of a model and its data; see `tsl.replicates.replicate_seeds`.
+
+    Args:
+        seed_everything: The seed of replicate 0.
+        grid: The grid, or None.
+        seeds: Number S of seeds.
+        paired_seeds: Whether replicate r has seed_everything + r % S, so that all combinations of the grid have the
+            same seeds, instead of seed_everything + r.
+    """
+    if grid and paired_seeds is not False:
+        return [seed_everything + number for number in range(seeds or 1)]
+    return seed_everything
+
+
+def seeds_of_run(config: Mapping[str, Any]) -> int | list[int]:
+    """The setting `seed` of the model of a run, from its nested settings."""
+    arguments = (config.get("model") or {}).get("init_args") or {}
+    if "seed" in arguments:  # of a run that was started in Python
+        return arguments["seed"]
+    said = (config.get(key) for key in ("grid", "seeds", "paired_seeds"))
+    return first_seeds(config.get("seed_everything", 0), *said)
+
+
+def _full_name(name: str, config: Mapping[str, Any]) -> str:
+    may_differ = list(settings_along_replicates(config))
+    words = _words(name)
+    fitting = [key for key in may_differ if _words(key)[-len(words) :] == words]
+    exact = [key for key in fitting if _words(key) == words]
+    if len(exact or fitting) == 1:
+        return (exact or fitting)[0]
+    if fitting:
+        raise InputError(f"grid.{name} may be {' or '.join(fitting)}: write one of these names in full")
+    everything = _all_names(config)
+    others = [key for key in everything if _words(key)[-len(words) :] == words]
+    if others:
+        remedy = "sweep it with tsl sweep"
+        if any(key.startswith(OPTIMIZER) for key in others) and words[-1] == "lr":
+            remedy += ", or take tsl.modules.SGD, which has a learning rate for each replicate"
+        raise InputError(
+            f"grid.{name}: {others[0]} cannot differ along the replicates of one run, because it changes a shape or is "
+            f"one for all of them: {remedy}"
+        )
+    short = {_words(key)[-1]: key for key in may_differ}
+    near = difflib.get_close_matches(words[-1], short, n=3, cutoff=0.6) or sorted(short)
+    raise InputError(
+        f"grid.{name}: no setting of this run has that name; did you mean {', '.join(near)}? A grid is over settings "
+        "that may differ along the replicates; for all others use tsl sweep"
+    )
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in name.split(".") if word != "init_args"]
+
+
+def _all_names(config: Any, name: str = "") -> list[str]:
+    """The dotted names of all settings, those with settings of their own included."""
+    if isinstance(config, list):
+        config = {str(index): item for index, item in enumerate(config)} if config and config[0] is not None else {}
+    if not isinstance(config, Mapping):
+        return [name]
+    inner = [each for key, value in config.items() for each in _all_names(value, f"{name}.{key}" if name else str(key))]
+    return [*filter(None, [name]), *inner]
