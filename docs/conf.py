@@ -9,6 +9,7 @@ from typing import Any
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 os.environ["PYTHONPATH"] = str(DOCS.parent)  # for the kernels of the tutorials, and commands
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # for the command `tsl`
 os.environ.setdefault("WANDB_MODE", "offline")
 
 import generate  # noqa: E402
