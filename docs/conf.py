@@ -39,7 +39,7 @@ suppress_warnings = ["myst.header"]  # pages of the repository that begin below 
 
 nb_execution_mode = "force"  # a result kept from an older tsl would hide what no longer works
 nb_execution_in_temp = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_output_stderr = "remove"
 
@@ -52,20 +52,33 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
-SPAN = re.compile(r"(`[^`]+`)")
+CODE = re.compile(r"(`[^`]+`)(\w?)")
 SPECIAL = re.compile(r"([*|\\]|_\b|_$)")
 
 
 def docstring_as_restructured_text(lines: list[str]) -> None:
-    """Change the lines of a docstring in place: `code` becomes ``code``, and other characters mean themselves."""
+    """Change the lines of a docstring in place: `code` becomes ``code``, and other characters mean themselves.
+
+    An indented block after a line that ends with a colon stays as it is, and so do examples.
+    """
+    verbatim_beyond: int | None = None
     in_example = False
     for number, line in enumerate(lines):
-        in_example = (in_example or line.lstrip().startswith(">>>")) and bool(line.strip())
-        if not in_example:
-            parts = SPAN.split(line)
-            lines[number] = "".join(
-                f"`{part}`" if part.startswith("`") and len(part) > 2 else SPECIAL.sub(r"\\\1", part) for part in parts
-            )
+        indent = len(line) - len(line.lstrip())
+        in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))
+        if verbatim_beyond is not None and line.strip() and indent <= verbatim_beyond:
+            verbatim_beyond = None
+        if in_example or verbatim_beyond is not None:
+            continue
+        words = CODE.split(line)  # text, code, the letter that follows it, text, …
+        words[::3] = [SPECIAL.sub(r"\\\1", text) for text in words[::3]]
+        words[1::3] = [f"`{code}`" for code in words[1::3]]
+        words[2::3] = [f"\\ {letter}" if letter else "" for letter in words[2::3]]
+        lines[number] = "".join(words)
+        block = lines[number + 1 : number + 3]
+        if line.endswith(":") and len(block) == 2 and not block[0].strip() and block[1].startswith(" " * (indent + 4)):
+            lines[number] += ":"
+            verbatim_beyond = indent
 
 
 def is_named_field(member: Any) -> bool:

@@ -11,20 +11,20 @@ import pkgutil
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from unittest.mock import patch
 
 import yaml
 from jsonargparse import ArgumentParser
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from pytorch_lightning.loggers import Logger
-from torch import nn
+from torch import Tensor, nn
 from torchmetrics import Metric
 
 import tsl
@@ -38,12 +38,6 @@ from tsl.runs.records import COLUMNS, MORE_COLUMNS, ON_REQUEST
 
 DOCS = Path(__file__).parent
 GENERATED = DOCS / "generated"
-
-PACKAGES = (
-    *("metrics", "metrics.functional", "theory", "networks", "data", "modules", "callbacks", "runs", "figures"),
-    *("report", "compare", "wandb", "experiments"),
-)
-"""The packages of tsl, each with a page of its classes and functions."""
 
 KINDS: dict[str, Any] = {
     "Models: `model`": LightningModule,
@@ -71,7 +65,6 @@ WORDS = {
     "OpenUnitInterval": "number between 0 and 1",
     "ClosedUnitInterval": "number from 0 to 1",
     "NoneType": "null",
-    "None": "null",
     "bool": "true or false",
     "int": "integer",
     "float": "number",
@@ -82,7 +75,8 @@ WORDS = {
 
 def main() -> None:
     """Write all pages; a page that stays the same is not touched, so that Sphinx does not read it again."""
-    packages = [tsl, *(import_module(f"tsl.{name}") for name in PACKAGES)]
+    found = pkgutil.walk_packages(tsl.__path__, "tsl.")
+    packages = [tsl, *(import_module(each.name) for each in found if each.ispkg)]
     pages = {f"api/{package.__name__}.md": api_page(package) for package in packages}
     pages |= {"settings.md": settings_page(), "classes.md": classes_page(packages)}
     pages |= {"commands.md": commands_page(), "records.md": records_page()}
@@ -138,7 +132,9 @@ def documented(module: ModuleType, name: str) -> str:
     path = f"{module.__name__}.{name}"
     if inspect.isclass(getattr(module, name)):
         return directive("autoclass", path, "members")
-    return directive("autofunction", path) if callable(getattr(module, name)) else directive("autodata", path, "no-value")
+    return (
+        directive("autofunction", path) if callable(getattr(module, name)) else directive("autodata", path, "no-value")
+    )
 
 
 def directive(name: str, argument: str, *options: str) -> str:
@@ -233,20 +229,29 @@ def table(actions: Iterable[Any], first_sentence: bool = False) -> str:
 
 def kind_of_value(hint: Any) -> str:
     """A type hint in words: "integer ≥ 1 or null"."""
-    if inspect.isclass(hint):
-        return WORDS.get(hint.__name__, f"`{hint.__name__}`")
-    text = re.sub(r"typing\.Annotated\[(.*), '(.*)'\]", r"\1, \2", str(hint))
-    text = re.sub(r"typing\.Optional\[(.*)\]$", r"\1 | None", text)
-    text = re.sub(r"(?:\w+\.)+(\w+)", r"\1", text)
-    text = re.sub(r"<class '(\w+)'>", r"\1", text)
-    text = re.sub(r"\w+", lambda word: WORDS.get(word[0], word[0]), text)
-    return text.replace(" | ", " or ").replace("Union", "one of ").replace("|", "\\|")
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return f"{kind_of_value(inner[0])}; {inner[1]}"
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(map(kind_of_value, inner)))
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inner)
+    if origin in (list, Sequence, Iterable):
+        return f"list of {kind_of_value(inner[0])}"
+    if origin in (dict, Mapping):
+        return f"names, each with {kind_of_value(inner[1])}"
+    if origin is Callable:  # what makes an object is named by the object's class
+        return (
+            f"`{inner[-1].__name__}`" if inspect.isclass(inner[-1]) and inner[-1] not in (Any, Tensor) else "function"
+        )
+    name = getattr(hint, "__name__", str(hint))
+    return WORDS.get(name, f"`{name}`")
 
 
 def in_yaml(value: Any) -> str:
     """A default as a config would say it."""
     if value is None or isinstance(value, bool | int | float | str | list | dict):
-        return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+        return " ".join(yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").split())
     function = getattr(value, "func", value)
     given = "".join(f", {key} = {each}" for key, each in getattr(value, "keywords", {}).items())
     return f"{getattr(function, '__name__', function)}{given}"
@@ -316,7 +321,9 @@ def records_page() -> str:
     words = yaml.safe_load((DOCS / "reference" / "records.yaml").read_text(encoding="utf-8"))
     blocks = ["# Tables of records", words["introduction"]]
     if words["tables"].keys() != COLUMNS.keys():
-        raise ValueError(f"reference/records.yaml: other tables than COLUMNS: {words['tables'].keys() ^ COLUMNS.keys()}")
+        raise ValueError(
+            f"reference/records.yaml: other tables than COLUMNS: {words['tables'].keys() ^ COLUMNS.keys()}"
+        )
     for name, columns in COLUMNS.items():
         of_table = words["columns"] | words["tables"][name].get("columns", {})
         lacking = [column for column in columns if column not in of_table]
@@ -350,4 +357,6 @@ def published_table(experiment: str) -> str:
         )
     if not lines:
         return "No number of this experiment is published.\n"
-    return "\n".join(["| cell | statistic | published | measured | read from |", "| --- |" + " --- |" * 4, *lines]) + "\n"
+    return (
+        "\n".join(["| cell | statistic | published | measured | read from |", "| --- |" + " --- |" * 4, *lines]) + "\n"
+    )

@@ -1,6 +1,8 @@
 """The figures of the pages on concepts, drawn while the site is built."""
 
+import logging
 import tempfile
+import warnings
 from functools import cache, partial
 
 import matplotlib.pyplot as plt
@@ -17,6 +19,8 @@ from tsl.theory.bounds import gradient_bound
 
 EPOCHS = 15
 
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+
 
 @cache
 def run(replicates: int = 8, seed: int = 0) -> Run:
@@ -28,7 +32,8 @@ def run(replicates: int = 8, seed: int = 0) -> Run:
     data = SyntheticDataModule(Gaussian(std=1.5), dim=20, train_size=5000, val_size=1000, **both)
     files = for_run(tempfile.mkdtemp(), "concepts", "run", progress=False)
     trainer = pl.Trainer(max_epochs=EPOCHS, precision="64-true", enable_model_summary=False, **files)
-    trainer.fit(module, data)
+    with warnings.catch_warnings(action="ignore"):
+        trainer.fit(module, data)
     return Run(str(trainer.log_dir))
 
 
@@ -67,7 +72,10 @@ def null_levels() -> None:
 def certificate() -> None:
     """The ε that the theorem grants against the largest gradient, for two sizes of networks."""
     gradient = np.logspace(-12, 1, 100)
-    sizes = {"certificate.yaml (m = 2, n = 4, d = 5)": (2, 4, 5), "two_layer.yaml (m = 20, n = 40, d = 100)": (20, 40, 100)}
+    sizes = {
+        "certificate.yaml (m = 2, n = 4, d = 5)": (2, 4, 5),
+        "two_layer.yaml (m = 20, n = 40, d = 100)": (20, 40, 100),
+    }
     _, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     for label, (m, n, d) in sizes.items():
         axes.loglog(gradient, gradient / gradient_bound(m, n, d, epsilon=1.0), label=label)

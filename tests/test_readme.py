@@ -39,7 +39,9 @@ RUN_ELSEWHERE = (
 )
 
 HOW_TO = [f"docs/how_to/{path.name}" for path in sorted((ROOT / "docs/how_to").glob("*.md"))]
-RUN_NOWHERE_HERE = {f"docs/how_to/{name}.md" for name in ("index", "cluster", "deep", "distillation", "images", "wandb")}
+RUN_NOWHERE_HERE = {
+    f"docs/how_to/{name}.md" for name in ("index", "cluster", "deep", "distillation", "images", "wandb")
+}
 
 
 def blocks(document: str) -> list[tuple[str, str]]:
