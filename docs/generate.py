@@ -172,7 +172,7 @@ def settings_page() -> str:
         "out: `--model.multiplier 2`.",
     ]
     for group, actions in groups.items():
-        blocks += [f"## {titles[group]}", table(actions, first_sentence=group in ("trainer", "checkpoint"))]
+        blocks += [f"## {titles[group]}", described(actions, first_sentence=group != "records")]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -185,13 +185,15 @@ def classes_page(packages: Iterable[ModuleType]) -> str:
             if package.__name__ in NOT_OF_CONFIGS or not inspect.isclass(thing) or inspect.isabstract(thing):
                 continue
             heading = next(heading for heading, base in KINDS.items() if issubclass(thing, base))
+            if KINDS[heading] is object and package.__name__ not in ("tsl.modules", "tsl.networks"):
+                continue
             if arguments := class_arguments(thing):
                 path = f"{package.__name__}.{name}"
                 summary = (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
-                by_kind[heading].append(f"### {path}\n\n{summary}\n\n{table(arguments)}")
+                by_kind[heading].append(f"### {path}\n\n{summary}\n\n{described(arguments)}")
     intro = (
-        "# Classes that a config can name\n\nEach as `class_path`, with the arguments below as `init_args`. `replicates` "
-        "and `seed` are not listed: they are set once, as `replicates` and `seed_everything`, for model and data."
+        "# Classes that a config can name\n\nEach is a `class_path`, and its arguments are `init_args`. `replicates` "
+        "and `seed` are not listed: they are set once for model and data, as `replicates` and `seed_everything`."
     )
     sections = [f"## {heading}\n\n" + "\n\n".join(blocks) for heading, blocks in by_kind.items() if blocks]
     return "\n\n".join([intro, *sections]) + "\n"
@@ -216,15 +218,14 @@ def settings(parser: Any) -> list[Any]:
     ]
 
 
-def table(actions: Iterable[Any], first_sentence: bool = False) -> str:
-    """A table of settings: key, kind of value, default and meaning."""
-    rows = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
+def described(actions: Iterable[Any], first_sentence: bool = False) -> str:
+    """A definition of each setting: key, kind of value, default and meaning."""
+    items = []
     for action in actions:
-        default = "required" if action.required else f"`{in_yaml(action.default)}`"
-        rows.append(
-            f"| `{action.dest}` | {kind_of_value(action._typehint)} | {default} | {meaning(action.help, first_sentence)} |"
-        )
-    return "\n".join(rows)
+        default = "required" if action.required else f"default `{in_yaml(action.default)}`"
+        kind = kind_of_value(action._typehint)
+        items.append(f"`{action.dest}` ({kind}; {default})\n: {meaning(action.help, first_sentence)}")
+    return "\n\n".join(items)
 
 
 def kind_of_value(hint: Any) -> str:
@@ -258,13 +259,15 @@ def in_yaml(value: Any) -> str:
 
 
 def meaning(text: str | None, first_sentence: bool) -> str:
-    """An argument's text for a cell of a table; of Lightning's only what stands before its details."""
+    """An argument's text on a page; of Lightning's only the first sentence."""
     text = re.sub(r"``([^`]*)``", r"`\1`", text or "")
     text = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", text)
     if first_sentence:
-        text = re.split(r"\n\n|\n?Default:|(?<=\.)\s", text, maxsplit=1)[0]
-    text = re.sub(r"[*_]", r"\\\g<0>", text) if "`" not in text else text
-    return " ".join(text.split()).replace("|", "\\|")
+        text = re.sub(r"^Defaults to `\w+`\. ", "", text)
+        text = re.split(r"\n\n|\n?Default:|(?<=\.)\s|(?<=\.)(?=[A-Z])", text, maxsplit=1)[0]
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    parts[::2] = [re.sub(r"[*_<]", r"\\\g<0>", part) for part in parts[::2]]
+    return "".join(parts) or "No description."
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
