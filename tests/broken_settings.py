@@ -1,5 +1,7 @@
 """Broken settings, derived from the shipped configs: every setting in turn gets values that it cannot have."""
 
+import contextlib
+import io
 import random
 import re
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ import yaml
 
 from tests.data.image_files import write_cifar10
 from tsl.configs import config_directory, kind, shipped_configs
+from tsl.fit import main
 from tsl.networks import ConvNet, DefaultInitialization, save_network
 from tsl.randomness import replicate_generators
 
@@ -61,6 +64,15 @@ def chain(name: str) -> list[str]:
 def fitted_configs() -> list[str]:
     """All shipped configs that `tsl.fit` takes."""
     return [name for name in shipped_configs() if kind(name) != "sweep"]
+
+
+def printed(name: str) -> dict[str, Any]:
+    """All settings of a shipped config, with those under it and the defaults."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        main([*(word for config in chain(name) for word in ("--config", config)), "--print_config"])
+    settings: dict[str, Any] = yaml.safe_load(out.getvalue())
+    return settings
 
 
 def leaves(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -12,7 +12,7 @@ from tsl.randomness import replicate_generators
 EXPERIMENTS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.stem != "published")
 IMAGES = sorted(path for path in (ROOT / "configs/cifar10").glob("*.yaml"))
 
-OVERLAYS = sorted(path for path in (ROOT / "configs").glob("[ET]*/*.yaml"))
+OVERLAYS = sorted(path for path in (ROOT / "configs").glob("[ETt]*/*.yaml"))
 QUICK = sorted(path for path in (ROOT / "configs/quick").glob("*.yaml"))
 
 BASE = re.compile(r"--config configs/(two_layer|multilayer|committee|cifar10/student)\.yaml --config")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsl.errors import InputError
-from tsl.grid import count_replicates, expanded, first_seeds, seeds_of_run, with_full_names
+from tsl.grid import count_replicates, expanded, seeds_of_run, with_full_names
 from tsl.replicates import differing_settings, replicate_seeds
 
 POLARITY = "model.init_args.teacher_initialization.init_args.polarity"
@@ -63,7 +63,9 @@ def test_every_combination_comes_once_with_every_seed(
     found = differing_settings(settings, count)
     assert set(found) == {name for name, values in grid.items() if len(values) > 1}
     of_seed = replicate_seeds(seeds_of_run(run), count)
-    combinations = [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)] or [{}] * count
+    combinations = [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)] or [
+        {}
+    ] * count
     of_each = seeds or 1
     for r in range(count):
         assert combinations[r] == combinations[r // of_each * of_each]  # one combination after the other
@@ -100,7 +102,7 @@ def test_a_single_value_is_no_list() -> None:
 def test_a_config_without_a_grid_stays_as_it_is() -> None:
     assert expanded(config()) == config()
     assert expanded(config(grid=None, seeds=4, replicates=4)) == config(grid=None, seeds=4, replicates=4)
-    assert first_seeds(3, None, 4, True) == 3
+    assert seeds_of_run(config(seeds=4, replicates=4)) == 5
 
 
 @pytest.mark.parametrize(
@@ -167,5 +169,3 @@ def test_replicates_follow_from_grid_and_seeds() -> None:
     assert count_replicates(grid, None, 1) == 6
     with pytest.raises(InputError, match=r"replicates = 5, but grid and seeds make 2 × 3 × 4 seeds = 24 replicates"):
         count_replicates(grid, 4, 5)
-
-

@@ -42,7 +42,9 @@ def assert_is_replicate(single: Path, run: Path, r: int, rtol: float = 0) -> Non
     for table in TABLES:
         rows = read_table(run, table)
         rows = rows[rows["replicate"] == r].assign(replicate=0).reset_index(drop=True)
-        first, second = (frame.drop(columns="rho_mean_null", errors="ignore") for frame in (read_table(single, table), rows))
+        first, second = (
+            frame.drop(columns="rho_mean_null", errors="ignore") for frame in (read_table(single, table), rows)
+        )
         # the null level is chance, of all replicates from one stream
         pd.testing.assert_frame_equal(first, second, check_exact=not rtol, rtol=rtol or 1e-5)
 
@@ -62,7 +64,9 @@ def test_a_replicate_of_a_combination_is_its_single_run(tmp_path: Path, steps: s
     for r in (13, 38):  # in binary, least digit the seed: 001101 and 100110
         settings = replicates.loc[r, NAMES].to_dict()
         settings[SIZE] = int(settings[SIZE])
-        single = alone(tmp_path, f"alone{r}", int(replicates.loc[r, "seed"]), settings, "--model.init_args.steps", steps)
+        single = alone(
+            tmp_path, f"alone{r}", int(replicates.loc[r, "seed"]), settings, "--model.init_args.steps", steps
+        )
         assert_is_replicate(single, run, r, rtol)
 
 
@@ -85,7 +89,9 @@ def test_a_seed_means_the_same_teacher_inputs_and_start_in_all_settings(paired: 
     for tensor in drawn(paired):
         assert torch.equal(tensor[:2], tensor[2:])
         assert tensor.unique().numel() <= 1 or not torch.equal(tensor[0], tensor[1])
-    assert not torch.equal(weights(paired)["student.layers.0.weight"][:2], weights(paired)["student.layers.0.weight"][2:])
+    assert not torch.equal(
+        weights(paired)["student.layers.0.weight"][:2], weights(paired)["student.layers.0.weight"][2:]
+    )
 
 
 def test_seeds_that_are_not_paired_are_all_different(tmp_path: Path) -> None:
@@ -133,9 +139,7 @@ def test_a_grid_resumes_as_if_it_had_not_stopped(paired: Path, tmp_path: Path) -
     assert all(torch.equal(tensor, weights(longer)[name]) for name, tensor in weights(resumed).items())
 
 
-def test_a_run_with_another_grid_is_not_resumed(
-    paired: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_with_another_grid_is_not_resumed(paired: Path, capsys: pytest.CaptureFixture[str]) -> None:
     again = ["--config", str(paired / "config.yaml"), "--ckpt_path", "last", "--grid", "{lr: [0.05, 0.2]}"]
     with pytest.raises(SystemExit):
         main(again)

@@ -33,6 +33,7 @@ RUN_ELSEWHERE = (
     "tsl polish",  # tests/experiments/
     "tsl fit --config certificate.yaml",
     "tsl certify",
+    "tsl sample-complexity",  # tests/experiments/test_sample_complexity.py
     "tsl cluster-students",
     "tsl prune-",
     "python -m tsl.compare",
@@ -40,7 +41,7 @@ RUN_ELSEWHERE = (
 
 HOW_TO = [f"docs/how_to/{path.name}" for path in sorted((ROOT / "docs/how_to").glob("*.md"))]
 RUN_NOWHERE_HERE = {
-    f"docs/how_to/{name}.md" for name in ("index", "cluster", "deep", "distillation", "images", "wandb")
+    f"docs/how_to/{name}.md" for name in ("index", "cluster", "deep", "distillation", "images", "sample_size", "wandb")
 }
 
 

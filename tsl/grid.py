@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, Literal
 
 from tsl.errors import InputError
 from tsl.replicates import replicate_seeds, settings_along_replicates
@@ -79,51 +79,67 @@ def count_replicates(grid: Grid, seeds: int | None, replicates: int) -> int:
     return count
 
 
-def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested settings of a run with its grid as lists along the replicates, in the places of its settings.
+def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested settings in which some, by their dotted names, have other values."""
+    settings = deepcopy(dict(config))
+    for name, value in values.items():
+        set_value(settings, name, value)
+    return settings
+
+
+def set_value(settings: Any, name: str, value: Any) -> None:
+    """Set one of nested settings, a mapping or a Namespace, by its dotted name, in which lists have numbers."""
+    *parents, last = name.split(".")
+    for word in parents:
+        settings = settings[int(word) if isinstance(settings, list) else word]
+    settings[last] = value
+
+
+def lists_along_replicates(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of each axis of a run's grid: a list of R, or the value alone of an axis that has one.
 
     Args:
         config: Nested settings; `grid`, if there is one, has full names (`with_full_names`). The order of its axes
             does not matter.
     """
-    settings = deepcopy(dict(config))
-    grid, seeds = settings.get("grid") or {}, settings.get("seeds") or 1
+    grid, seeds = config.get("grid") or {}, config.get("seeds") or 1
     names = sorted(grid)
     combinations = list(itertools.product(*(grid[name] for name in names)))
-    for place, name in enumerate(names):
-        *parents, last = name.split(".")
-        node: Any = settings
-        for word in parents:
-            node = node[int(word) if isinstance(node, list) else word]
-        values = [combination[place] for combination in combinations for _ in range(seeds)]
-        node[last] = values if len(grid[name]) > 1 else values[0]
-    return settings
+    lists = {name: [each[place] for each in combinations for _ in range(seeds)] for place, name in enumerate(names)}
+    return {name: values if len(grid[name]) > 1 else values[0] for name, values in lists.items()}
 
 
-def first_seeds(
-    seed_everything: int, grid: Grid | None, seeds: int | None, paired_seeds: bool | None
-) -> int | list[int]:
-    """The setting `seed` of a model and its data; see `tsl.replicates.replicate_seeds`.
-
-    Args:
-        seed_everything: The seed of replicate 0.
-        grid: The grid, or None.
-        seeds: Number S of seeds.
-        paired_seeds: Whether replicate r has seed_everything + r % S, so that all combinations of the grid have the
-            same seeds, instead of seed_everything + r.
-    """
-    if grid and paired_seeds is not False:
-        return [seed_everything + number for number in range(seeds or 1)]
-    return seed_everything
+def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested settings of a run with its grid as lists along the replicates, in the places of its settings."""
+    return with_values(config, lists_along_replicates(config))
 
 
-def seeds_of_run(config: Mapping[str, Any]) -> int | list[int]:
-    """The setting `seed` of the model of a run, from its nested settings."""
-    arguments = (config.get("model") or {}).get("init_args") or {}
+def seeds_of_run(config: Mapping[str, Any], group: Literal["model", "data"] = "model") -> int | list[int]:
+    """The argument `seed` of a run's model or data (`tsl.replicates.replicate_seeds`), from its nested settings."""
+    arguments = (config.get(group) or {}).get("init_args") or {}
+    first: int = config.get("seed_everything", 0)
     if "seed" in arguments:  # of a run that was started in Python
         return arguments["seed"]
-    said = (config.get(key) for key in ("grid", "seeds", "paired_seeds"))
-    return first_seeds(config.get("seed_everything", 0), *said)
+    if config.get("grid") and config.get("paired_seeds") is not False:
+        return [first + number for number in range(config.get("seeds") or 1)]
+    return first
+
+
+def lay_out(groups: Any, config: Mapping[str, Any]) -> None:
+    """Write a run's lists along the replicates and its seeds into the parsed settings of its model and data.
+
+    The parser itself would take a time that grows as the square of a list's length.
+
+    Args:
+        groups: The Namespaces of `model` and `data`, or of one of them.
+        config: The nested settings of the run.
+    """
+    for name, value in lists_along_replicates(config).items():
+        if name.split(".")[0] in groups:
+            set_value(groups, name, value)
+    for group in ("model", "data"):
+        if group in groups:
+            groups[group].init_args.seed = seeds_of_run(config, group)
 
 
 def _full_name(name: str, config: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from tests.made_up_runs import fake_run
 from tsl.experiments import outcomes
+from tsl.experiments.catalogue import EXPERIMENTS
 from tsl.experiments.planned_run import PlannedRun
-from tsl.experiments.reproduce import EXPERIMENTS
 from tsl.experiments.results import closing_table, results_of
 from tsl.runs import ReplicateGroup, Run
 from tsl.runs.records import read_table, write_table
@@ -84,6 +84,23 @@ def test_losses_of_deep_students_are_of_their_objective(run: Run) -> None:
     assert words["training loss at the end"][:3] == (4, pytest.approx(8**0.5), 2)  # of 2 and 6
     assert words["evaluation loss at the end"].mean == (10 + 1e5) / 2
     assert words["log10 evaluation loss at the end"][:3] == (3, pytest.approx(8**0.5), 2)
+
+
+def test_the_best_learning_rate_of_each_optimizer(tmp_path: Path) -> None:
+    losses = {("Adam", 0.01): 0.7, ("Adam", 0.001): 0.2, ("SGD", 0.02): 0.1, ("SGD", 0.2): np.nan}
+    runs = []
+    for (optimizer, rate), loss in losses.items():
+        settings = {"class_path": f"torch.optim.{optimizer}", "init_args": {"lr": rate}}
+        path = fake_run(tmp_path / f"runs/{optimizer}{rate}", layers=2, optimizer=settings)
+        end = read_table(path, "losses", [6])
+        write_table(path, "losses", 6, end.assign(val_loss=loss + np.array([-0.05, 0, 0.05])))
+        layers = read_table(path, "layers", [6])
+        write_table(path, "layers", 6, layers.assign(rho_mean=rate + 0.5 * layers["layer"] - 0.25))
+        runs.append(Run(path))
+    assert outcomes.best_rates(runs) == [
+        "Adam does best at learning rate 0.001: evaluation loss 0.2, rho_mean of the layers 0.251, 0.751",
+        "SGD does best at learning rate 0.02: evaluation loss 0.1, rho_mean of the layers 0.270, 0.770",
+    ]
 
 
 def test_the_closing_table_has_a_row_for_each_setting(run: Run) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tsl.errors import InputError
-from tsl.experiments import reproduce
+from tsl.experiments import outcomes, reproduce
 from tsl.runs import Run
 from tsl.runs.records import COLUMNS, read_table, write_table
 
@@ -61,9 +61,32 @@ def test_the_cells_are_the_combinations_of_the_axes() -> None:
         for name, experiment in reproduce.EXPERIMENTS.items()
     }
     theory = {"T1": 6, "T1-size": 3, "T2": 12, "T3": 2, "T4": 3}
-    deep = {"E6": 9, "E6-widths": 6, "E6-cross_entropy": 3, "E6-unscaled": 2, "E7": 2, "E8": 6, "E9": 20, "E10": 9}
+    samples = {"theorem-d": 15, "theorem-m": 12, "theorem-n": 12}
+    deep = {
+        "E6": 9,
+        "E6-widths": 6,
+        "E6-cross_entropy": 3,
+        "E6-unscaled": 2,
+        "E7": 2,
+        "E8": 6,
+        "E9": 20,
+        "E10": 9,
+        "E10-rates": 10,
+        "E10-noise": 1,
+    }
     e5 = {"E5": 12, "E5-rademacher": 12, "E5-low_dimensional": 12}
-    assert counts == {"E1": 12, "E2": 20, "E3": 24, "E4": 1, **e5, **deep, **theory}
+    assert counts == {
+        "E1": 12,
+        "E2": 20,
+        "E3": 24,
+        "E4": 1,
+        "E2-gradient": 24,
+        "E2-fine": 12,
+        **e5,
+        **deep,
+        **samples,
+        **theory,
+    }
 
 
 def test_a_budget_in_samples_gives_every_cell_its_epochs(tmp_path: Path) -> None:
@@ -229,13 +252,13 @@ def test_outcomes(planned: Callable[..., Any]) -> None:
     run = planned()[0]
     fake(run)
     [group] = Run(run.path).groups
-    assert reproduce.final_loss(group)["log10 evaluation loss at the end"].in_words == "-4.000 ± 1.414"
+    assert outcomes.final_loss(group)["log10 evaluation loss at the end"].in_words == "-4.000 ± 1.414"
     nodes = pd.DataFrame(dict.fromkeys(COLUMNS["student_nodes"], 0.5), index=range(5))
     nodes = nodes.assign(epoch=2, split="val", layer=1, replicate=[0, 0, 0, 1, 1], node=[1, 2, 3, 1, 2])
     of_students = {"best_teacher": [1, 1, 2, 1, 2], "best_correlation": [0.95, 0.91, 0.99, 0.5, 0.97]}
     write_table(run.path, "student_nodes", 2, nodes.assign(**of_students))
     [group] = Run(run.path).groups
-    told = reproduce.recovery(group)
+    told = outcomes.recovery(group)
     assert told["recovered at 0.95 after 5 epochs"] == "not recorded"
     # seven of eight nodes are recovered: all four of replicate 0, three of replicate 1
     assert told["at the end"].in_words == "87.5 ± 17.7"
@@ -319,7 +342,7 @@ def test_the_outcome_of_a_student_on_images(planned: Callable[..., Any]) -> None
         layers["rho_mean"] += 0.1 * epoch
         write_table(run.path, "layers", epoch, layers)
     [group] = Run(run.path).groups
-    told = reproduce.accuracy_and_correlations(group)
+    told = outcomes.accuracy_and_correlations(group)
     assert {name: value.in_words for name, value in told.items()} == {
         "accuracy of the teacher, %": "80.0 ± 0.0",
         "of the student, %": "60.0 ± 14.1",

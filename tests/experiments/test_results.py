@@ -11,10 +11,11 @@ import yaml
 from tests.made_up_runs import fake_run
 from tsl.configs import config_directory
 from tsl.errors import InputError
+from tsl.experiments.catalogue import EXPERIMENTS
 from tsl.experiments.cost import operations_of_a_step
 from tsl.experiments.outcomes import final_loss
 from tsl.experiments.planned_run import PlannedRun
-from tsl.experiments.reproduce import EXPERIMENTS, main
+from tsl.experiments.reproduce import main
 from tsl.experiments.results import cells_of, markdown, results_of, write_results
 from tsl.experiments.statistic import Published, References, Statistic, over_seeds, verdict
 from tsl.runs.settings import in_words

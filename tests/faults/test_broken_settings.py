@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.broken_settings import as_yaml, broken, chain, fitted_configs, small, write_files
+from tests.broken_settings import as_yaml, broken, chain, fitted_configs, printed, small, write_files
 from tsl.fit import main
 from tsl.modules.steps import StepModule
 
@@ -54,15 +53,6 @@ def one_chunk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def printed(name: str) -> dict[str, Any]:
-    """All settings of a shipped config, with those under it and the defaults."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), pytest.raises(SystemExit, match="0"):
-        main([*(word for config in chain(name) for word in ("--config", config)), "--print_config"])
-    settings: dict[str, Any] = yaml.safe_load(out.getvalue())
-    return settings
 
 
 def outcome(config: dict[str, Any], folder: Path) -> tuple[int, str]:

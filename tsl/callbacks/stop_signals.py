@@ -38,6 +38,7 @@ class StopSignals(pl.Callback):
         self._before: dict[signal.Signals, Any] = {}
         self._run: Path | None = None
         self._launcher: Any = None
+        self._parent = os.getppid()  # once it has gone, another process takes its place
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
@@ -95,8 +96,8 @@ class StopSignals(pl.Callback):
                 signal.raise_signal(signal.SIGINT)
             return
         self.received = signal.Signals(number)
-        if os.environ.get("LOCAL_RANK", "0") != "0":
-            os.kill(os.getppid(), signal.SIGTERM)  # the process that has started this one would wait for it
+        if os.environ.get("LOCAL_RANK", "0") != "0" and os.getppid() == self._parent:
+            os.kill(self._parent, signal.SIGTERM)  # the process that has started this one would wait for it
         if sys.exception() is None:  # or a process whose peer has gone would not get to write its state
             self._stop()
 

@@ -50,4 +50,4 @@ def memory(run: PlannedRun) -> float:
     samples = np.max(sizes) + (settings.get("data.init_args.val_size") or 0)
     widths = [settings.get("data.init_args.dim") or 0, settings.get(f"{TEACHER}output_dim") or 0]
     bytes_each = 8 if str(settings["trainer.precision"]).startswith("64") else 4
-    return float(MEMORY_OF_A_PROCESS + run.replicates * samples * sum(widths) * bytes_each)
+    return float(MEMORY_OF_A_PROCESS + settings["replicates"] * samples * sum(widths) * bytes_each)

@@ -13,6 +13,8 @@ from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import ReplicateGroup, Run
 from tsl.runs.summary import last_epoch
 
+OPTIMIZER = "model.init_args.optimizer"
+
 Outcome = Callable[[ReplicateGroup], dict[str, Statistic | str]]
 
 
@@ -103,6 +105,19 @@ def layer_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:
         "log10 evaluation loss at the end": over_seeds(np.log10(end["val_loss"])),
         **by_layer,
     }
+
+
+def best_rates(runs: Sequence[Run]) -> list[str]:
+    """E10-rates: the learning rate of each optimizer with the least evaluation loss at the end, in a sentence."""
+    best: dict[str, tuple[float, float, str]] = {}
+    for run in runs:
+        optimizer = str(run.settings[f"{OPTIMIZER}.class_path"]).rsplit(".", 1)[-1]
+        loss = run.table("losses", run.recorded_epochs("losses")[-1:])["val_loss"].mean()
+        rho = last_epoch(run.table("layers")).groupby("layer")["rho_mean"].mean()
+        words = f"evaluation loss {loss:.3g}, rho_mean of the layers {', '.join(f'{value:.3f}' for value in rho)}"
+        outcome = loss, run.settings[f"{OPTIMIZER}.init_args.lr"], words
+        best[optimizer] = min(best.get(optimizer, outcome), outcome)
+    return [f"{optimizer} does best at learning rate {rate:g}: {words}" for optimizer, (_, rate, words) in best.items()]
 
 
 def accuracy_and_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,20 +65,11 @@ class PlannedRun:
         return self.epochs_done == self.epochs if self.last_file is None else (self.path / self.last_file).exists()
 
     @property
-    def replicates(self) -> int:
-        """The number of replicates: of combinations of its grid × seeds, or as it says."""
-        grid = {key: values for key, values in self.settings.items() if key.startswith("grid.")}
-        seeds = self.settings.get("seeds")
-        if not grid and seeds is None:
-            return int(self.settings["replicates"])
-        return math.prod(map(len, grid.values())) * (seeds or 1)
-
-    @property
     def student_steps(self) -> int:
         """Optimizer steps × replicates in an epoch."""
         data = {key.removeprefix("data.init_args."): value for key, value in self.settings.items()}
         steps = data["steps_per_epoch"] or np.min(data["train_size"]) // data["batch_size"]
-        return self.replicates * int(steps)
+        return self.settings["replicates"] * int(steps)
 
     @property
     def epoch_cost(self) -> float:
@@ -93,7 +83,7 @@ class PlannedRun:
 
     def differences(self, given: set[str]) -> list[str]:
         """The settings in which the run that is there differs: of those it knows, and those `given` in the configs."""
-        before, now, nothing = Run(self.path).settings, self.settings, "nothing"
+        before, now, nothing = flatten(Run(self.path).config), self.settings, "nothing"
         return [
             f"  {key}: {before.get(key, nothing)} in the run, {now.get(key, nothing)} now"
             for key in sorted(before.keys() | given)

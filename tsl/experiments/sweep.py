@@ -93,18 +93,19 @@ def entry(cell: Cell, run: PlannedRun) -> dict[str, Any]:
 def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
     """Print what each run takes, and all together."""
     table = Table("run", "replicates", "student-steps", "one core takes about", "memory")
-    for run in runs[:SHOWN]:
-        steps, seconds = run.epochs * run.student_steps, core_seconds(run)
+    replicates = [run.settings["replicates"] for run in runs]
+    steps = [run.epochs * run.student_steps for run in runs]
+    for run, of_run, steps_of_run in list(zip(runs, replicates, steps, strict=True))[:SHOWN]:
+        seconds = core_seconds(run)
         takes = "complete" if run.complete else "unknown" if seconds is None else duration(seconds)
-        table.add_row(run.path.name, str(run.replicates), f"{steps:,}", takes, f"{memory(run) / 1e9:.1f} GB")
+        table.add_row(run.path.name, str(of_run), f"{steps_of_run:,}", takes, f"{memory(run) / 1e9:.1f} GB")
     console.print(table)
     if len(runs) > SHOWN:
         console.print(f"and {len(runs) - SHOWN} more runs")
-    replicates, steps = sum(run.replicates for run in runs), sum(run.epochs * run.student_steps for run in runs)
-    seconds = sum(core_seconds(run) or 0 for run in runs)
+    total = sum(core_seconds(run) or 0 for run in runs)
     console.print(
-        f"{len(runs)} runs of {replicates:,} replicates, {steps:,} student-steps: about {duration(seconds)} of one "
-        f"core, {duration(seconds / cores())} of the {cores()} here",
+        f"{len(runs)} runs of {sum(replicates):,} replicates, {sum(steps):,} student-steps: about {duration(total)} of "
+        f"one core, {duration(total / cores())} of the {cores()} here",
         soft_wrap=True,
     )
 

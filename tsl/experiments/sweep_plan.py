@@ -1,6 +1,7 @@
 """From a sweep file to the cells that are trained, one run for each."""
 
 import itertools
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,8 +53,9 @@ def plan_sweep(sweep: SweepFile, directory: Path, workers: int) -> list[Cell]:
 
         def cell_of(grid: Grid, named: Any = named, overlays: Any = overlays, changed: Any = changed) -> Cell:
             part = {axis.name: range_of(grid[axis.settings[0]]) for axis in inside if is_part(axis, grid)}
-            in_grid = {"grid": grid} if grid else {}
-            return Cell(named | part, [*configs, *overlays], changed | in_grid | {"seeds": sweep.seeds})
+            replicates = sweep.seeds * math.prod(len(values) for values in grid.values())
+            inside_run = ({"grid": grid} if grid else {}) | {"seeds": sweep.seeds, "replicates": replicates}
+            return Cell(named | part, [*configs, *overlays], changed | inside_run)
 
         def fits(grid: Grid, cell_of: Callable[[Grid], Cell] = cell_of) -> bool:
             run = plan_run(cell_of(grid), settings, directory)

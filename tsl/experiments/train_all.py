@@ -87,7 +87,7 @@ def train_all(runs: Sequence[PlannedRun], start: Start, console: Console) -> lis
             task,
             completed=cost + sum(done * run.epoch_cost for run, done in at_work),
             description=f"{len(runs) - len(left)}/{len(runs)} runs",
-            steps=f"{shown / 1000:,.0f}k/{total / 1000:,.0f}k student-steps,",
+            steps=f"{shown:,} of {total:,} student-steps,",
         )
 
     with progress_bar(console) as progress:

@@ -18,10 +18,12 @@ from tsl.figures import (
     certificate,
     convergence,
     final_error,
+    gradient_at_recovery,
     heat_map,
     l_shape,
     l_shape_animation,
     order_parameters,
+    sample_needs,
     sample_size,
     specialization_order,
     success_rate,
@@ -72,12 +74,16 @@ FIGURES = {
     "l-shape-animation": Entry(l_shape_animation, "the same, moving from epoch to epoch", suffixes=MOVING),
     "success-rate": Entry(success_rate, "how often each teacher node is recovered (E2)", {"early_epoch": EARLY}),
     "specialization-order": Entry(specialization_order, "when each teacher node is recovered, against its strength"),
+    "gradient-at-recovery": Entry(
+        gradient_at_recovery, "gradient sup-norm when each teacher node is recovered, against its strength"
+    ),
     "convergence": Entry(convergence, "evaluation loss per epoch (E3)"),
     "trajectories": Entry(trajectories, "correlation of node pairs per epoch (E4)", {"replicates": REPLICATES}),
     "heat-map": Entry(
         heat_map, "correlation of every pair of nodes at an epoch", {"epoch": EPOCH, "replicate": REPLICATE}
     ),
     "sample-size": Entry(sample_size, "losses and correlation of each layer against the training samples (E5, E6)"),
+    "sample-needs": Entry(sample_needs, "samples needed for recovery at ε, against d, K and ε (theorem-d, -m, -n)"),
     "best-correlation": Entry(best_correlation, "best correlation of teacher nodes per epoch (E9)"),
     "alignment": Entry(alignment, "alignment of whole layers per epoch, beside its null levels (E10)"),
     "trained-teacher": Entry(

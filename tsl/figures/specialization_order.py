@@ -52,7 +52,7 @@ def draw(runs: Sequence[Run]) -> Figure:
             of_curve = in_row[in_row["curve"] == name]
             if len(of_curve):
                 handles[name] = _draw_recoveries(left, of_curve, last, index)
-        _draw_correlations(right, correlations)
+        draw_correlations(right, correlations)
     strength = r"$\sqrt{\mathrm{E}_x \beta^\circ_{jj}}$" if several_layers else r"$\|v^\circ_j\|$"
     panels[-1][0].set_xlabel(f"fan-out strength {strength}")
     legend_above(figure, {name: handles[name] for name in recoveries["curve"].cat.categories if name in handles})
@@ -85,22 +85,23 @@ def recovery_epochs(frame: pd.DataFrame) -> pd.DataFrame:
     return nodes.join(frame.groupby("group")["epoch"].max().rename("last_epoch"), on="group").sort_values(keys)
 
 
-def rank_correlations(recoveries: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's rank correlation of strength and epoch of first recovery, for each replicate.
+def rank_correlations(recoveries: pd.DataFrame, column: str = "epoch") -> pd.DataFrame:
+    """Spearman's rank correlation of strength and another column, for each replicate.
 
     Args:
         recoveries: What `recovery_epochs` gives. Nodes that are not recovered share the last rank.
+        column: By default the epoch of first recovery.
 
     Returns:
-        A row for each curve, polarity, layer and seed, with `rank_correlation`: −1 where the strongest come first, NaN
-        where all nodes come in the same epoch, or none does.
+        A row for each curve, polarity, layer and seed, with `rank_correlation`: of the epoch, −1 where the strongest
+        come first; NaN where all nodes have the same value, as if all come in the same epoch, or none does.
     """
     from scipy import stats  # takes a second that other figures need not wait for
 
     keys = ["curve", "polarity", "layer", "seed"]
     rows = []
     for key, of_seed in recoveries.groupby(keys, observed=True, dropna=False):
-        ranks = of_seed["epoch"].rank(), of_seed["strength"].rank()
+        ranks = of_seed[column].rank(), of_seed["strength"].rank()
         constant = any(rank.nunique() < 2 for rank in ranks)
         correlation = np.nan if constant else float(stats.spearmanr(*ranks).statistic)
         rows.append(dict(zip(keys, key, strict=True)) | {"rank_correlation": correlation})
@@ -133,7 +134,8 @@ def _draw_recoveries(panel: Axes, of_curve: pd.DataFrame, last: int, index: int)
     return marks
 
 
-def _draw_correlations(panel: Axes, correlations: pd.DataFrame) -> None:
+def draw_correlations(panel: Axes, correlations: pd.DataFrame) -> None:
+    """Draw what `rank_correlations` gives, with the mean of each curve and its confidence interval."""
     ticks = []
     for index, (name, of_curve) in enumerate(correlations.groupby("curve", observed=False)["rank_correlation"]):
         mean, low, high = confidence(of_curve)

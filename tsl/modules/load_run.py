@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tsl.data import DataModule
 from tsl.errors import InputError
-from tsl.grid import expanded, seeds_of_run
+from tsl.grid import lay_out
 from tsl.modules import TeacherStudent
 from tsl.modules.teacher_of_run import TeacherOfRun
 from tsl.networks import GaussianInitialization
@@ -99,15 +99,15 @@ def data_of_run(run: Path | str) -> DataModule:
 
 def _instantiate(run: Path, config: dict[str, Any], kinds: dict[str, type]) -> Any:
     """The objects that groups of config.yaml name; what `tsl.fit` links to them is not written there."""
-    linked = {"replicates": config.get("replicates", 1), "seed": seeds_of_run(config)}
-    config = expanded(config)
+    linked = {"replicates": config.get("replicates", 1), "seed": config.get("seed_everything", 0)}
     parser = ArgumentParser(exit_on_error=False)
     for group, kind in kinds.items():
         parser.add_argument(group, type=kind)
     try:
-        for group in kinds:
-            config[group]["init_args"] = linked | config[group]["init_args"]
-        return parser.instantiate_classes(parser.parse_object({group: config[group] for group in kinds}))
+        settings = {group: config[group] | {"init_args": linked | config[group]["init_args"]} for group in kinds}
+        groups = parser.parse_object(settings)
+        lay_out(groups, config)
+        return parser.instantiate_classes(groups)
     except (ArgumentError, KeyError, TypeError) as error:
         words = f"lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise InputError(f"{run / 'config.yaml'} does not give a {' and '.join(kinds)}: {words}") from error

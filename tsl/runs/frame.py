@@ -30,7 +30,7 @@ def read_runs(directory: Path | str, table: str) -> pd.DataFrame:
         raise InputError(f"{directory} holds no runs: give a directory of runs, or one run")
     runs = [readable_run(path, path.name if path == directory else str(path.relative_to(directory))) for path in paths]
     groups = [group for run in runs for group in run.groups]
-    found = differences([group.settings for group in groups], (*RECORDING, *SEEDS, "grid.", "seeds", "paired_seeds"))
+    found = differences([group.settings for group in groups], (*RECORDING, *SEEDS))
     names = names_in_words(list(found))
     frames = []
     for place, group in enumerate(groups):

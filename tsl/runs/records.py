@@ -6,6 +6,7 @@ Epoch 0 is before training. Layers and nodes count from 1, replicates from 0 (th
 seeds), and `split` is "val" or "train". Pruned teacher nodes, without a weight to the layer above, have no rows.
 """
 
+import math
 import re
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -86,6 +87,9 @@ KEYS = (
     *("matrix", "row", "column"),
 )
 """The columns that say which row it is; a table is sorted by those it has."""
+
+WORDS = ("split", "network", "matrix", "normalization", "kind", "spectrum", "duplicates")
+"""The columns that hold words. All others hold numbers, except settings in the table `replicates`."""
 
 ALWAYS = "it stopped before its first evaluation, or has no tsl.callbacks.SpecializationRecords: run it again with it"
 ON_REQUEST = {
@@ -211,10 +215,10 @@ def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[s
         columns: Names of columns.
 
     Returns:
-        The columns by name; none if the run has no such table.
+        The columns by name; none if the run has no such table. Measures that are not finite are NaN or infinite.
 
     Raises:
-        DamagedRecordsError: If the file cannot be read or lacks columns.
+        DamagedRecordsError: If the file cannot be read, lacks columns or rows, or has text for a number.
     """
 
     def read() -> dict[str, list[Any]]:
@@ -222,7 +226,7 @@ def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[s
             with _naming(path), pyarrow.parquet.ParquetFile(path) as file:
                 rows = file.read(list({*columns, "epoch"}), use_threads=False)
                 last = rows.filter(pyarrow.compute.field("epoch") == pyarrow.compute.max(rows["epoch"]))
-                found = last.select([name for name in columns if name in last.column_names]).to_pydict()
+                found = {name: _values(last[name], name) for name in columns if name in last.column_names}
             _check_columns(path, columns, found)
             return found
         return {}
@@ -343,8 +347,29 @@ def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:
 def _read_file(file: RecordFile, needed: Collection[str], epochs: Collection[int] | None) -> pd.DataFrame:
     with _naming(file.path):
         frame = pd.read_parquet(file.path)
+        _check_numbers(frame, file.path.parent.name)
     _check_columns(file.path, needed, frame)
     return frame[frame["epoch"].isin(list(epochs))] if file.is_merged and epochs is not None else frame
+
+
+def _check_numbers(frame: pd.DataFrame, table: str) -> None:
+    """Refuse words where numbers belong, and rows without a replicate, layer or node."""
+    settings = set(frame) - set(COLUMNS[table]) if table == "replicates" else set()
+    for name in set(frame) - {*WORDS, *settings}:
+        kinds = "iu" if name in (*KEYS, "seed") else "iufb"
+        if frame[name].dtype.kind not in kinds:
+            raise TypeError(f"{name} holds {frame[name].dtype}; expected {'whole ' * (kinds == 'iu')}numbers")
+
+
+def _values(column: pyarrow.ChunkedArray, name: str) -> list[Any]:
+    """The values of a column: NaN where it has null, as which NaN is stored."""
+    if name in WORDS:
+        return list(column.to_pylist())
+    if name not in KEYS:
+        return list(column.cast(pyarrow.float64()).fill_null(math.nan).to_pylist())
+    if not len(column) or column.null_count:
+        raise ValueError(f"{name} has no value, or not in all rows")
+    return list(column.cast(pyarrow.int64()).to_pylist())
 
 
 def _check_columns(path: Path, needed: Collection[str], read: Container[str]) -> None:

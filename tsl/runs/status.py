@@ -101,10 +101,9 @@ class StatusFile:
     def _write(self) -> None:
         with contextlib.ExitStack() as opened:
             with written_whole(self.path) as temporary:
-                file = opened.enter_context(temporary.open("w", encoding="utf-8"))
+                temporary.write_text(json.dumps(self.content, indent=1), encoding="utf-8")
+                file = opened.enter_context(temporary.open("a", encoding="utf-8"))
                 _lock(file)  # before others can read it; a renamed file stays locked
-                json.dump(self.content, file, indent=1)
-                file.flush()
             before, self._locked = self._locked, file
             before.close()
             opened.pop_all()  # it stays open, since closing would unlock it

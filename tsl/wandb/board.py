@@ -15,6 +15,7 @@ from tsl.runs import Run
 from tsl.runs.environment import environment
 from tsl.wandb.artifacts import run_artifacts
 from tsl.wandb.charts import CHARTS, L_SHAPE, SUCCESS_RATE, l_shape_table, success_rate_table, table, with_settings
+from tsl.wandb.logger import going_on
 from tsl.wandb.pictures import is_recorded as table_is_recorded
 from tsl.wandb.pictures import pictures, recorded
 from tsl.wandb.scalars import EPOCH, STEP, summaries
@@ -45,8 +46,9 @@ class WandbBoard(pl.Callback):
         """Log the environment of the run."""
         self._defined = False
         for logger in wandb_loggers(trainer):
-            logger.log_hyperparams({"environment": environment()})
-            self.run_id = logger.version
+            with going_on(logger):
+                logger.log_hyperparams({"environment": environment()})
+                self.run_id = logger.version
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Define the summaries before anything is logged, but after `RunFiles` has found which settings differ."""
@@ -71,13 +73,15 @@ class WandbBoard(pl.Callback):
             run = logger.experiment
             metadata = {"epochs": trainer.current_epoch, "experiment": trainer.loggers[0].name}
             for artifact in run_artifacts(Path(directory), f"{trainer.loggers[0].name}-{run.id}", metadata):
-                run.log_artifact(artifact)
+                with going_on(logger):
+                    run.log_artifact(artifact)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Raise an alert if training diverged."""
         if isinstance(exception, DivergenceError) and trainer.is_global_zero:
             for logger in wandb_loggers(trainer):
-                logger.experiment.alert(title="training diverged", text=str(exception), level="ERROR")
+                with going_on(logger):
+                    logger.experiment.alert(title="training diverged", text=str(exception), level="ERROR")
 
     def state_dict(self) -> dict[str, Any]:
         """The id of the W&B run, which a resumed run continues, and the last epoch shown."""
@@ -94,11 +98,12 @@ class WandbBoard(pl.Callback):
         layers = len(pl_module.student.widths) if isinstance(pl_module, TeacherStudent) else 0
         settings = getattr(pl_module, "replicate_groups", ())
         for logger in wandb_loggers(trainer):
-            run = logger.experiment
-            run.define_metric(EPOCH)
-            for name, summary in summaries(layers, alignments_of(trainer), settings).items():
-                # wandb reads an unescaped dot, as in recovered_0.95, as a step into a nested value.
-                run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
+            with going_on(logger):
+                run = logger.experiment
+                run.define_metric(EPOCH)
+                for name, summary in summaries(layers, alignments_of(trainer), settings).items():
+                    # wandb reads an unescaped dot, as in recovered_0.95, as a step into a nested value.
+                    run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
 
     def _is_due(self, epoch: int) -> bool:
         if self.shown is None:
@@ -118,7 +123,8 @@ class WandbBoard(pl.Callback):
             self.shown = epoch
             media = shown_media(Path(directory), epoch, loggers[0].experiment.entity)
             for logger in loggers:
-                logger.log_metrics(media | {EPOCH: epoch}, step=trainer.global_step)
+                with going_on(logger):
+                    logger.log_metrics(media | {EPOCH: epoch}, step=trainer.global_step)
 
 
 def shown_media(directory: Path, epoch: int, entity: str | None) -> dict[str, Any]:

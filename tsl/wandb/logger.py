@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,15 +24,19 @@ TAGGED = {
 ENVIRONMENT = {"group": "WANDB_RUN_GROUP", "job_type": "WANDB_JOB_TYPE", "name": "WANDB_NAME", "tags": "WANDB_TAGS"}
 """The environment variables with which a user can set the same."""
 
+LONGEST_END = 60.0
+"""The most seconds that a run waits at its end for what is not sent yet; `wandb sync` sends the rest."""
+
 LONGEST_TAG = 64
 """The most characters of a tag in W&B."""
 
 
 class WandbRunLogger(WandbLogger):
-    """Lightning's W&B logger, except that a run never fails because W&B is missing.
+    """Lightning's W&B logger, except that a run never fails because W&B is missing or fails.
 
     Without the package nothing is logged; without a login, or if no server answers, the run is logged offline, and
-    `wandb sync` sends it later. One warning says so. The logger's run ends when training ends.
+    `wandb sync` sends it later. One warning says so. The logger's run ends when training ends; if no server answers
+    then, it waits for a minute.
 
     Args:
         project: W&B project.
@@ -62,14 +68,16 @@ class WandbRunLogger(WandbLogger):
     ) -> None:
         self.available = True
         try:
-            import wandb  # noqa: F401
+            import wandb
         except ImportError:
             self.available = False
             warn_once("wandb is not installed, so nothing is logged to W&B: pip install wandb")
             return
         # Not Lightning's `offline`, which refuses log_model and changes the environment of the process.
-        mode = {"mode": "offline"} if offline else {}
+        mode: dict[str, Any] = {"mode": "offline"} if offline else {}
         filed = {"entity": entity, "group": group, "job_type": job_type, "tags": tags}
+        if "finish_timeout" in wandb.Settings.model_fields:  # in newer versions
+            mode["settings"] = {"finish_timeout": LONGEST_END}
         super().__init__(project=project, name=name, save_dir=save_dir, log_model=log_model, **filed, **mode)
         del self._wandb_init["anonymous"]  # deprecated in wandb
 
@@ -111,14 +119,47 @@ class WandbRunLogger(WandbLogger):
                 self._wandb_init["mode"] = "offline"
         return super().experiment
 
+    def log_hyperparams(self, params: Any) -> None:
+        """Log settings, unless W&B fails."""
+        with going_on(self):
+            super().log_hyperparams(params)
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Log values, unless W&B fails."""
+        with going_on(self):
+            super().log_metrics(metrics, step)
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        """Log a checkpoint, if `log_model` asks for it, unless W&B fails."""
+        with going_on(self):
+            super().after_save_checkpoint(checkpoint_callback)
+
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """End the wandb run; later values are logged to the same run."""
-        super().finalize(status)
+        with going_on(self):
+            super().finalize(status)
         if self._experiment is not None:
             self.go_on(self._experiment.id)
-            self._experiment.finish(exit_code=0 if status == "success" else 1)
+            with going_on(self):
+                self._experiment.finish(exit_code=0 if status == "success" else 1)
             self._experiment = None
+
+
+@contextmanager
+def going_on(logger: Any) -> Iterator[None]:
+    """Let training go on where W&B fails; the first time, say so.
+
+    Args:
+        logger: A W&B logger.
+    """
+    try:
+        yield
+    except Exception as error:  # wandb raises exceptions of many classes, and its process may have ended
+        if not getattr(logger, "has_failed", False):
+            reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+            warn_once(f"W&B fails, and training goes on without it, whole in the run's directory: {reason}")
+        logger.has_failed = True
 
 
 def tags(config: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
-"""Train students: `python -m tsl.fit --config configs/two_layer.yaml [--key value …]`.
+"""The LightningCLI behind `python -m tsl.fit`: it reads the settings, and trains.
 
-A LightningCLI without the subcommand word. A run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
+A run is written to `<trainer.default_root_dir>/<experiment>/<version>/`.
 """
 
 import logging
@@ -26,7 +26,8 @@ from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
 from tsl.errors import InputError
-from tsl.grid import Grid, count_replicates, expanded, first_seeds, with_full_names
+from tsl.fit.help import nearest, show_help
+from tsl.grid import count_replicates, expanded, lay_out, with_full_names, with_values
 from tsl.mistakes import BUG, check_nulls, find_mistake, in_short
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
@@ -111,8 +112,7 @@ class TeacherStudentCLI(LightningCLI):
         )
         for group in ("model", "data"):
             parser.link_arguments("replicates", f"{group}.init_args.replicates")
-            seeds = ("seed_everything", "grid", "seeds", "paired_seeds")
-            parser.link_arguments(seeds, f"{group}.init_args.seed", compute_fn=fixed_seeds)
+            parser.link_arguments("seed_everything", f"{group}.init_args.seed", compute_fn=fixed_seed)
         parser.add_lightning_class_args(SpecializationRecords, "records")
         parser.add_class_arguments(ModelCheckpoint, "checkpoint")
         parser.set_defaults({f"checkpoint.{key}": value for key, value in LAST_CHECKPOINT.items()})
@@ -124,16 +124,19 @@ class TeacherStudentCLI(LightningCLI):
             InputError: If a setting is unknown, or has a value that it cannot have.
         """
         self._parser("fit").prog = "python -m tsl.fit"  # without the subcommand's word
+        if show_help(args, self._parser("fit")):
+            sys.exit(0)
         arguments = translated_arguments(args)
         parsers = (parser, *self._subcommand_parsers.values())
         for each in parsers:
-            each.exit_on_error = False
+            each.exit_on_error = each.allow_abbrev = False
         try:
             self.config = parser.parse_args(arguments)
             self._parser("fit").validate(self.config["fit"], skip_unset=False)
         except (ArgumentError, TypeError) as error:  # `validate` raises the latter
             check_list_of_rates(str(error))
-            raise InputError(f"{in_short(str(error))} (python -m tsl.fit --help lists the settings)") from error
+            said = in_short(str(error))
+            raise InputError(said + nearest(said, self._parser("fit"))) from error
         for group, maker in CLASSES.items():
             check_nulls(self.config["fit"][group].as_dict(), group, maker)
 
@@ -159,7 +162,9 @@ class TeacherStudentCLI(LightningCLI):
         parser = self._parser(self.subcommand)
         parser.exit_on_error = False
         try:
-            return parser.parse_object(expanded(self._settings()))
+            config = parser.parse_object(with_values(self._written, self._written["grid"] or {}))
+            lay_out(config, self._written)
+            return config
         except (ArgumentError, TypeError) as error:
             raise InputError(f"grid: {in_short(str(error))}") from error
         finally:
@@ -255,7 +260,7 @@ class TeacherStudentCLI(LightningCLI):
         """
         self._written = self._settings()
         try:
-            if self.config[self.subcommand].grid:
+            if self.config[self.subcommand].grid or self.config[self.subcommand].seeds is not None:
                 self.config = self.config.clone()
                 self.config[self.subcommand] = self._expanded()
             super().instantiate_classes()
@@ -346,10 +351,8 @@ def load_translated(text: str) -> Any:
 set_loader("tsl", load_translated, exceptions=(yaml.YAMLError,))
 
 
-def fixed_seeds(
-    seed_everything: bool | int, grid: Grid | None, seeds: int | None, paired_seeds: bool
-) -> int | list[int]:
-    """The seeds that model and data start from; see `tsl.grid.first_seeds`.
+def fixed_seed(seed_everything: bool | int) -> int:
+    """The seed that model and data start from.
 
     Raises:
         InputError: If it is not a whole number that numpy takes for a seed.
@@ -359,17 +362,16 @@ def fixed_seeds(
             f"seed_everything = {seed_everything}: expected a whole number from 0 to {2**32 - 1}, so that the run can "
             "be repeated"
         )
-    return first_seeds(seed_everything, grid, seeds, paired_seeds)
+    return seed_everything
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run(arguments: Sequence[str]) -> None:
     """Run the command line; a mistake in the input ends it with one message and status 2.
 
     A signal that stops the run ends it with the command that goes on, and status 128 + its number.
 
     The environment variable TSL_DEBUG=1 also shows the traceback and Lightning's own messages.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
     if not os.environ.get("TSL_DEBUG"):
         for library in ("pytorch_lightning", "lightning_fabric"):  # they print devices, tips and the seed
             logging.getLogger(library).setLevel(logging.WARNING)
@@ -410,7 +412,3 @@ def _fit(arguments: Sequence[str], signals: StopSignals) -> None:
         },
         args=["fit", *find_configs(arguments)],
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,138 @@
+"""The settings that tsl's own classes have, by their names on the command line, and the names nearest to a wrong one."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+import torch
+from pytorch_lightning import LightningDataModule, LightningModule
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+ROOMS = ("tsl.modules", "tsl.data", "tsl.networks")
+"""Where the classes are that configs name."""
+
+BASES = {"model": LightningModule, "data": LightningDataModule}
+
+FILLED_IN = ("replicates", "seed", "params")
+"""Arguments that no config sets: tsl.fit and torch fill them in."""
+
+DEEPEST = 2
+"""How many classes a suggested setting may lie inside others."""
+
+NEAREST = 4
+"""The most names to suggest."""
+
+
+class Setting(NamedTuple):
+    """A setting of one class.
+
+    Attributes:
+        name: Its name on the command line, such as "model.student.multiplier".
+        owner: The class that it is an argument of.
+        default: Its value where none is given; `inspect.Parameter.empty` if it has to be given.
+    """
+
+    name: str
+    owner: type
+    default: Any
+
+
+@cache
+def class_paths() -> dict[type, str]:
+    """The classes that tsl's rooms offer, and how a config names them."""
+    found: dict[type, str] = {}
+    for room in ROOMS:
+        offered = import_module(room)
+        found |= {getattr(offered, name): f"{room}.{name}" for name in offered.__all__ if name[0].isupper()}
+    # Pretrained is abstract, but makes networks of another class.
+    return {
+        each: path
+        for each, path in found.items()
+        if inspect.isclass(each) and (not inspect.isabstract(each) or "__new__" in vars(each))
+    }
+
+
+def classes_at(name: str) -> list[type]:
+    """Those of tsl's classes that a setting may name: of "model.student" the students; none if it names no class."""
+    first, *inner = [word for word in name.split(".") if word != "init_args"]
+    allowed = [BASES[first]] if first in BASES else []
+    for word in inner:
+        hints = [_hints(owner).get(word) for each in allowed for owner in _subclasses(each)]
+        allowed = list(dict.fromkeys(each for hint in hints for each in _classes_in(hint)))
+    return list(dict.fromkeys(each for base in allowed for each in _subclasses(base)))
+
+
+def all_settings() -> Iterator[Setting]:
+    """Every setting of the classes that `model` and `data` may name, and of those that these name in turn."""
+    for name in BASES:
+        yield from _settings_below(name, classes_at(name))
+
+
+def class_path(named: type) -> str:
+    """How a config names a class."""
+    module = "torch.optim" if named.__module__.startswith("torch.optim.") else named.__module__
+    return class_paths().get(named, f"{module}.{named.__name__}")
+
+
+def first_sentence(described: type) -> str:
+    """The first line of a class's docstring."""
+    return (inspect.getdoc(described) or "").partition("\n")[0]
+
+
+def nearest_settings(wrong: str, known: list[str]) -> list[str]:
+    """The names most like a wrong one, at most `NEAREST`, the most alike first.
+
+    Args:
+        wrong: The name that there is not.
+        known: The names that there are.
+
+    >>> nearest_settings("batchsize", ["data.batch_size", "data.eval_batch_size", "experiment"])
+    ['data.batch_size', 'data.eval_batch_size']
+    """
+    wrong = wrong.replace(".init_args", "").lower()
+    last_word = wrong.rpartition(".")[2]
+
+    def likeness(name: str) -> tuple[float, float]:
+        of_last = difflib.SequenceMatcher(None, last_word, name.rpartition(".")[2]).ratio()
+        return of_last, difflib.SequenceMatcher(None, wrong, name).ratio()  # of equal last words, the nearer setting
+
+    ranked = sorted(dict.fromkeys(known), key=likeness, reverse=True)
+    return [name for name in ranked[:NEAREST] if likeness(name)[0] > 0.6]
+
+
+def _settings_below(name: str, owners: list[type], deep: int = 0) -> Iterator[Setting]:
+    for owner in owners:
+        for argument, parameter in inspect.signature(owner).parameters.items():
+            filled_in = argument in FILLED_IN or _hints(owner).get(argument) is Optimizer
+            if filled_in or parameter.kind is parameter.VAR_KEYWORD:
+                continue
+            yield Setting(f"{name}.{argument}", owner, parameter.default)
+            if deep < DEEPEST:
+                yield from _settings_below(f"{name}.{argument}", classes_at(f"{name}.{argument}"), deep + 1)
+
+
+def _subclasses(base: type) -> list[type]:
+    of_torch = (torch.optim.SGD, torch.optim.Adam) if base is Optimizer else ()  # it has many, and these are most used
+    return [*of_torch, *(each for each in class_paths() if issubclass(each, base))]
+
+
+@cache
+def _hints(owner: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(owner.__init__)  # type: ignore[misc]
+    except (NameError, TypeError):  # names that only type checkers can read
+        return {}
+
+
+def _classes_in(hint: Any) -> list[type]:
+    """The classes, of tsl or the two of torch, that a type hint allows, or lets a callable return."""
+    if inspect.isclass(hint) and (hint in (Optimizer, LRScheduler) or hint.__module__.startswith("tsl.")):
+        return [hint]
+    allowed = get_args(hint)
+    return [
+        each for inner in (allowed[-1:] if get_origin(hint) is Callable else allowed) for each in _classes_in(inner)
+    ]
