@@ -70,7 +70,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def at_tiny_size(snippet: str) -> str:
     """A snippet with the sizes of its run made small."""
-    sizes = ("10_000", "60"), ("dim=100", "dim=6"), ("max_epochs=10", "max_epochs=2"), ("(20_000, 100)", "(200, 6)")
+    sizes = ("10_000", "60"), ("dim=100", "dim=6"), ("max_epochs=10", "max_epochs=2"), ("(60, 100)", "(60, 6)")
     for size, tiny in sizes:
         snippet = snippet.replace(size, tiny)
     return snippet
