@@ -31,8 +31,8 @@ import tsl
 from tsl.__main__ import COMMANDS
 from tsl.data import Augmentation, InputDistribution
 from tsl.experiments.statistic import References
-from tsl.fit import TeacherStudentCLI
 from tsl.fit import main as fit
+from tsl.fit.command_line import TeacherStudentCLI
 from tsl.networks import Initialization
 from tsl.runs.records import COLUMNS, MORE_COLUMNS, ON_REQUEST
 
