@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test test-faults wheel-test lint figures benchmark clean
+.PHONY: quickstart test test-faults wheel-test docs lint figures benchmark clean
 
 quickstart: $(INSTALLED)  ## train small two-layer students and draw how they specialize
 	rm -rf runs/quickstart/latest
@@ -20,6 +20,9 @@ test-faults: $(INSTALLED)  ## kill, fill and start runs twice, many times, with 
 
 wheel-test: $(INSTALLED)  ## build sdist and wheel, and use the installed wheel from an empty directory
 	tests/wheel_smoke_test.sh
+
+docs: $(INSTALLED)  ## build the documentation site, and run its tutorials; to read it, open build/docs/index.html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
 
 lint: $(INSTALLED)  ## check style and types
 	$(BIN)/ruff check .
@@ -46,5 +49,5 @@ clean:  ## remove the virtual environment
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $(INSTALLED)

@@ -11,7 +11,7 @@ from tests.fitting import ROOT
 from tsl.runs.environment import DISTRIBUTION
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FOLDERS = ("tsl", "configs", "docs", "benchmarks", "scripts", ".ci")
+FOLDERS = ("tsl", "configs", "docs", "benchmarks", "scripts", ".ci", ".github")
 PATHS = [*ROOT.iterdir(), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
 TEXTS = {
     path: path.read_text()
@@ -25,7 +25,7 @@ OF_A_STRANGER = re.compile(
 
 
 def test_nobody_is_told_to_install_a_strangers_package() -> None:
-    assert {ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/guide.md", ".ci/run")} <= TEXTS.keys()
+    assert {ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/how_to/wandb.md", ".ci/run")} <= TEXTS.keys()
     assert not [(path, found[0]) for path, text in TEXTS.items() if (found := OF_A_STRANGER.search(text))]
 
 
