@@ -105,7 +105,7 @@ class ReplicateStrategy(DDPStrategy):
         """The values of all processes, in their order; every process has to call it."""
         call = next(self._calls)
         try:
-            self._store.set(f"{call}/{self.global_rank}", pickle.dumps(value))
+            self._store.set(f"{call}/{self.global_rank}", pickle.dumps(value))  # type: ignore[arg-type]
             values = [pickle.loads(self._store.get(f"{call}/{rank}")) for rank in range(self.world_size)]
         except torch.distributed.DistNetworkError:
             raise SystemExit(1) from None  # the first process has failed, and says why
