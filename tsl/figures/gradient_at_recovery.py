@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -50,7 +51,7 @@ def draw(runs: Sequence[Run]) -> Figure:
             medians = medians[medians[GRADIENT] > 0]
             (handles[name],) = left.plot(medians["strength"], medians[GRADIENT], **style)
         left.set(yscale="log", ylabel="gradient sup-norm\nat first recovery")
-        scaled = [left.yaxis]
+        scaled: list[Axis] = [left.yaxis]
         if in_row["strength"].max() > 5 * in_row["strength"].min() > 0:
             left.set_xscale("log")
             scaled.append(left.xaxis)
