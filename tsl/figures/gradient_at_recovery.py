@@ -6,6 +6,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullLocator
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.specialization_order import draw_correlations, rank_correlations, recovery_epochs
@@ -48,8 +50,14 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
             medians = medians[medians[GRADIENT] > 0]
             (handles[name],) = left.plot(medians["strength"], medians[GRADIENT], **style)
         left.set(yscale="log", ylabel="gradient sup-norm\nat first recovery")
+        scaled: list[Axis] = [left.yaxis]
         if in_row["strength"].max() > 5 * in_row["strength"].min() > 0:
             left.set_xscale("log")
+            scaled.append(left.xaxis)
+        for axis in scaled:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(NullLocator())
         draw_correlations(right, rank_correlations(in_row, GRADIENT))
     panels[-1][0].set_xlabel(r"fan-out strength $\|v^\circ_j\|$")
     legend_above(figure, handles)
