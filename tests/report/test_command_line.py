@@ -149,7 +149,7 @@ def test_a_run_without_records_is_drawn_from_its_metrics(make_run: MakeRun, repo
     (run / "metrics.csv").write_text("\n".join(rows))
     page = report(run).read_text()
     assert '<td class="number" data-value="0.875">0.875</td>' in page
-    assert '<td class="number" data-value="0.25">0.25</td>' in page
+    assert '<td class="number" data-value="0.25">0.250</td>' in page
     assert "accuracy std" not in page
 
 

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The command line without the program's name; that of the process if None.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = sys.argv[1:] if arguments is None else [*arguments]
     arguments = arguments[1:] if arguments[:1] == ["fit"] else arguments
     if {"-h", "--help"} & {*arguments}:
         print(screen())

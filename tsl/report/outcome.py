@@ -13,6 +13,7 @@ from tsl.names import ACCURACY_COLUMNS, FRACTION_RECOVERED, NULL
 from tsl.report.curves import SIZES, measures
 from tsl.runs import ReplicateGroup
 from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, differences, names_in_words
+from tsl.runs.status import COMPLETE
 
 MOST_SETTINGS = 4
 """The most settings with a column; those that differ inside a run always have one. "What differs" shows all."""
@@ -79,8 +80,9 @@ def outcome_rows(
 def outcome_table(rows: Sequence[Row]) -> str:
     """The rows as HTML; page/outcome.js sorts it, and chooses the row whose name is clicked."""
     headings = list(dict.fromkeys(heading for row in rows for heading in row.cells))
-    alike = [name for name in ("epoch", "replicates", "state") if len({row.cells.get(name) for row in rows}) == 1]
-    headings = [heading for heading in headings if heading not in alike or len(rows) == 1]
+    alike = [name for name in ("epoch", "state") if len({row.cells.get(name) for row in rows}) == 1]
+    if len(rows) > 1 and all(row.group.run.state == COMPLETE for row in rows):
+        headings = [heading for heading in headings if heading not in alike]
     head = "".join(_heading(heading) for heading in ["run", *headings])
     body = []
     for index, row in enumerate(rows):
