@@ -5,15 +5,16 @@ cannot differ from it.
 """
 
 import inspect
+import io
 import json
 import os
 import pkgutil
 import re
-import subprocess
+import runpy
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, UnionType
@@ -275,36 +276,35 @@ def meaning(text: str | None, first_sentence: bool) -> str:
 
 def commands_page() -> str:
     """What every command says with `--help`."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        texts = dict(zip(COMMANDS, pool.map(help_of, (module for module, _ in COMMANDS.values())), strict=True))
-        listed = output_of("tsl.configs")
+    texts = {name: output_of(module, "--help") for name, (module, _) in COMMANDS.items()}
     blocks = [
         "# Commands",
         "`tsl fit` is `python -m tsl.fit`, and so on. This is what each command says of itself with `--help`.",
         *(f"## tsl {name}\n\n{COMMANDS[name][1].capitalize()}.\n\n{listing(text)}" for name, text in texts.items()),
-        f"## Shipped configs\n\nWhat `tsl configs` lists:\n\n{listing(listed)}",
+        f"## Shipped configs\n\nWhat `tsl configs` lists:\n\n{listing(output_of('tsl.configs'))}",
     ]
     return "\n\n".join(blocks) + "\n"
 
 
-def help_of(module: str) -> str:
-    """What a command prints with `--help`."""
-    return output_of(module, "--help")
-
-
 def output_of(module: str, *arguments: str) -> str:
-    """What a command prints.
+    """What a command prints. It is run in this process, where its imports are made once for all commands.
 
     Raises:
         RuntimeError: If it fails.
     """
-    environment = os.environ | {"COLUMNS": "110", "PYTHONPATH": str(DOCS.parent), "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=environment, cwd=DOCS.parent
-    )
-    if done.returncode:
-        raise RuntimeError(f"python -m {module} {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
-    return done.stdout
+    printed = io.StringIO()
+    with (
+        patch.object(sys, "argv", [module, *arguments]),
+        patch.dict(os.environ, COLUMNS="110"),
+        warnings.catch_warnings(action="ignore", category=RuntimeWarning),  # the module is imported already
+        redirect_stdout(printed),
+    ):
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            if end.code:
+                raise RuntimeError(f"python -m {module} {' '.join(arguments)} ended with {end.code}") from end
+    return printed.getvalue()
 
 
 def listing(text: str) -> str:

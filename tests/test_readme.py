@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from tests.fitting import ROOT
+from tsl.configs import main as configs
 from tsl.figures.__main__ import main as draw
 from tsl.fit import main as fit
 from tsl.report.__main__ import main as report
 from tsl.runs.listing import main as list_runs
 
-COMMANDS = {"tsl.figures": draw, "tsl.report": report, "tsl.runs": list_runs}
+COMMANDS = {"tsl.configs": configs, "tsl.figures": draw, "tsl.report": report, "tsl.runs": list_runs}
 
 RUN_ELSEWHERE = (
     "make ",  # .ci/run
@@ -25,7 +26,6 @@ RUN_ELSEWHERE = (
     "tsl runs runs/widths",
     "tsl reproduce",  # tests/experiments/test_reproduce.py
     "WANDB_MODE=offline",  # tests/wandb/test_loggers.py
-    "tsl configs",  # tests/test_configs.py
     "tsl fit --config multilayer.yaml",  # tests/test_configs.py
     "tsl fit --config cifar10/",  # tests/test_configs.py
     "tsl fit --config images/",  # tests/modules/test_distillation_config.py
@@ -38,6 +38,15 @@ RUN_ELSEWHERE = (
     "tsl prune-",
     "python -m tsl.compare",
 )
+
+SMALL = {
+    "(10_000, 100)": "(60, 6)",
+    "10_000": "60",
+    "dim=100": "dim=6",
+    "max_epochs=10": "max_epochs=2",
+    "max_epochs 120": "max_epochs 3",
+}
+"""Sizes in snippets and commands, and what the test puts in their place, one after the other."""
 
 HOW_TO = [f"docs/how_to/{path.name}" for path in sorted((ROOT / "docs/how_to").glob("*.md"))]
 RUN_NOWHERE_HERE = {
@@ -70,8 +79,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def at_tiny_size(snippet: str) -> str:
     """A snippet with the sizes of its run made small."""
-    sizes = ("10_000", "60"), ("dim=100", "dim=6"), ("max_epochs=10", "max_epochs=2"), ("(60, 100)", "(60, 6)")
-    for size, tiny in sizes:
+    for size, tiny in SMALL.items():
         snippet = snippet.replace(size, tiny)
     return snippet
 
@@ -105,7 +113,7 @@ def test_what_a_document_shows_works(document: str, checkout: Path) -> None:
             run(["tsl", "fit", "--config", "two_layer.yaml", "--config", "more.yaml"])
             done += 1
         elif language == "console":
-            for words in commands(text):
+            for words in commands(at_tiny_size(text)):
                 run(words)
                 done += bool(words)
         else:
