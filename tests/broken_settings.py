@@ -24,7 +24,16 @@ BAD: tuple[Any, ...] = (
 """Values of a wrong type, negative, zero, huge, tiny, not finite, empty, missing; each is legal somewhere."""
 
 SMALL = {
-    **{"input_dim": 6, "dim": 6, "output_dim": 3, "train_size": 60, "val_size": 50, "batch_size": 5, "chunk_size": 3},
+    **{
+        "input_dim": 6,
+        "dim": 6,
+        "subspace_dim": 3,
+        "output_dim": 3,
+        "train_size": 60,
+        "val_size": 50,
+        "batch_size": 5,
+        "chunk_size": 3,
+    },
     **{"steps_per_epoch": 3, "max_epochs": 2, "every_n_epochs": 1, "check_val_every_n_epoch": 1, "total_samples": None},
     **{"replicates": 2, "accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False},
 }

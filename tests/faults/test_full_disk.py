@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     if sys.platform != "linux":
         pytest.skip("tmpfs is of Linux")
     yield of_size
-    subprocess.run(["umount", str(place)], capture_output=True, check=False)
+    subprocess.run(["umount", "--lazy", str(place)], capture_output=True, check=False)  # its files may still be open
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,12 @@ from tsl.runs import Run
 @pytest.mark.parametrize("what", ["process", pytest.param("server", marks=pytest.mark.faults)])
 def test_training_goes_on(what: str, tmp_path: Path) -> None:
     """Without a server wandb waits at each table, and for a minute at the end: two minutes in all."""
-    quiet = {"WANDB_SILENT": "true", "HOME": str(tmp_path), "WANDB_ERROR_REPORTING": "false"}
+    others = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}  # of other tests' wandb
+    quiet = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false", "HOME": str(tmp_path)}
     finished = subprocess.run(
         [sys.executable, "-m", "tests.wandb.unreachable", what, str(tmp_path / "runs"), "--version", "run"],
         cwd=ROOT,
-        env=os.environ | quiet,
+        env=others | quiet,
         capture_output=True,
         text=True,
         check=False,

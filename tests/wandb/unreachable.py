@@ -98,7 +98,8 @@ class Ends(pl.Callback):
             Ends.server.shutdown()
             Ends.server.server_close()
             return
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        threads = Path("/proc/self/task").glob("*/children")
+        children = [child for thread in threads for child in thread.read_text().split()]
         (service,) = (each for each in children if "wandb-core" in Path(f"/proc/{each}/cmdline").read_text())
         os.kill(int(service), signal.SIGKILL)
 

@@ -119,5 +119,5 @@ def check_varies(rows: Tensor, what: str, replicate: int) -> None:
     if not (least < most).all():  # NaN too
         raise InputError(
             f"{what} of replicate {replicate} does not vary over the inputs, so it cannot be conditioned: "
-            "choose another model.init_args.teacher_initialization, or give more inputs"
+            "choose another model.init_args.teacher_initialization, such as a smaller polarity, or give more inputs"
         )
