@@ -237,6 +237,7 @@ def test_slurm_trains_on_after_ctrl_c_and_the_same_command_joins_in(
     runs = tiny_runs(tmp_path)
     sweep = start_sweep(tmp_path, "--launcher", "slurm", environment=slurm)
     jobs = dict(zip((run.path for run in runs), _jobs_of_three(slurm), strict=True))
+    wait_until(lambda: log_path(runs[0]).exists())  # the jobs have what submitit writes for them after sbatch
     sweep.send_signal(signal.SIGINT)
     status, said = ended(sweep)
     assert status == 130
