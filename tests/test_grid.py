@@ -167,5 +167,4 @@ def test_replicates_follow_from_grid_and_seeds() -> None:
     assert count_replicates({}, 4, 1) == 4
     assert count_replicates(grid, 4, 1) == count_replicates(grid, 4, 24) == 24
     assert count_replicates(grid, None, 1) == 6
-    with pytest.raises(InputError, match=r"replicates = 5, but grid and seeds make 2 × 3 × 4 seeds = 24 replicates"):
-        count_replicates(grid, 4, 5)
+    assert count_replicates(grid, 4, 5) == 24

@@ -161,7 +161,6 @@ def test_seeds_alone_are_replicates(tmp_path: Path) -> None:
         (["--grid", "{polarity: []}"], ["grid.polarity has no values"]),
         (["--grid", "{std: [1, 2]}"], ["grid.std may be", "in full"]),
         (["--grid", "{lr: [0.1, 0.2]}"], ["tsl.modules.SGD", "tsl sweep"]),
-        (["--grid", "{polarity: [0, 1]}", "--replicates", "3"], ["replicates = 3", "= 2 replicates"]),
         (["--grid", "{polarity: [0, 1]}", "--seeds", "0"], ["seeds", "v>0"]),
         (["--grid", "{polarity: [0, 1]}", "--seeds", "1000000"], ["replicates = 2000000: expected at most"]),
     ],

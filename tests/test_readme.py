@@ -23,6 +23,9 @@ RUN_ELSEWHERE = (
     "source ",
     "tsl sweep",  # docs/tutorials/a_sweep_and_its_figure.md
     "tsl figures success-rate runs/widths",
+    "tsl report runs/widths",
+    "ray ",  # tests/experiments/test_launchers.py
+    "RAY_ADDRESS",
     "tsl runs runs/widths",
     "tsl reproduce",  # tests/experiments/test_reproduce.py
     "WANDB_MODE=offline",  # tests/wandb/test_loggers.py

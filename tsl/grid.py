@@ -56,27 +56,16 @@ def with_full_names(grid: Grid, config: Mapping[str, Any]) -> dict[str, list[Any
 
 
 def count_replicates(grid: Grid, seeds: int | None, replicates: int) -> int:
-    """The number R of replicates that a grid and a number of seeds make.
+    """The number R of replicates: what a grid and a number of seeds make, or else the setting of that name.
 
     Args:
         grid: As in `expanded`; empty for none.
         seeds: Number S of seeds; if None, 1 with a grid, and as many as the replicates without.
-        replicates: The setting of that name; 1 if it is not given.
-
-    Raises:
-        InputError: If `replicates` is given and is another number.
+        replicates: The setting of that name.
     """
     if not grid and seeds is None:
         return replicates
-    lengths = [len(values) for values in grid.values()]
-    count = math.prod(lengths) * (seeds or 1)
-    if replicates not in (1, count):
-        product = " × ".join(map(str, [*lengths, f"{seeds or 1} seeds"]))
-        raise InputError(
-            f"replicates = {replicates}, but grid and seeds make {product} = {count} replicates: set replicates to "
-            f"{count}, or to 1, which leaves the number to grid and seeds"
-        )
-    return count
+    return math.prod(len(values) for values in grid.values()) * (seeds or 1)
 
 
 def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -159,7 +159,12 @@ class TeacherStudentCLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.grid:
             config.grid = with_full_names(config.grid, self._settings())
-        config.replicates = count_replicates(config.grid or {}, config.seeds, config.replicates)
+        said, config.replicates = (
+            config.replicates,
+            count_replicates(config.grid or {}, config.seeds, config.replicates),
+        )
+        if said not in (1, config.replicates):
+            print_once(f"without effect: replicates = {said}: grid and seeds make {config.replicates}", file=sys.stderr)
         if config.replicates > MOST_REPLICATES:
             raise InputError(f"replicates = {config.replicates}: expected at most {MOST_REPLICATES}")
 
