@@ -13,7 +13,9 @@ quickstart: $(INSTALLED)  ## train small two-layer students and draw how they sp
 	$(BIN)/python -m tsl.figures success-rate runs/quickstart/latest --out figures/quickstart_success_rate.png
 
 test: $(INSTALLED)  ## run the tests, one thread in each of two processes
-	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
+		-m "not faults and not in_a_process_of_its_own and not cluster"
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -m cluster tests/experiments
 
 test-faults: $(INSTALLED)  ## kill, fill and start runs twice, many times, with real processes; hours
 	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -m "faults or not in_a_process_of_its_own" tests/faults

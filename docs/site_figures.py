@@ -4,6 +4,7 @@ import logging
 import tempfile
 import warnings
 from functools import cache, partial
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,7 +28,7 @@ def run(replicates: int = 8, seed: int = 0) -> Run:
     """A small two-layer run."""
     teacher = partial(MLP, input_dim=20, widths=[8], output_dim=10)
     start = SeparableInitialization(polarity=1, bias=-0.1), GaussianInitialization(std=0.005)
-    both = {"replicates": replicates, "seed": seed}
+    both: dict[str, Any] = {"replicates": replicates, "seed": seed}
     module = TeacherStudent(teacher, *start, student=LikeTeacher(multiplier=2), **both)
     data = SyntheticDataModule(Gaussian(std=1.5), dim=20, train_size=5000, val_size=1000, **both)
     files = for_run(tempfile.mkdtemp(), "concepts", "run", progress=False)
@@ -88,10 +89,11 @@ def certificate() -> None:
 def augmentation() -> None:
     """Inputs in two dimensions without and with the two augmentations."""
     teacher = MLP(input_dim=2, widths=[2], output_dim=1).double()
+    lowest: Any = teacher.layers[0]
     normals = torch.tensor([[0.8, 0.6], [-0.6, 0.8]], dtype=torch.float64)
     offsets = torch.tensor([-1.0, 0.5], dtype=torch.float64)
     with torch.no_grad():
-        teacher.layers[0].weight[0], teacher.layers[0].bias[0] = normals, offsets
+        lowest.weight[0], lowest.bias[0] = normals, offsets
     inputs = Samples(1.5 * torch.randn(1, 12, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
     kinds: dict[str, Augmentation | None] = {
         "plain inputs": None,

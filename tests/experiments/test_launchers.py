@@ -23,7 +23,7 @@ from tests.tiny_sweep import tiny_runs
 from tsl.experiments.planned_run import PlannedRun
 from tsl.experiments.training import is_at_work, log_path
 
-pytestmark = [pytest.mark.slow, pytest.mark.distributed]
+pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.cluster]
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 needs_slurm = pytest.mark.skipif(
     why_not() is not None or importlib.util.find_spec("submitit") is None,

@@ -133,7 +133,7 @@ def draw_cells(
                 null_level = frame.loc[before, "best_correlation"].mean()
                 panel.axvline(null_level, color="0.4", linestyle=":", linewidth=0.9, zorder=0)
         row[0].set_ylabel(strength)
-        beside = {"rotation": 270, "ha": "left", "va": "center", "fontsize": 8}
+        beside: dict[str, Any] = {"rotation": 270, "ha": "left", "va": "center", "fontsize": 8}
         row[-1].text(1.05, 0.5, label, transform=row[-1].transAxes, **beside)
     for panel, title in zip(panels[0], columns, strict=True):
         panel.set_title(title)

@@ -36,6 +36,7 @@ def draw(runs: Sequence[Run]) -> FuncAnimation:
     epochs = sorted(frame["epoch"].unique().tolist())
     everything = pd.Series(True, index=frame.index)
     figure, cells = draw_cells(frame, everything, *arrangement(frame), inputs, strength_label(frame))
+    assert isinstance(figure, Figure)  # a new one
     FigureCanvasAgg(figure)
     footnotes(figure, [*notes_of(frame), *unfinished(runs, "student_nodes")])
     figure.suptitle(f"epoch {epochs[0]} of {epochs[-1]}", fontsize=8)

@@ -1,6 +1,7 @@
 """E2: how often each teacher node is recovered, one panel per polarity and one colour per multiplier."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -57,7 +58,8 @@ def draw(runs: Sequence[Run], early_epoch: int = 5, figure: Canvas | None = None
             at_end = curve[curve["epoch"] == last_epochs[curve.index]]
             # later curves are smaller, so that those they coincide with show behind them
             style = curve_style(index) | {"markersize": max(5.5 - index, 2)}
-            early_style, end_style = {"linestyle": ":", "markerfacecolor": "white"}, {"linestyle": "-"}
+            early_style: dict[str, Any] = {"linestyle": ":", "markerfacecolor": "white"}
+            end_style: dict[str, Any] = {"linestyle": "-"}
             for rows, phase, handle in (
                 (curve[curve["epoch"] == early_epoch], early_style, early_name),
                 (at_end, end_style, "at the end"),
