@@ -134,7 +134,7 @@ def of_samples(**varied: Sequence[float | str]) -> Experiment:
         samples_needed,
         {**fixed, **varied},
         {axis: values[:3] for axis, values in varied.items()},
-        outcome_over=[TRAIN_SIZE],
+        outcome_over=[TRAIN_SIZE, "diverged"],
         across=growth_in_words,
     )
 
