@@ -40,6 +40,9 @@ def test_tensorboard_holds_the_scalars(tmp_path: Path) -> None:
     events.Reload()
     assert set(events.Tags()["scalars"]) >= SCALARS | {LEARNING_RATE}
     assert [event.step for event in events.Scalars("val/loss")] == [0, 8, 16]
+    pictures = events.Images("l_shape")
+    assert [picture.step for picture in pictures] == [0, 8, 16]  # epochs 0, 1 and 2
+    assert min(pictures[0].width, pictures[0].height) > 300
 
 
 def test_metrics_csv_is_written_whatever_the_logger(tmp_path: Path) -> None:

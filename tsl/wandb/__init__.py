@@ -1,6 +1,7 @@
-"""Everything about Weights & Biases: logger, board, charts, pictures, artifacts, dashboard."""
+"""Everything about Weights & Biases: logger, board, charts, pictures (in TensorBoard too), artifacts, dashboard."""
 
 from tsl.wandb.board import WandbBoard
 from tsl.wandb.logger import WandbRunLogger
+from tsl.wandb.tensorboard import TensorBoardPictures
 
-__all__ = ["WandbBoard", "WandbRunLogger"]
+__all__ = ["TensorBoardPictures", "WandbBoard", "WandbRunLogger"]
