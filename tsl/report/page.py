@@ -22,6 +22,7 @@ from tsl.report.outcome import in_words, outcome_rows, outcome_table
 from tsl.report.runs import differing_kinds, evaluated
 from tsl.report.settings import differences_table, environments, run_details
 from tsl.runs import ReplicateGroup, Run
+from tsl.runs.cost import total_cost
 
 SCRIPTS = (
     "decode.js",
@@ -77,12 +78,14 @@ def make_page(runs: Sequence[Run], notes: Sequence[str]) -> str:
     all_notes += [note for run in runs for note in _notes_of(run, last_epochs[id(run)])]
     if not any(len(frame) for frame in (*losses, *layers)):
         raise InputError(f"none of the runs has records: {'; '.join(all_notes)}")
+    cost = total_cost(run.path for run in runs)
     table = outcome_table(outcome_rows(groups, losses, layers))
     experiments = list(dict.fromkeys(str(run.config.get("experiment", run.name)) for run in runs))
     title = f"{', '.join(experiments[:3])}{' …' if len(experiments) > 3 else ''}"
     return _template("page.html").substitute(
         title=escape(title),
         count=f"{len(runs)} run{'s' if len(runs) > 1 else ''}",
+        cost=escape(f", {cost}" if cost.student_steps else ""),
         settings="" if len(groups) == len(runs) else SETTINGS_DIFFER,
         made=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         style=_text("style.css"),
