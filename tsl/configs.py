@@ -18,7 +18,8 @@ from tsl.errors import InputError
 ORDER = {
     "Complete configs:": "complete",
     "Overlays, given after a complete config (their comments name it):": "overlay",
-    "For `wandb sweep`:": "sweep",
+    "For `tsl sweep`:": "sweep",
+    "For `wandb sweep`:": "wandb sweep",
 }
 """The headings of the list, and the kind of config under each."""
 
@@ -99,9 +100,11 @@ def time_it_takes(name: str) -> str:
 
 
 def kind(name: str) -> str:
-    """Whether a shipped config is "complete", an "overlay" for a complete one, or a "sweep" of W&B."""
+    """Whether a shipped config is "complete", an "overlay" for a complete one, a "sweep", or a "wandb sweep"."""
     settings = yaml.safe_load((config_directory() / name).read_text(encoding="utf-8"))
     if "program" in settings:
+        return "wandb sweep"
+    if "axes" in settings:
         return "sweep"
     return "complete" if "class_path" in settings.get("model", {}) else "overlay"
 
