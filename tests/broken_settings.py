@@ -72,7 +72,7 @@ def chain(name: str) -> list[str]:
 
 def fitted_configs() -> list[str]:
     """All shipped configs that `tsl.fit` takes."""
-    return [name for name in shipped_configs() if kind(name) != "sweep"]
+    return [name for name in shipped_configs() if "sweep" not in kind(name)]
 
 
 def printed(name: str) -> dict[str, Any]:
