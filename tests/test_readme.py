@@ -53,7 +53,8 @@ SMALL = {
 
 HOW_TO = [f"docs/how_to/{path.name}" for path in sorted((ROOT / "docs/how_to").glob("*.md"))]
 RUN_NOWHERE_HERE = {
-    f"docs/how_to/{name}.md" for name in ("index", "cluster", "deep", "distillation", "images", "sample_size", "wandb")
+    f"docs/how_to/{name}.md"
+    for name in ("index", "cluster", "deep", "devices", "distillation", "images", "sample_size", "wandb")
 }
 
 

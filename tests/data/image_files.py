@@ -41,7 +41,7 @@ def write_folders(root: Path, sizes: dict[str, list[tuple[int, int]]]) -> None:
 def ready(data: ImageDataModule, stage: str = "fit", **share: int) -> Any:
     """The DataModule, made ready without a Trainer; `share` is a process's place among several."""
     if share:
-        data.trainer = SimpleNamespace(**({"global_rank": 0, "world_size": 1} | share))
+        data.trainer = SimpleNamespace(**({"global_rank": 0, "world_size": 1, "strategy": None} | share))
     data.prepare_data()
     data.draw(stage, torch.float32, torch.device("cpu"))
     return data

@@ -97,7 +97,7 @@ def test_draws_every_recovered_node_and_medians_over_seeds(path: Path) -> None:
     expected = gradients(path)
     figure = gradient_at_recovery.draw(loaded([path]))
     left, _ = figure.axes
-    assert titles(figure)[0] == "$p = 1$"
+    assert titles(figure)[0] == "polarity $p = 1$"
     pale, marks = left.get_lines()
     np.testing.assert_allclose(sorted(pale.get_ydata()), sorted(expected[expected > 0]))
     medians = np.sort(expected, axis=0)[2]

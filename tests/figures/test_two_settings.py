@@ -129,7 +129,8 @@ def test_the_legend_says_the_setting(one_run: Run) -> None:
     assert "over 2 seeds" in figure.get_supxlabel()
     legend = [text.get_text() for text in alignment.draw([one_run]).legends[0].get_texts()]
     assert legend[0] == "2×, std = 0.1, polarity = 0.5"
-    assert len(legend) == 5  # and the null levels
+    assert legend[-2:] == ["null level: untrained student", "null level: shuffled inputs"]
+    assert len(legend) == 6
 
 
 def test_figures_of_single_replicates_say_the_setting(one_run: Run) -> None:

@@ -13,7 +13,7 @@ from tsl.fit import main
 from tsl.runs.settings import flatten
 from tsl.wandb.scalars import summaries
 
-SWEEPS = sorted((ROOT / "configs/sweeps").glob("*.yaml"))
+SWEEPS = sorted(path for path in ROOT.glob("configs/sweeps/*.yaml") if "program" in yaml.safe_load(path.read_text()))
 
 
 def agent_command(sweep: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
