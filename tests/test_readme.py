@@ -24,6 +24,7 @@ RUN_ELSEWHERE = (
     "tsl sweep",  # docs/tutorials/a_sweep_and_its_figure.md
     "tsl figures success-rate runs/widths",
     "tsl report runs/widths",
+    "tsl fit --config two_layer.yaml --version divided",  # tests/test_processes.py
     "ray ",  # tests/experiments/test_launchers.py
     "RAY_ADDRESS",
     "tsl runs runs/widths",
