@@ -43,6 +43,7 @@ benchmark: $(INSTALLED)  ## measure speed and memory; nothing else should run me
 	$(BIN)/python benchmarks/images_data.py
 	$(BIN)/python benchmarks/images.py
 	$(BIN)/python -m benchmarks.report
+	$(BIN)/python -m benchmarks.launchers
 
 clean:  ## remove the virtual environment
 	rm -rf .venv
