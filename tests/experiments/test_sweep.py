@@ -64,6 +64,8 @@ def status_of(*arguments: str) -> Any:
             {"axes": {"dim": [3], "input_dim": [3]}},
             "axes.input_dim and axes.dim are both model.init_args.teacher.init_args.input_dim: leave one of them out",
         ),
+        ({"axes": {"replicates": [1, 2]}}, "axes.replicates: replicates cannot vary, because the sweep sets it"),
+        ({"axes": {"default_root_dir": ["a"]}}, "trainer.default_root_dir cannot vary"),
         ({"axes": {"overlay": ["no_such.yaml", "E2.yaml"]}}, "config no_such.yaml: no such file"),
         ({"axes": {"multiplier": [*range(1, 1002)]}}, "asks for 1,001 combinations × 1 seeds: give --yes"),
         ({"axes": {"multiplier": [1, "banana"]}}, "multiplier"),

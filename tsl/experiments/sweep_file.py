@@ -16,6 +16,12 @@ from tsl.runs.settings import in_words
 
 KEYS = ("configs", "axes", "seeds")
 
+SET_BY_THE_SWEEP = (
+    *("experiment", "version", "ckpt_path", "seed_everything", "seeds", "paired_seeds", "replicates", "grid"),
+    *("trainer.default_root_dir", "trainer.enable_progress_bar"),
+)
+"""Settings that say where a run is, which seeds it has, and how it is started."""
+
 TOGETHER = {"dim": ("data.init_args.dim", "model.init_args.teacher.init_args.input_dim")}
 """Names of axes that stand for several settings, which have to be equal."""
 
@@ -113,6 +119,10 @@ def find_axes(axes: Mapping[str, Sequence[Any]], settings: Mapping[str, Any], al
             found.append(Axis(name, tuple(values), (), along_replicates=False))
             continue
         names = TOGETHER[name] if name in TOGETHER else (full_name(name, [*settings, *along]),)
+        if own := [key for key in names if key in SET_BY_THE_SWEEP]:
+            raise InputError(
+                f"axes.{name}: {own[0]} cannot vary, because the sweep sets it; `seeds` repeats every value"
+            )
         for other, key in itertools.product(found, names):
             if key in other.settings:
                 raise InputError(f"axes.{name} and axes.{other.name} are both {key}: leave one of them out")
