@@ -128,7 +128,8 @@ def sweep_all(asked: argparse.Namespace, console: Console) -> int:
         failed = train_all(runs, start, console)
     for line in describe_sweep(directory):
         console.print(line, soft_wrap=True)
-    console.print(f"to look at them: tsl runs {directory}, tsl report {directory}, tsl figures NAME {directory}")
+    look = f"to look at them: tsl runs {directory}, tsl report {directory}, tsl figures NAME {directory}"
+    console.print(look, soft_wrap=True)
     return 1 if failed else 0
 
 
