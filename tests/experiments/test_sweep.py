@@ -81,6 +81,11 @@ def test_mistakes_are_named(tmp_path: Path, said: dict[str, Any], message: str, 
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_sweep_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(tmp_path / "none.yaml")]) == 2
+    assert "none.yaml: no such file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["a: [", "- 1", "", "\0"])
 def test_what_is_no_sweep_file(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "s.yaml").write_text(text)

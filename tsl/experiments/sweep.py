@@ -67,7 +67,7 @@ def open_plan(sweep: SweepFile, directory: Path, workers: int, keep: bool) -> li
         there, cells = plan["sweep"], [Cell(**each["cell"]) for each in plan["runs"]]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} is damaged ({error}): move it away, and the runs beside it are found again"
+            f"{path} is damaged ({error}): move it away; complete runs beside it are not repeated"
         ) from error
     now = json.loads(json.dumps(asdict(sweep)))
     before, after = flatten(there), flatten(now)
@@ -118,7 +118,7 @@ def sweep_all(asked: argparse.Namespace, console: Console) -> int:
     if sweep.combinations > MOST_RUNS and not asked.yes:
         raise InputError(
             f"{asked.sweep} asks for {sweep.combinations:,} combinations × {sweep.seeds} seeds: give --yes if you mean "
-            "that, and --dry-run to see what they take"
+            "that, with --dry-run first to see what they take"
         )
     runs = open_plan(sweep, directory, asked.workers or cores(), keep=not asked.dry_run)
     if asked.dry_run:
@@ -146,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--yes", action="store_true", help=f"train more than {MOST_RUNS} combinations")
     add_launcher_arguments(parser)
     asked = parser.parse_args(arguments)
-    asked.sweep = asked.sweep if asked.sweep.exists() else find_config(asked.sweep)
     try:
+        asked.sweep = find_config(asked.sweep)
         return sweep_all(asked, Console(highlight=False, markup=False))
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
