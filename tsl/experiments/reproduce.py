@@ -1,14 +1,13 @@
 """Reproduce a figure of the paper, or all: `python -m tsl.reproduce E2 --scale quick`.
 
-Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes, then draws it, and prints and
-writes the outcome beside what is published. Complete runs are not repeated, and interrupted ones are resumed, so the
-same command can always be given again. Runs are written to `<root>/<scale>/<experiment>/<cell>`, each with its log
-beside it.
+Trains what the figure needs, one run of tsl.fit for each cell of the experiment's axes. Then it draws the figure,
+writes a report of the runs, and prints and writes the outcome beside what is published. Complete runs are not repeated,
+and interrupted ones are resumed, so the same command can always be given again. Runs are written to
+`<root>/<scale>/<experiment>/<cell>`, each with its log beside it.
 """
 
 import argparse
 import itertools
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,10 +23,12 @@ from tsl.experiments.cells import Cell, plan_runs
 from tsl.experiments.cost import core_seconds
 from tsl.experiments.launchers import Start, add_launcher_arguments, chosen_launcher
 from tsl.experiments.planned_run import PlannedRun
+from tsl.experiments.repeatable import exit_status
 from tsl.experiments.results import closing_table, results_of, write_results
 from tsl.experiments.train_all import train_all
 from tsl.experiments.trained_teachers import plan_teachers
 from tsl.figures.__main__ import save
+from tsl.report.__main__ import write_report
 from tsl.runs import Run
 from tsl.runs.cost import duration
 from tsl.runs.settings import in_words
@@ -130,7 +131,9 @@ def reproduce(name: str, asked: argparse.Namespace, start: Start, console: Conso
         write_results(results, out / f"{name}.json")
         for sentence in experiment.across(done) if experiment.across else ():
             console.print(sentence, soft_wrap=True)
-        console.print(f"figure drawn to {out / name}.pdf and .png, results written to {name}.json", soft_wrap=True)
+        write_report([run.path for run in drawn], out / f"{name}.html")
+        written = f"written to {out}: the figure {name}.pdf and .png, the results {name}.json, the report {name}.html"
+        console.print(written, soft_wrap=True)
     if failed:
         names = ", ".join(run.path.name for run in failed)
         console.print(f"{len(failed)} of {len(runs)} runs failed and are not in the figure: {names}", soft_wrap=True)
@@ -161,11 +164,22 @@ def show_plan(names: Sequence[str], asked: argparse.Namespace, console: Console)
     console.print(f"in all about {duration(total)} of one core; several cores share it")
 
 
+def reproduce_all(asked: argparse.Namespace, console: Console) -> int:
+    """Reproduce what was asked for, or only show the plan; gives the exit status."""
+    names = list(EXPERIMENTS) if asked.experiment == "all" else [asked.experiment]
+    if asked.dry_run:
+        show_plan(names, asked, console)
+        return 0
+    with chosen_launcher(asked) as start:
+        return max(reproduce(name, asked, start, console) for name in names)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
-        prog="python -m tsl.reproduce", description="Train what a figure of the paper needs, and draw it."
+        prog="python -m tsl.reproduce",
+        description="Train what a figure of the paper needs, draw it, and write a report of the runs.",
     )
     parser.add_argument("experiment", choices=[*EXPERIMENTS, "all"])
     scale = "the paper's settings, or those of the shipped quick/*.yaml, for minutes on two cores (default: quick)"
@@ -179,18 +193,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print what is done, what is left and how long it takes")
     add_launcher_arguments(parser)
     asked = parser.parse_args(arguments)
-    names = list(EXPERIMENTS) if asked.experiment == "all" else [asked.experiment]
-    console = Console(highlight=False, markup=False)
-    try:
-        if asked.dry_run:
-            show_plan(names, asked, console)
-            return 0
-        with chosen_launcher(asked) as start:
-            return max(reproduce(name, asked, start, console) for name in names)
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        again = f"python -m tsl.reproduce {shlex.join(arguments)}"
-        print(f"stopped; finished work is kept. The same command continues it:\n  {again}", file=sys.stderr)
-        return 130
+    return exit_status(parser.prog, arguments, lambda: reproduce_all(asked, Console(highlight=False, markup=False)))

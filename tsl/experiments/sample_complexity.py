@@ -14,7 +14,6 @@ lie in `<root>/sample_complexity/<experiment of the config>/<cell>`, tables and 
 
 import argparse
 import math
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from tsl.errors import InputError
 from tsl.experiments.cells import Cell, plan_run
 from tsl.experiments.launchers import Start, add_launcher_arguments, chosen_launcher
 from tsl.experiments.planned_run import PlannedRun, check_settings, resolved_config
+from tsl.experiments.repeatable import exit_status
 from tsl.experiments.train_all import as_they_end, progress_bar
 from tsl.figures import sample_complexity as figure
 from tsl.figures.__main__ import save
@@ -305,10 +305,11 @@ def write_and_print(axis: str, searches: Sequence[Search], out: Path, console: C
     console.print(f"written to {out}.pdf, .png, _shares.csv and _tipping.csv", soft_wrap=True)
 
 
-def find(asked: argparse.Namespace, start: Start, console: Console) -> int:
+def find(asked: argparse.Namespace, console: Console) -> int:
     """Search and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
     axis, searches = plan(asked)
-    enough = search_all(searches, asked.budget, start, console)
+    with chosen_launcher(asked) as start:
+        enough = search_all(searches, asked.budget, start, console)
     measured = [search for search in searches if search.shares]
     if measured:
         write_and_print(axis, measured, measured[0].make_run(1).path.with_name(axis or "tipping"), console)
@@ -343,13 +344,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
     add_launcher_arguments(parser)
     asked = parser.parse_args(arguments)
-    try:
-        with chosen_launcher(asked) as start:
-            return find(asked, start, Console(highlight=False, markup=False))
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        again = f"python -m tsl.sample_complexity {shlex.join(arguments)}"
-        print(f"stopped; finished work is kept. The same command continues it:\n  {again}", file=sys.stderr)
-        return 130
+    return exit_status(parser.prog, arguments, lambda: find(asked, Console(highlight=False, markup=False)))

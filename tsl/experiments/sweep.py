@@ -8,7 +8,6 @@ from their checkpoints: the same command can always be given again, at the same 
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from tsl.experiments.cells import Cell, plan_runs
 from tsl.experiments.cost import core_seconds, memory
 from tsl.experiments.launchers import add_launcher_arguments, chosen_launcher, cores
 from tsl.experiments.planned_run import PlannedRun
+from tsl.experiments.repeatable import exit_status
 from tsl.experiments.sweep_file import SweepFile, read_sweep_file
 from tsl.experiments.sweep_plan import plan_sweep
 from tsl.experiments.train_all import train_all
@@ -112,12 +112,13 @@ def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
 
 def sweep_all(asked: argparse.Namespace, console: Console) -> int:
     """Plan and train; gives the exit status, and raises an InputError for a user's mistake."""
-    sweep, name = read_sweep_file(asked.sweep), asked.name or asked.sweep.stem
+    path = find_config(asked.sweep)
+    sweep, name = read_sweep_file(path), asked.name or path.stem
     check_name("--name", name)
     directory = asked.root / name
     if sweep.combinations > MOST_RUNS and not asked.yes:
         raise InputError(
-            f"{asked.sweep} asks for {sweep.combinations:,} combinations × {sweep.seeds} seeds: give --yes if you mean "
+            f"{path} asks for {sweep.combinations:,} combinations × {sweep.seeds} seeds: give --yes if you mean "
             "that, with --dry-run first to see what they take"
         )
     runs = open_plan(sweep, directory, asked.workers or cores(), keep=not asked.dry_run)
@@ -146,13 +147,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--yes", action="store_true", help=f"train more than {MOST_RUNS} combinations")
     add_launcher_arguments(parser)
     asked = parser.parse_args(arguments)
-    try:
-        asked.sweep = find_config(asked.sweep)
-        return sweep_all(asked, Console(highlight=False, markup=False))
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        again = f"python -m tsl.sweep {shlex.join(arguments)}"
-        print(f"stopped; finished work is kept. The same command continues it:\n  {again}", file=sys.stderr)
-        return 130
+    return exit_status(parser.prog, arguments, lambda: sweep_all(asked, Console(highlight=False, markup=False)))

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="HTML file to write")
     asked = parser.parse_args(arguments)
     try:
-        _write(asked.runs, asked.out)
+        write_report(asked.runs, asked.out)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -35,7 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write(paths: Sequence[Path], out: Path) -> None:
+def write_report(paths: Sequence[Path], out: Path) -> None:
+    """Write a report of runs, with warnings on stderr that name what is left out.
+
+    Args:
+        paths: Directories of runs, or of many.
+        out: The HTML file.
+
+    Raises:
+        InputError: If none of the runs can be drawn, or the file's name does not end in .html.
+    """
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--out {out}: expected a file that ends in .html")
     out.parent.mkdir(parents=True, exist_ok=True)
