@@ -1,11 +1,13 @@
 import math
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
@@ -107,6 +109,19 @@ def test_max_steps_ends_a_run_after_a_whole_epoch(
     assert trainer.global_step == expected
     said = "trainer.max_steps = 27 is within epoch 2: the run ends after that epoch, at step 40"
     assert (said in capsys.readouterr().out) == (max_steps == 27)
+
+
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization")
+@pytest.mark.parametrize(("every", "chunk_size"), [(8, 4), (6, 4), (6, 2), (20, 7), (10, 7), (40, 7), (3, 1), (1, 20)])
+def test_checkpoints_within_a_chunk_are_announced_as_missing(
+    fit: Any, every: int, chunk_size: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = ModelCheckpoint(tmp_path, every_n_train_steps=every, save_top_k=-1)
+    data = make_data(steps_per_epoch=20, chunk_size=chunk_size)
+    fit(make_module(), data, max_epochs=6, enable_checkpointing=True, callbacks=[checkpoint])
+    written = len([*tmp_path.glob("*.ckpt")])
+    said = capsys.readouterr().out
+    assert (f"checkpoint.every_n_train_steps = {every}" in said) == (written < 120 // every)
 
 
 def test_the_teacher_stays_as_it_is(fit: Any) -> None:

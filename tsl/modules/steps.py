@@ -1,5 +1,6 @@
 """The base class of tsl's LightningModules: takes an optimizer step for each minibatch of a chunk, and logs."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -314,7 +315,21 @@ class StepModule(pl.LightningModule):
                 )
             if trainer.max_epochs == -1 or epochs < trainer.max_epochs:
                 trainer.fit_loop.max_epochs = epochs
+        self._announce_missed_checkpoints()
         self._finish_epoch()
+
+    def _announce_missed_checkpoints(self) -> None:
+        """Print if checkpoints are asked for at steps within a chunk, where Lightning cannot write them."""
+        chunk, steps = self.data.sampler.chunk_size, self.data.sampler.steps_per_epoch
+        for callback in self.trainer.checkpoint_callbacks:
+            every = getattr(callback, "_every_n_train_steps", 0)  # it has no public name
+            common = math.gcd(every, steps)
+            if every and common % chunk and common != steps:
+                print_once(
+                    f"checkpoint.every_n_train_steps = {every}: steps are taken in chunks of {chunk}, and checkpoints "
+                    "are written only between chunks, so some are left out. To get all, set data.init_args.chunk_size "
+                    f"to {math.gcd(common, chunk)}"
+                )
 
     def _finish_epoch(self) -> None:
         """Let nothing stop the run, such as `trainer.max_time`, before the end of the epoch that begins."""
