@@ -54,13 +54,26 @@ def test_convergence_of_one_seed_has_a_line(make_run: MakeRun):
     np.testing.assert_allclose(y, np.log10(read_table(path, "losses")["val_mse"]))
 
 
-@pytest.mark.parametrize("loss", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("loss", [0.0, 1e-30])
+def test_losses_of_rounding_are_drawn_at_it(make_run: MakeRun, loss: float):
+    path = make_run()
+    losses = read_table(path, "losses")
+    losses.loc[losses["epoch"] == 6, "val_mse"] = loss
+    figure = convergence.draw([Run(path, tables={"losses": losses})])
+    assert "losses below 1e-15 are rounding, and drawn there" in notes(figure)
+    ((epochs, means),) = lines(figure.axes[0], "2×")
+    assert epochs == list(range(7))
+    assert means[-1] == pytest.approx(-15)
+    assert "rounding" not in notes(convergence.draw(loaded([path])))
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf])
 def test_losses_without_a_logarithm_are_counted(make_run: MakeRun, loss: float):
     path = make_run()
     losses = read_table(path, "losses")
     losses.loc[losses["epoch"] == 6, "val_mse"] = loss
     figure = convergence.draw([Run(path, tables={"losses": losses})])
-    assert "3 of 21 losses are 0 or not finite and left out" in notes(figure)
+    assert "3 of 21 losses are not finite and left out" in notes(figure)
     assert lines(figure.axes[0], "2×")[0][0] == list(range(6))
     everything = Run(path, tables={"losses": losses.assign(val_mse=loss)})
     assert "21 of 21 losses" in notes(convergence.draw([everything]))

@@ -33,6 +33,9 @@ from tsl.runs import Run
 from tsl.runs.cost import duration
 from tsl.runs.settings import in_words
 
+FILE_WIDTH = 160
+"""Columns of the closing table where it is not printed to a terminal, which has its own width."""
+
 
 def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float | str]]:
     """The values of each axis that are run.
@@ -127,7 +130,7 @@ def reproduce(name: str, asked: argparse.Namespace, start: Start, console: Conso
         for suffix in ("pdf", "png"):
             save(figure, out / f"{name}.{suffix}")
         results = results_of(name, asked.scale, drawn, experiment.outcome, experiment.outcome_over)
-        console.print(closing_table(results))
+        console.print(closing_table(results), width=None if console.is_terminal else FILE_WIDTH)
         write_results(results, out / f"{name}.json")
         for sentence in experiment.across(done) if experiment.across else ():
             console.print(sentence, soft_wrap=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from tsl.experiments.outcomes import Outcome, outcomes
 from tsl.experiments.planned_run import PlannedRun
@@ -126,7 +126,8 @@ def statistic_in_words(value: Mapping[str, Any]) -> str:
 def closing_table(results: Mapping[str, Any]) -> Table:
     """The table that `tsl reproduce` prints at its end."""
     heading, lines = cells_of(results)
-    table = Table(*heading, title=f"{results['experiment']}, {results['scale']} scale")
+    columns = [Column(name, overflow="fold") for name in heading]
+    table = Table(*columns, title=f"{results['experiment']}, {results['scale']} scale")
     for line in lines:
         table.add_row(*line)
     return table

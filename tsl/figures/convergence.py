@@ -7,7 +7,17 @@ import numpy as np
 from matplotlib.artist import Artist
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
+from tsl.figures.style import (
+    PRINT,
+    ROUNDING,
+    Canvas,
+    curve_style,
+    footnotes,
+    legend_above,
+    panel_title,
+    whole_epochs,
+    wrapped,
+)
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -23,15 +33,18 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
         figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
 
     Returns:
-        The figure. Losses that are 0 or not finite have no logarithm: they are left out, and a note counts them.
+        The figure. Losses below 1e-15 are rounding and drawn at 1e-15, and those that are not finite are left out; a
+        note says both.
     """
     frame = collect(runs, "losses", [POLARITY])
     notes = [f"mean ± standard deviation over {seeds_in_words(frame)}", *unfinished(runs, "losses")]
-    drawable = np.isfinite(frame["val_mse"]) & (frame["val_mse"] > 0)
-    if not drawable.all():
-        notes.append(f"{(~drawable).sum()} of {len(frame)} losses are 0 or not finite and left out")
-    frame = frame[drawable]
-    frame = frame.assign(log_loss=np.log10(frame["val_mse"]))
+    finite = np.isfinite(frame["val_mse"])
+    if not finite.all():
+        notes.append(f"{(~finite).sum()} of {len(frame)} losses are not finite and left out")
+    frame = frame[finite]
+    if (frame["val_mse"] < ROUNDING).any():
+        notes.append(f"losses below {ROUNDING:g} are rounding, and drawn there")
+    frame = frame.assign(log_loss=np.log10(frame["val_mse"].clip(lower=ROUNDING)))
     by_polarity = frame.groupby("polarity", dropna=False)
     figure, panels = wrapped(by_polarity.ngroups, "epoch", r"$\log_{10}$ evaluation loss", figure=figure)
     handles: dict[str, Artist] = {}
