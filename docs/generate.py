@@ -280,7 +280,7 @@ def commands_page() -> str:
     texts = {name: output_of(module, "--help") for name, (module, _) in COMMANDS.items()}
     blocks = [
         "# Commands",
-        "`tsl fit` is the same as `python -m tsl.fit`, and so on. This page shows what each command prints with `--help`.",
+        "`tsl fit` is the same as `python -m tsl.fit`, and so on. This is what each command prints with `--help`.",
         *(f"## tsl {name}\n\n{COMMANDS[name][1].capitalize()}.\n\n{listing(text)}" for name, text in texts.items()),
         f"## Shipped configs\n\n`tsl configs` prints this list:\n\n{listing(output_of('tsl.configs'))}",
     ]
@@ -337,7 +337,7 @@ def records_page() -> str:
         rows = [f"| `{column}` | {of_table[column]} |" for column in columns]
         if name in MORE_COLUMNS:
             rows += [f"| {column} | {text} |" for column, text in words["optional"][name].items()]
-        written = f" Not every run has this table. If a run lacks it: {ON_REQUEST[name]}." if name in ON_REQUEST else ""
+        written = f" Not every run has it. If a run lacks it: {ON_REQUEST[name]}." if name in ON_REQUEST else ""
         blocks.append(f"## {name}\n\n{words['tables'][name]['what']}{written}")
         blocks.append("\n".join(["| column | meaning |", "| --- | --- |", *rows]))
     return "\n\n".join(blocks) + "\n"
