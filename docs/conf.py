@@ -35,9 +35,9 @@ html_copy_source = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header"]  # pages of the repository that begin below level 1 where they are included
+suppress_warnings = ["myst.header"]  # included pages, whose headings begin below level 1
 
-nb_execution_mode = "force"  # a result kept from an older tsl would hide what no longer works
+nb_execution_mode = "force"  # results stored by an older tsl would hide what no longer works
 nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
@@ -57,7 +57,7 @@ SPECIAL = re.compile(r"([*|\\]|_\b|_$)")
 
 
 def docstring_as_restructured_text(lines: list[str]) -> None:
-    """Change the lines of a docstring in place: `code` becomes ``code``, and other characters mean themselves.
+    """Change the lines of a docstring in place: `code` becomes ``code``, and other special characters are escaped.
 
     An indented block after a line that ends with a colon stays as it is, and so do examples.
     """

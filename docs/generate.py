@@ -1,7 +1,7 @@
-"""Writes the pages of the site that are made from the code, into `docs/generated/`; `docs/conf.py` calls it.
+"""Write the pages of the site that are made from the code into `docs/generated/`; `docs/conf.py` calls it.
 
-Classes and functions, settings, commands, records and published numbers are read from the package, so that the pages
-cannot differ from it.
+Classes, functions, settings, commands, records and published numbers are read from the package, so that the pages
+always agree with it.
 """
 
 import inspect
@@ -45,7 +45,7 @@ KINDS: dict[str, Any] = {
     "Data: `data`": LightningDataModule,
     "Distributions of inputs: `data.init_args.distribution`": InputDistribution,
     "Augmentations: `data.init_args.augmentation`": Augmentation,
-    "Weights at the start: `model.init_args.teacher_initialization`, `student_initialization`": Initialization,
+    "Initializations: `model.init_args.teacher_initialization`, `student_initialization`": Initialization,
     "Measures: `records.alignments`": Metric,
     "Networks, and terms of objectives: `model.init_args.teacher`, `student`, `loss`": nn.Module,
     "Callbacks: `trainer.callbacks`": Callback,
@@ -71,11 +71,11 @@ WORDS = {
     "float": "number",
     "str": "text",
 }
-"""What jsonargparse and Python call types, and what the pages call them."""
+"""The names of types in jsonargparse and Python, and the words for them on the pages."""
 
 
 def main() -> None:
-    """Write all pages; a page that stays the same is not touched, so that Sphinx does not read it again."""
+    """Write all pages. A page without changes is not written, so that Sphinx does not read it again."""
     found = pkgutil.walk_packages(tsl.__path__, "tsl.")
     packages = [tsl, *(import_module(each.name) for each in found if each.ispkg)]
     pages = {f"api/{package.__name__}.md": api_page(package) for package in packages}
@@ -110,13 +110,13 @@ def own_names(module: ModuleType) -> list[str]:
 
 
 def modules(package: ModuleType) -> list[ModuleType]:
-    """The modules of a package, without those below it that are packages themselves and without programs."""
+    """The modules of a package, without its subpackages and its `__main__`."""
     found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     return [import_module(each.name) for each in found if not each.ispkg and not each.name.endswith("__main__")]
 
 
 def api_page(package: ModuleType) -> str:
-    """The page of a package: what it gives by `__all__` first, then what else its modules define."""
+    """The page of a package: first the names in its `__all__`, then everything else that its modules define."""
     shown = public_names(package)
     blocks = [f"# {package.__name__}", directive("automodule", package.__name__, "no-index")]
     blocks += [documented(package, name) for name in shown]
@@ -168,9 +168,9 @@ def settings_page() -> str:
     }
     blocks = [
         "# Settings of a config",
-        "The keys of a config, and of the command line (`--records.pairs true`). `model` and `data` name a class by "
-        "`class_path`, whose arguments are `init_args`: see [](classes.md). On the command line both words may be left "
-        "out: `--model.multiplier 2`.",
+        "These are the keys of a config, and also of the command line (`--records.pairs true`). `model` and `data` name "
+        "a class by `class_path`, and give its arguments as `init_args`: see [](classes.md). On the command line you "
+        "may leave out both words: `--model.multiplier 2`.",
     ]
     for group, actions in groups.items():
         blocks += [f"## {titles[group]}", described(actions, first_sentence=group != "records")]
@@ -193,15 +193,16 @@ def classes_page(packages: Iterable[ModuleType]) -> str:
                 summary = (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
                 by_kind[heading].append(f"### {path}\n\n{summary}\n\n{described(arguments)}")
     intro = (
-        "# Classes that a config can name\n\nEach is a `class_path`, and its arguments are `init_args`. `replicates` "
-        "and `seed` are not listed: they are set once for model and data, as `replicates` and `seed_everything`."
+        "# Classes that a config can name\n\nA config names each class by `class_path`, and gives its arguments as "
+        "`init_args`. The arguments `replicates` and `seed` are not listed, because a config sets them once for model "
+        "and data, as `replicates` and `seed_everything`."
     )
     sections = [f"## {heading}\n\n" + "\n\n".join(blocks) for heading, blocks in by_kind.items() if blocks]
     return "\n\n".join([intro, *sections]) + "\n"
 
 
 def class_arguments(thing: type) -> list[Any]:
-    """The arguments of a class that has a text about them, as jsonargparse reads them."""
+    """The arguments of a class whose docstring describes them, as jsonargparse reads them."""
     if "Args:" not in (inspect.getdoc(thing) or ""):
         return []
     parser = ArgumentParser(exit_on_error=False)
@@ -210,7 +211,7 @@ def class_arguments(thing: type) -> list[Any]:
 
 
 def settings(parser: Any) -> list[Any]:
-    """The settings of a parser, without options that only print something and without names of whole groups."""
+    """The settings of a parser, without options that only print something and without whole groups."""
     hidden = ("help", "config", "print_config", "model", "data")
     return [
         action
@@ -251,7 +252,7 @@ def kind_of_value(hint: Any) -> str:
 
 
 def in_yaml(value: Any) -> str:
-    """A default as a config would say it."""
+    """A default value as it would be written in a config."""
     if value is None or isinstance(value, bool | int | float | str | list | dict):
         return " ".join(yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").split())
     function = getattr(value, "func", value)
@@ -260,7 +261,7 @@ def in_yaml(value: Any) -> str:
 
 
 def meaning(text: str | None, first_sentence: bool) -> str:
-    """An argument's text on a page; of Lightning's only the first sentence."""
+    """An argument's description on a page: the whole text, or only its first sentence, as for Lightning's settings."""
     text = re.sub(r"``([^`]*)``", r"`\1`", text or "")
     text = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", text)
     if first_sentence:
@@ -275,19 +276,19 @@ def meaning(text: str | None, first_sentence: bool) -> str:
 
 
 def commands_page() -> str:
-    """What every command says with `--help`."""
+    """What every command prints with `--help`."""
     texts = {name: output_of(module, "--help") for name, (module, _) in COMMANDS.items()}
     blocks = [
         "# Commands",
-        "`tsl fit` is `python -m tsl.fit`, and so on. This is what each command says of itself with `--help`.",
+        "`tsl fit` is the same as `python -m tsl.fit`, and so on. This is what each command prints with `--help`.",
         *(f"## tsl {name}\n\n{COMMANDS[name][1].capitalize()}.\n\n{listing(text)}" for name, text in texts.items()),
-        f"## Shipped configs\n\nWhat `tsl configs` lists:\n\n{listing(output_of('tsl.configs'))}",
+        f"## Shipped configs\n\n`tsl configs` prints this list:\n\n{listing(output_of('tsl.configs'))}",
     ]
     return "\n\n".join(blocks) + "\n"
 
 
 def output_of(module: str, *arguments: str) -> str:
-    """What a command prints. It is run in this process, where its imports are made once for all commands.
+    """What a command prints. It is run in this process, so that its imports are made only once for all commands.
 
     Raises:
         RuntimeError: If it fails.
@@ -316,10 +317,10 @@ def listing(text: str) -> str:
 
 
 def records_page() -> str:
-    """Every table of a run's records and its columns, with the words of `docs/reference/records.yaml`.
+    """Every table of a run's records with its columns, described by `docs/reference/records.yaml`.
 
     Raises:
-        ValueError: If a table or column has no words there, or words are of none that exists.
+        ValueError: If a table or column has no description there, or a description has no table or column.
     """
     words = yaml.safe_load((DOCS / "reference" / "records.yaml").read_text(encoding="utf-8"))
     blocks = ["# Tables of records", words["introduction"]]
@@ -336,14 +337,14 @@ def records_page() -> str:
         rows = [f"| `{column}` | {of_table[column]} |" for column in columns]
         if name in MORE_COLUMNS:
             rows += [f"| {column} | {text} |" for column, text in words["optional"][name].items()]
-        written = f" Not every run has it: {ON_REQUEST[name]}." if name in ON_REQUEST else ""
+        written = f" Not every run has it. If a run lacks it: {ON_REQUEST[name]}." if name in ON_REQUEST else ""
         blocks.append(f"## {name}\n\n{words['tables'][name]['what']}{written}")
         blocks.append("\n".join(["| column | meaning |", "| --- | --- |", *rows]))
     return "\n\n".join(blocks) + "\n"
 
 
 def published_table(experiment: str) -> str:
-    """What is published of an experiment, beside what `docs/results/<experiment>.json` says was measured."""
+    """A table of an experiment's published numbers and of those measured, from `docs/results/<experiment>.json`."""
     published = yaml.safe_load((DOCS.parent / "configs" / "published.yaml").read_text(encoding="utf-8"))
     results = DOCS / "results" / f"{experiment}.json"
     rows = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.exists() else []
@@ -359,7 +360,7 @@ def published_table(experiment: str) -> str:
             f"{'; '.join(measured) or 'not run at this scale'} | {entry['source']} |"
         )
     if not lines:
-        return "No number of this experiment is published.\n"
+        return "There are no published numbers to compare this experiment with.\n"
     return (
         "\n".join(["| cell | statistic | published | measured | read from |", "| --- |" + " --- |" * 4, *lines]) + "\n"
     )

@@ -1,4 +1,4 @@
-"""The figures of the pages on concepts, drawn while the site is built."""
+"""The figures of the pages about concepts, drawn when the site is built."""
 
 import logging
 import tempfile
@@ -39,7 +39,7 @@ def run(replicates: int = 8, seed: int = 0) -> Run:
 
 
 def replicates() -> None:
-    """The losses of a run's replicates, and of one of them in a run of its own."""
+    """The losses of a run's replicates, and of a separate run that has only one of them."""
     losses = run().table("losses").pivot_table("val_mse", "epoch", "replicate")
     alone = run(replicates=1, seed=2).table("losses").set_index("epoch")["val_mse"]
     _, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")

@@ -1,4 +1,4 @@
-"""For people in a checkout: the same as `python -m tsl.wandb.dashboard`."""
+"""The same program as `python -m tsl.wandb.dashboard`, to be run from a checkout."""
 
 import sys
 

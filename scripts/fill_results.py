@@ -1,7 +1,7 @@
 """Fill the tables of docs/results.md from docs/results/*.json: `python scripts/fill_results.py`.
 
-`<!-- E3 -->` on a line of its own stands before the table of docs/results/E3.json, which `tsl reproduce` wrote, and
-`<!-- /E3 -->` after it. What lies between is replaced, so that no number in a table can differ from what was run.
+The lines `<!-- E3 -->` and `<!-- /E3 -->` mark the table of docs/results/E3.json, which `tsl reproduce` wrote. The text
+between the two lines is replaced, so that every number in a table is one that was measured.
 """
 
 import json
@@ -15,7 +15,7 @@ TABLE = re.compile(r"<!-- (\S+) -->\n.*?<!-- /\1 -->", re.DOTALL)
 
 
 def filled(page: str, results: Path) -> str:
-    """A page with its tables anew, from the JSON files of a folder."""
+    """The text of a page with its tables replaced by those of the JSON files in a folder."""
 
     def table(match: re.Match[str]) -> str:
         name = match[1]

@@ -1,4 +1,4 @@
-"""For people in a checkout: the same as `python -m tsl.polish`."""
+"""The same program as `python -m tsl.polish`, to be run from a checkout."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""For people in a checkout: the same as `python -m tsl.prune_teacher`."""
+"""The same program as `python -m tsl.prune_teacher`, to be run from a checkout."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""For people in a checkout: the same as `python -m tsl.sample_complexity`."""
+"""The same program as `python -m tsl.sample_complexity`, to be run from a checkout."""
 
 import sys
 
