@@ -201,9 +201,9 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, kept: int) -> Non
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"val_size": 6, "test_size": 1}, r"val_size = 6, test_size = 1: no images are left to train on, of 7"),
+        ({"val_size": 6, "test_size": 1}, r"val_size = 6, test_size = 1: none of the 7 images is left to train on"),
         ({"val_size": 0}, "no images are held out to evaluate: set data.init_args.val_size"),
-        ({"batch_size": 6}, "data.init_args.batch_size = 6 times 1 steps an epoch needs 6 of 5 training samples"),
+        ({"batch_size": 6}, "data.init_args.batch_size = 6 times 1 steps an epoch needs 6 training samples, but there are 5"),
     ],
 )
 def test_more_images_than_there_are(tmp_path: Path, settings: dict[str, int], message: str) -> None:
