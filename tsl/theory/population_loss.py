@@ -32,8 +32,8 @@ def gaussian_averages(student: Activation, teacher: Activation, nodes: Sequence[
     if student.name == teacher.name and student.name in closed:
         return closed[student.name]()
     raise InputError(
-        "expected a student and a teacher both with erf, both with quadratic, or each with relu (any negative_slope) or "
-        f"linear, got a student with {student.name} and a teacher with {teacher.name}, for which there is no closed form"
+        "expected erf for student and teacher, or quadratic for both, or each of them relu (any negative_slope) or "
+        f"linear, got a student with {student.name} and a teacher with {teacher.name}: no closed form"
     )
 
 
