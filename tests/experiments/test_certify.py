@@ -131,7 +131,7 @@ def test_fresh_inputs_are_those_of_the_last_epoch(tmp_path: Path) -> None:
 def test_replicates_of_different_sizes_are_not_evaluated_together(tmp_path: Path) -> None:
     where = ["--trainer.default_root_dir", str(tmp_path), "--version", "run"]
     fit([*TINY, *where, "--data.init_args.train_size", "[20, 60]", "--trainer.max_epochs", "1"])
-    with pytest.raises(InputError, match="expected the same data.init_args.train_size in all replicates"):
+    with pytest.raises(InputError, match=r"expected the same data.init_args.train_size in all replicates"):
         load_run(tmp_path / "tiny" / "run").train_batches()
 
 
