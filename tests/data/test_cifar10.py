@@ -118,17 +118,17 @@ def entry(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"data_batch_2 is damaged, or not a file of CIFAR-10 \(EOFError"),
-        (entry()[:5000], r"data_batch_2 is damaged, or not a file of CIFAR-10 \(UnpicklingError"),
-        (b"\x89PNG no pickle", r"data_batch_2 is damaged, or not a file of CIFAR-10"),
-        (pickle.dumps([1, 2]), r"data_batch_2 is damaged, or not a file of CIFAR-10"),
-        (pickle.dumps({"data": np.zeros((4, 3072), dtype=np.uint8)}), r"not a file of CIFAR-10 \(KeyError"),
-        (entry(data=np.zeros((4, 3071), dtype=np.uint8)), r"data_batch_2 is damaged, or not a file of CIFAR-10"),
+        (b"", r"data_batch_2 is damaged, or not a CIFAR-10 file \(EOFError"),
+        (entry()[:5000], r"data_batch_2 is damaged, or not a CIFAR-10 file \(UnpicklingError"),
+        (b"\x89PNG no pickle", r"data_batch_2 is damaged, or not a CIFAR-10 file"),
+        (pickle.dumps([1, 2]), r"data_batch_2 is damaged, or not a CIFAR-10 file"),
+        (pickle.dumps({"data": np.zeros((4, 3072), dtype=np.uint8)}), r"not a CIFAR-10 file \(KeyError"),
+        (entry(data=np.zeros((4, 3071), dtype=np.uint8)), r"data_batch_2 is damaged, or not a CIFAR-10 file"),
         (entry(data=np.zeros((4, 3072))), r"data_batch_2 holds 4 images of type torch.float64 and 4 labels"),
         (entry(labels=[1, 2, 3]), r"data_batch_2 holds 4 images of type torch.uint8 and 3 labels: expected uint8"),
         (entry(labels=[0, 1, 2, 10]), r"data_batch_2 holds .* a label from 0 to 9 for each"),
         (entry(labels=[0, 1, 2, -1]), r"data_batch_2 holds .* a label from 0 to 9 for each"),
-        (entry(labels=["cat"] * 4), r"data_batch_2 is damaged, or not a file of CIFAR-10"),
+        (entry(labels=["cat"] * 4), r"data_batch_2 is damaged, or not a CIFAR-10 file"),
     ],
 )
 def test_damaged_files(tmp_path: Path, content: bytes, message: str) -> None:

@@ -131,7 +131,7 @@ def test_fresh_inputs_are_those_of_the_last_epoch(tmp_path: Path) -> None:
 def test_replicates_of_different_sizes_are_not_evaluated_together(tmp_path: Path) -> None:
     where = ["--trainer.default_root_dir", str(tmp_path), "--version", "run"]
     fit([*TINY, *where, "--data.init_args.train_size", "[20, 60]", "--trainer.max_epochs", "1"])
-    with pytest.raises(InputError, match=r"different numbers of training inputs \(data.init_args.train_size\)"):
+    with pytest.raises(InputError, match=r"expected the same data.init_args.train_size in all replicates"):
         load_run(tmp_path / "tiny" / "run").train_batches()
 
 
@@ -166,14 +166,14 @@ def test_what_cannot_be_certified_is_said_in_one_line(
     checkpoint.write_bytes(content[:1000])
     assert f"{checkpoint} is damaged" in message()
     checkpoint.unlink()
-    assert "has no checkpoints/last.ckpt: its weights were not kept" in message()
+    assert "has no checkpoints/last.ckpt, so its weights were not saved" in message()
     checkpoint.write_bytes(content)
     edited(tiny, lambda config: config["model"]["init_args"]["student"]["init_args"].update(multiplier=3))
     assert f"{checkpoint} does not fit config.yaml" in message()
     edited(tiny, lambda config: config["model"]["init_args"].update(nodes=3))
-    assert "config.yaml does not give a model and data" in message()
+    assert "config.yaml does not define a valid model and data" in message()
     edited(tiny, lambda config: config.pop("model"))
-    assert "config.yaml does not give a model and data: lacks 'model'" in message()
+    assert "config.yaml does not define a valid model and data: lacks 'model'" in message()
 
 
 def test_deeper_networks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

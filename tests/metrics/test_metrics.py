@@ -188,7 +188,7 @@ def test_plot_draws_matrices_vectors_and_courses(case: Case) -> None:
 
 def test_plot_refuses_a_course_of_matrices() -> None:
     value = torch.zeros(3, 5)
-    with pytest.raises(ValueError, match=r"a course over steps is drawn of scalars or \[R\], got values \[3, 5\]"):
+    with pytest.raises(ValueError, match=r"expected scalars or \[R\] to draw lines over steps, got values \[3, 5\]"):
         NodeCorrelation(3, 5).plot([value, value])
 
 

@@ -195,7 +195,7 @@ def test_a_checkpoint_of_another_shape(tmp_path: Path, capsys: pytest.CaptureFix
         train(tmp_path, "--model.init_args.network.init_args.widths", "[9]", "--ckpt_path", str(stray))
     told = capsys.readouterr().err
     assert "network.layers.0.weight is [2, 8, 6] in the checkpoint, [2, 9, 6] here" in told
-    assert "set model.init_args.network and replicates as they were" in told
+    assert "set model.init_args.network and replicates as in the checkpoint's run" in told
 
 
 def test_the_wandb_overlay_watches_a_classifier_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

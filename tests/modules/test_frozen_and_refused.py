@@ -58,7 +58,7 @@ def test_batch_norm_of_one_sample_is_refused_before_training(fit: Any) -> None:
 
 
 def test_a_slope_above_one_is_refused() -> None:
-    with pytest.raises(InputError, match=r"negative_slope = 1.5: give a slope from 0 to 1"):
+    with pytest.raises(InputError, match=r"negative_slope = 1.5: expected a slope from 0 to 1"):
         MLP(1, input_dim=2, widths=[2], output_dim=1, negative_slope=1.5)
 
 

@@ -189,7 +189,7 @@ class Watcher(pl.Callback):
     [
         ({"optimizer": partial(Adam, lr=0.01)}, {}, "the optimizer is Adam, and only SGD is compiled"),
         ({"optimizer": partial(SGD, lr=0.01, maximize=True)}, {}, "the optimizer maximizes"),
-        ({"loss": anything}, {}, "the loss anything is none of tsl.modules"),
+        ({"loss": anything}, {}, "the loss anything is not one of tsl.modules"),
         ({"student": LikeTeacher(batch_norm="before")}, {}, "the student has batch_norm: before"),
         ({"student": LikeTeacher(dropout=0.5)}, {}, "the student has dropout 0.5"),
         ({}, {"precision": "bf16-mixed"}, "trainer.precision is bf16-mixed"),
@@ -203,7 +203,7 @@ def test_what_cannot_be_fused_is_eager_or_refused(
     fit(module, make_data(steps_per_epoch=2), **trainer)
     assert module.fused_steps is None
     assert [line for line in capsys.readouterr().out.splitlines() if f"steps: eager, because {reason}" in line]
-    with pytest.raises(InputError, match=f"model.init_args.steps is fused, but {reason}.*: set it to auto or eager"):
+    with pytest.raises(InputError, match=f"model.init_args.steps = fused, but {reason}.*: set steps to auto or eager"):
         fit(make_module(steps="fused", **model), make_data(steps_per_epoch=2), **trainer)
 
 

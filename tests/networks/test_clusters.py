@@ -78,5 +78,5 @@ def test_a_single_node_is_a_cluster() -> None:
 
 @pytest.mark.parametrize("activation", [Activation("linear"), Activation("relu", 1.0)])
 def test_linear_nodes_are_refused(activation: Activation) -> None:
-    with pytest.raises(InputError, match="nodes of a linear network cannot be told from what it computes"):
+    with pytest.raises(InputError, match="nodes of a linear network are not determined by its function"):
         check_identified(activation)

@@ -72,5 +72,5 @@ def test_masks_are_the_same_in_either_precision(make_network: Callable[..., MLP]
 def test_dropout_without_seeds_or_without_nodes(make_network: Callable[..., MLP]) -> None:
     with pytest.raises(InputError, match="call seed_dropout before training"):
         make_network(dropout=0.5)(torch.randn(2, 9, 5, dtype=torch.float64))
-    with pytest.raises(InputError, match="dropout = 1: give a probability from 0 to below 1"):
+    with pytest.raises(InputError, match="dropout = 1: expected a probability from 0 to below 1"):
         make_network(dropout=1.0)

@@ -107,7 +107,7 @@ def test_files_that_are_not_its_weights(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is damaged, or holds more than tensors"):
         external(weights=str(path))
     torch.save({"state_dict": small().state_dict()}, path)
-    with pytest.raises(InputError, match=r"holds state dicts under state_dict: say which with weights_key"):
+    with pytest.raises(InputError, match=r"holds state dicts under state_dict: choose one with weights_key"):
         external(weights=str(path))
     torch.save([1, 2], path)
     with pytest.raises(InputError, match="holds no state dict of tensors by name"):

@@ -57,7 +57,7 @@ def test_a_prefix_that_the_module_has_too_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["state_dict", "model", "ema"])
 def test_checkpoints_name_their_key(key: str, tmp_path: Path) -> None:
     content = {key: SAVED.state_dict(), "epoch": 3}
-    with pytest.raises(InputError, match=f"checkpoint that holds state dicts under {key}: say which with weights_key"):
+    with pytest.raises(InputError, match=f"checkpoint that holds state dicts under {key}: choose one with weights_key"):
         loads(content, tmp_path / "w.ckpt")
     assert loads(content, tmp_path / "w.ckpt", key) == ""
     with pytest.raises(InputError, match=f"no state dict under 'epoch'; it holds some under {key}"):

@@ -102,5 +102,5 @@ def test_a_node_of_no_weights_has_no_influence() -> None:
 
 
 def test_second_order_of_relu_is_refused() -> None:
-    with pytest.raises(InputError, match="no closed form: theory is for small learning rates"):
+    with pytest.raises(InputError, match="no closed form: set small_rate to true"):
         PiecewiseLinear(torch.zeros(2)).diffusions(torch.eye(2))

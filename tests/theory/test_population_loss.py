@@ -123,5 +123,5 @@ def test_normalizations_scale_the_same_overlaps() -> None:
 
 @pytest.mark.parametrize(("student", "teacher"), [("tanh", "tanh"), ("erf", "relu")])
 def test_what_has_no_closed_form_is_refused(student: str, teacher: str) -> None:
-    with pytest.raises(InputError, match=f"activation {student} and a teacher with {teacher} have no closed form"):
+    with pytest.raises(InputError, match=f"got a student with {student} and a teacher with {teacher}: no closed form"):
         gaussian_averages(Activation(student), Activation(teacher), (1, 1))

@@ -1,4 +1,4 @@
-"""Any two networks compared, layer by layer and node by node.
+"""Compares any two networks, layer by layer and node by node.
 
 `compare(a, b, inputs)` in Python, `python -m tsl.compare A B --data DIR` on the command line.
 """

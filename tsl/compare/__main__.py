@@ -14,9 +14,9 @@ from tsl.compare.engine import compare_many
 from tsl.compare.measures import MINIBATCH, NAMES
 from tsl.errors import InputError
 
-EPILOG = """A network is a run of tsl (runs/NAME/VERSION, or a file in its checkpoints/; with :teacher behind it for its
+EPILOG = """A network is a run of tsl (runs/NAME/VERSION, or a file in its checkpoints/; append :teacher for its
 teacher), an import path (package.module.function), or the name of a model of torchvision or timm (resnet18,
-timm/resnet18); the last two with =FILE for a file of weights. Measures: """
+timm/resnet18). Append =FILE to an import path or a name to load a file of weights. Measures: """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,18 +45,31 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG + ", ".join(NAMES) + ".",
     )
     add = parser.add_argument
-    add("networks", nargs="+", metavar="NETWORK", help="two networks or more, see below; one is compared with itself")
+    add(
+        "networks",
+        nargs="+",
+        metavar="NETWORK",
+        help="one or more networks, see below; one alone is compared with itself",
+    )
     add(
         "--data",
         metavar="DIR",
         help="image folder, CIFAR-10's folder, .npy or .pt file (default: the run's own)",
     )
     add("--out", type=Path, default=Path("comparison"), metavar="FOLDER", help="where to write (default: %(default)s)")
-    add("--layers", nargs="+", metavar="NAME", help="layers, * for anything (default: every activation)")
+    add("--layers", nargs="+", metavar="NAME", help="names of layers; * matches anything (default: every activation)")
     add("--measures", nargs="+", metavar="NAME", default=list(NAMES), help="measures (default: all)")
-    add("--nodes", nargs="+", metavar="A:B", default=[], help="pairs of layers whose nodes to draw (default: closest)")
+    add(
+        "--nodes",
+        nargs="+",
+        metavar="A:B",
+        default=[],
+        help="pairs of layers whose nodes are drawn (default: the closest)",
+    )
     add("--count", type=int, metavar="N", help="inputs, drawn at random (default: all)")
-    add("--size", type=int, default=224, help="rows and columns of images of a folder (default: %(default)s)")
+    add(
+        "--size", type=int, default=224, help="rows and columns of the images of an image folder (default: %(default)s)"
+    )
     add("--replicate", type=int, default=0, help="replicate of a run (default: %(default)s)")
     add("--weights-key", metavar="KEY", help="key under which a file holds its weights")
     return parser
@@ -66,12 +79,12 @@ def _compare(asked: argparse.Namespace) -> None:
     from tsl.compare.sources import inputs_of, network_of, unique
 
     if asked.count is not None and asked.count < 1:
-        raise InputError(f"--count {asked.count}: expected a number of inputs")
+        raise InputError(f"--count {asked.count}: expected a positive number of inputs")
     made = [network_of(source, asked.weights_key, asked.replicate) for source in asked.networks]
     sources, made = (asked.networks * 2, made * 2) if len(made) == 1 else (asked.networks, made)
     networks = dict(zip(unique(_short(source) for source in sources), (module for module, _ in made), strict=True))
     inputs: Inputs = inputs_of(asked.data, sources[0], asked.size, asked.count, asked.replicate)
-    asked.out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work
+    asked.out.mkdir(parents=True, exist_ok=True)  # fails before the work if it cannot be written
     found = compare_many(networks, inputs, layers=asked.layers, measures=asked.measures, progress=True)
     notes = list(dict.fromkeys(note for _, said in made for note in said))
     for note in notes:
@@ -110,7 +123,7 @@ def _node_pairs(found: Comparison, a: str, b: str, asked: Sequence[str]) -> list
     """The pairs of layers whose nodes are drawn.
 
     Raises:
-        InputError: If one that was asked for is not written as A:B.
+        InputError: If a requested pair is not written as A:B.
     """
     layers = [tuple(pair.split(":")) for pair in asked] or found.closest(a, b)
     wrong = [pair for pair, split in zip(asked, layers, strict=False) if len(split) != 2]
@@ -120,7 +133,7 @@ def _node_pairs(found: Comparison, a: str, b: str, asked: Sequence[str]) -> list
 
 
 def _short(source: str) -> str:
-    """A network's name in tables: of a run its experiment and version; without the file of weights."""
+    """A network's name in tables: experiment and version of a run; otherwise the name without its file of weights."""
     path = Path(source.removesuffix(":teacher").removesuffix(":student"))
     if not path.exists():
         return source.partition("=")[0]

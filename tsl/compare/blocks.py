@@ -1,4 +1,4 @@
-"""Inputs cut into blocks whose size depends on how many inputs there are, never on how they were batched."""
+"""Splits inputs into blocks whose size depends on the number of inputs, not on the size of batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -11,25 +11,25 @@ from torch.utils.data import DataLoader
 from tsl.errors import InputError
 
 GROUPS = 10
-"""Groups of inputs, one of which is left out at a time for an interval."""
+"""Number of groups of inputs; an interval leaves out one group at a time."""
 
 BLOCK = 128
-"""The most inputs in a block (without what is left over at the end)."""
+"""The largest number of inputs in a block; the last block may be larger."""
 
 ACTIVATIONS = 2**27
-"""The most activations of a block that are held at a time: half a gigabyte in float32. `LEAST` goes before it."""
+"""The largest number of activations of a block: half a gigabyte in float32. `LEAST` has priority over it."""
 
 LEAST = 8
-"""The least inputs in a block, and in all: the unbiased estimate of HSIC needs 4."""
+"""The smallest number of inputs in a block, and of all inputs; the unbiased estimate of HSIC needs 4."""
 
 Inputs = Tensor | Iterable[Any]
 
 
 def block_size(count: int | None, numbers: int) -> int:
-    """How many inputs go into a block, so that `GROUPS` groups have equally many blocks.
+    """The number of inputs in a block, chosen so that `GROUPS` groups have equally many blocks.
 
     Args:
-        count: Number of all inputs; None where it is not known.
+        count: Number of all inputs; None if it is not known.
         numbers: Activations of all watched layers for one input.
 
     >>> block_size(2000, 1), block_size(300, 1), block_size(50, 1), block_size(None, 1), block_size(2000, 10_000_000)
@@ -43,7 +43,7 @@ def block_size(count: int | None, numbers: int) -> int:
 
 
 def number_of_inputs(inputs: Inputs) -> int | None:
-    """How many inputs there will be; None where nothing tells without reading them."""
+    """The number of inputs; None if it cannot be known without reading them."""
     if isinstance(inputs, Tensor):
         return len(inputs)
     if isinstance(inputs, DataLoader):
@@ -61,31 +61,31 @@ def some_inputs(inputs: Inputs) -> tuple[Tensor, Inputs]:
     """The first two inputs, and all inputs again.
 
     Raises:
-        InputError: If there are none, or a batch is no tensor.
+        InputError: If there are no inputs, or a batch is not a tensor.
     """
     if isinstance(inputs, Tensor):
         if not inputs.ndim or not len(inputs):
-            raise InputError(f"inputs: expected a tensor [N, …] of at least {LEAST}, got {list(inputs.shape)}")
+            raise InputError(f"inputs: expected a tensor [N, …] with N at least {LEAST}, got {list(inputs.shape)}")
         return inputs[:2], inputs
     iterator = iter(inputs)
     try:
         first = next(iterator)
     except StopIteration:
-        raise InputError("inputs: there are none") from None
-    again = chain([first], iterator) if iterator is inputs else inputs  # a generator gives each batch once
+        raise InputError(f"inputs: expected at least {LEAST}, got none") from None
+    again = chain([first], iterator) if iterator is inputs else inputs  # a generator yields each batch once
     return _inputs_of(first)[:2], again
 
 
 def blocks(inputs: Inputs, size: int) -> Iterator[Tensor]:
-    """The inputs in blocks; the last is larger where fewer than `LEAST` would be left.
+    """The inputs in blocks; the last block is larger if fewer than `LEAST` inputs would be left over.
 
     Args:
-        inputs: A tensor `[N, …]`, which is taken in an order drawn by a fixed seed; or batches `[B, …]` of any sizes,
-            or tuples or lists that start with one, in their order.
+        inputs: A tensor `[N, …]`, whose rows are taken in an order drawn with a fixed seed; or batches `[B, …]` of any
+            sizes, or tuples or lists that start with such a batch, in their order.
         size: Inputs in a block.
 
     Raises:
-        InputError: If there are fewer than `LEAST` inputs, a batch is no tensor, or shapes differ.
+        InputError: If there are fewer than `LEAST` inputs, a batch is not a tensor, or shapes differ.
     """
     if isinstance(inputs, Tensor):
         order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
@@ -103,7 +103,8 @@ def blocks(inputs: Inputs, size: int) -> Iterator[Tensor]:
             yield joined[:size]
             held, count = [joined[size:]], count - size
     if not count:
-        raise InputError("inputs: there are none")
+        raise InputError(f"inputs: expected at least {LEAST}, got none")
+
     if count < LEAST:
         raise InputError(f"inputs: expected at least {LEAST}, got {count}")
     yield torch.cat(held)

@@ -1,4 +1,4 @@
-"""What a comparison found, as tidy tables."""
+"""The results of a comparison, as tidy tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ Pair = tuple[str, str, str, str]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Networks compared with each other.
+    """The results of comparing networks with each other.
 
     Attributes:
         layers: A row for each pair of networks, pair of their layers, and measure: network_a, network_b, layer_a,
             layer_b, measure, value, null, low, high, samples_a, samples_b, constant_a and constant_b. `null` is the
             measure with the inputs of network b exchanged; low and high are a 95 % interval over inputs; samples_a and
-            samples_b say what a sample is; constant_a and constant_b are how many nodes never change (dead ones), over
-            which no mean is taken (missing for minibatch CKA).
-        correlations: ρ_jk of nodes, `[m, n]` float32, by network a, network b, layer a, layer b; empty unless a measure
-            of single nodes was asked for.
+            samples_b describe what a sample is; constant_a and constant_b are the numbers of nodes that never change
+            (dead nodes), which are left out of means (missing for minibatch CKA).
+        correlations: ρ_jk of nodes, `[m, n]` float32, by network a, network b, layer a, layer b; empty if no measure of
+            single nodes was computed.
         inputs: Number of inputs.
     """
 
@@ -40,15 +40,15 @@ class Comparison:
     inputs: int
 
     def table(self, measure: str, network_a: str | None = None, network_b: str | None = None) -> pd.DataFrame:
-        """One measure's values, a row for each layer of network a and a column for each of b.
+        """One measure's values, with a row for each layer of network a and a column for each layer of b.
 
         Args:
-            measure: Its name.
-            network_a: The one network; the first pair's if None. The two may come in either order.
-            network_b: The other.
+            measure: Name of the measure.
+            network_a: Name of the first network; the first pair's if None. The two may come in either order.
+            network_b: Name of the second network.
 
         Raises:
-            InputError: If there is no such pair, or it was not measured.
+            InputError: If there is no such pair, or the measure was not computed.
         """
         first = self.layers.iloc[0]
         a, b = network_a or first["network_a"], network_b or first["network_b"]
@@ -65,7 +65,7 @@ class Comparison:
         return rows.pivot(index="layer_a", columns="layer_b", values="value").loc[order_a, order_b]
 
     def networks(self, measure: str) -> pd.DataFrame:
-        """All networks against all, in one number: each layer's best value in the other network, averaged over layers.
+        """One number for every two networks: each layer's best value in the other network, averaged over layers.
 
         The layers of both networks count, so the table is symmetric; 1 on its diagonal.
         """
@@ -80,7 +80,7 @@ class Comparison:
     def nodes(
         self, layer_a: str, layer_b: str, network_a: str | None = None, network_b: str | None = None
     ) -> pd.DataFrame:
-        """The nodes of a pair of layers, both ways.
+        """The nodes of both layers of a pair, with their partners in the other layer.
 
         Args:
             layer_a: Layer of network a.
@@ -89,13 +89,13 @@ class Comparison:
             network_b: As in `table`.
 
         Returns:
-            A row for each node, counted from 1: network_a, network_b, layer_a, layer_b, side (a or b: whose node it
-            is), node, best (its best partner in the other), correlation, mutual (whether it is its best partner's
-            best), matched (its partner one to one, 0 without one), matched_correlation, and matches_0.95 (how many
-            partners are above that).
+            A row for each node, counted from 1: network_a, network_b, layer_a, layer_b, side (a or b: the network of
+            the node), node, best (its best partner in the other layer), correlation, mutual (whether it is also its
+            partner's best), matched (its partner in the one-to-one matching, 0 if none), matched_correlation, and
+            matches_0.95 (number of partners with a correlation above 0.95).
 
         Raises:
-            InputError: If there is no such pair, or no measure of single nodes was asked for.
+            InputError: If there is no such pair, or no measure of single nodes was computed.
         """
         first = self.layers.iloc[0]
         key = network_a or first["network_a"], network_b or first["network_b"], layer_a, layer_b
@@ -112,9 +112,9 @@ class Comparison:
         return frame
 
     def closest(self, network_a: str | None = None, network_b: str | None = None) -> list[tuple[str, str]]:
-        """For each layer of network a the layer of b whose nodes are most like its own, by the correlations.
+        """For each layer of network a, the layer of b whose nodes are most similar to its own.
 
-        By the mean of ρ_mean both ways.
+        Similarity is the mean of ρ_mean in both directions.
         """
         first = self.layers.iloc[0]
         a, b = network_a or first["network_a"], network_b or first["network_b"]
@@ -126,7 +126,7 @@ class Comparison:
         return [(layer_a, layer_b) for layer_a, (_, layer_b) in found.items()]
 
     def save(self, folder: Path | str) -> None:
-        """Write `layers.parquet`, and `nodes.parquet` of the `closest` pairs where nodes were measured."""
+        """Write `layers.parquet`, and `nodes.parquet` of the `closest` pairs if nodes were measured."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.layers.to_parquet(folder / "layers.parquet", index=False)
@@ -146,7 +146,7 @@ class Comparison:
 
 
 def _side(side: str, correlation: Tensor) -> pd.DataFrame:
-    """A row for each of the nodes in the rows of `[m, n]`."""
+    """A table with a row for each node in the rows of `[m, n]`."""
     best, matched = best_correlation(correlation), one_to_one(correlation)
     nodes = torch.arange(len(correlation), device=correlation.device)
     columns = {

@@ -1,4 +1,4 @@
-"""Comparing networks: a forward pass of each for every block of inputs, sums for every pair of layers, measures."""
+"""Compares networks: forward passes for every block of inputs, sums for every pair of layers, then measures."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,22 +37,21 @@ def compare(
     """Compare two networks, every layer with every layer and every node with every node.
 
     Args:
-        a: The one network.
-        b: The other; it may be the same.
-        inputs: A tensor `[N, …]`, a DataLoader, or any iterable of batches or of tuples that start with one; at least
-            8 inputs. Batches are taken in their order, which should be random: where inputs of a class follow each
-            other, intervals are too narrow, and null levels too high.
-        layers: Names of layers, in which `*` stands for anything, or such a list for each network by its name; every
-            activation if None. Of a module that is called several times each call counts (`relu#1`, `relu#2`).
+        a: The first network.
+        b: The second network; it may be the same.
+        inputs: A tensor `[N, …]`, a DataLoader, or any iterable of batches or of tuples that start with one; at least 8
+            inputs. Batches are taken in their order, which should be random: if inputs of one class follow each other,
+            intervals are too narrow, and null levels too high.
+        layers: Names of layers, in which `*` matches anything, or such a list for each network by its name; every
+            activation if None. If a module is called several times, each call is a layer (`relu#1`, `relu#2`).
         measures: Some of `tsl.compare.NAMES`.
-        names: What the networks are called.
-        progress: Whether to show how far it is, and the time left.
+        names: Names of the two networks.
+        progress: Whether to show progress and the time left.
 
     Returns:
-        The tables. Every value stands beside its null level, from inputs of b that are exchanged within their block,
-        and a 95 % interval over inputs (`tsl.intervals.jackknife`; NaN where inputs fill fewer than two
-        blocks).
-        Memory does not grow with the number of inputs, and results do not depend on the size of batches.
+        The tables. Each value has its null level, from inputs of b that are exchanged within their block, and a 95 %
+        interval over inputs (`tsl.intervals.jackknife`; NaN if inputs fill fewer than two blocks). Memory does not grow
+        with the number of inputs, and results do not depend on the size of batches.
 
     Raises:
         InputError: If a network cannot take the inputs, a layer does not exist, did not run or is not finite, there
@@ -79,9 +78,9 @@ def compare_many(
     measures: Sequence[str] = NAMES,
     progress: bool = False,
 ) -> Comparison:
-    """Compare every two of several networks; as `compare`, with the networks by name.
+    """Compare every two of several networks, given by name; otherwise like `compare`.
 
-    `Comparison.networks` gives one number for every two.
+    `Comparison.networks` returns one number for every two.
     """
     check_measures(measures)
     if len(networks) < 2:
@@ -108,7 +107,7 @@ def compare_many(
 
 
 class _Comparing:
-    """Everything that is summed up, for all pairs of layers of all pairs of networks."""
+    """The sums over inputs for all pairs of layers of all pairs of networks."""
 
     def __init__(self, networks: Sequence[WatchedNetwork], measures: Sequence[str]) -> None:
         self.networks = networks
@@ -144,7 +143,7 @@ class _Comparing:
         return seen
 
     def compute(self, inputs: int, bar: Progress) -> Comparison:
-        """All measures of all pairs, which gives back the memory of each pair."""
+        """Compute all measures of all pairs; the memory of each pair is freed afterwards."""
         task = bar.add_task("pairs of layers", total=len(self.pairs))
         rows: list[dict[str, object]] = []
         correlations: dict[Pair, Tensor] = {}
@@ -186,7 +185,7 @@ class _Comparing:
             for place, values in zip(network.places, outputs[network.name], strict=True)
         }
         device = next(iter(of_place.values())).device
-        samples: dict[tuple[Place, Grid], Tensor] = {}  # [B, positions, nodes], about the layer's shift
+        samples: dict[tuple[Place, Grid], Tensor] = {}  # [B, positions, nodes], minus the layer's shift
         for first, second, grid in self.pairs:
             for place in (first, second):
                 if (place, grid) not in samples:
@@ -206,7 +205,7 @@ class _Comparing:
     def _measured(
         self, first: Place, second: Place, grid: Grid
     ) -> tuple[dict[str, tuple[float, float, float, float]], Statistics]:
-        """Value, null level and interval of each measure of nodes, and what they come from."""
+        """Value, null level and interval of each measure of nodes, and the statistics they are computed from."""
         t, s = self.layer_sums[first, grid], self.layer_sums[second, grid]
         pair, null = self.pair_sums.pop((first, second))
         everything, exchanged = Statistics(t, s, pair), Statistics(t, s, null)
@@ -234,10 +233,10 @@ class _Comparing:
                 )
 
     def _check_memory(self) -> None:
-        """Refuse what would need more than half of the machine's memory.
+        """Refuse a comparison that would need more than half of the machine's memory.
 
         Raises:
-            InputError: Saying how much, and what to leave out.
+            InputError: If it would; the message states how much, and what to leave out.
         """
         squares = {(place, grid): place.nodes**2 for first, second, grid in self.pairs for place in (first, second)}
         numbers = sum(first.nodes * second.nodes for first, second, _ in self.pairs)
@@ -250,7 +249,7 @@ class _Comparing:
 
 
 def memory() -> int:
-    """The machine's memory in bytes; 16 GiB where nothing tells."""
+    """The machine's memory in bytes; 16 GiB if it is not known."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -13,9 +13,9 @@ WORDS = {
     "minibatch_cka": "minibatch CKA (debiased, flattened outputs)",
     "linear_cka": "linear CKA",
     "debiased_linear_cka": "debiased linear CKA",
-    "rho_mean_a": "mean best correlation of the nodes of the rows",
-    "rho_mean_b": "mean best correlation of the nodes of the columns",
-    "one_to_one": "mean correlation, matched one to one",
+    "rho_mean_a": "mean best correlation of the rows' nodes",
+    "rho_mean_b": "mean best correlation of the columns' nodes",
+    "one_to_one": "mean correlation, one-to-one matching",
     "soft_matching": "mean correlation, soft matching",
     "procrustes_similarity": "Procrustes similarity",
     "cca": "mean canonical correlation",
@@ -27,7 +27,7 @@ WORDS = {
 
 @mpl.rc_context(PRINT)
 def draw_layers(comparison: Comparison, measure: str, network_a: str, network_b: str) -> Figure:
-    """One measure of all pairs of layers, layers of network a from top to bottom."""
+    """Draw one measure of all pairs of layers, with the layers of network a from top to bottom."""
     table = comparison.table(measure, network_a, network_b)
     return _matrix(
         table.to_numpy(), list(table.index), list(table.columns), f"layers of {network_a}", f"layers of {network_b}",
@@ -37,7 +37,7 @@ def draw_layers(comparison: Comparison, measure: str, network_a: str, network_b:
 
 @mpl.rc_context(PRINT)
 def draw_networks(comparison: Comparison, measure: str) -> Figure:
-    """One measure of all pairs of networks."""
+    """Draw one measure of all pairs of networks."""
     table = comparison.networks(measure)
     names = list(table.index)
     label = f"{WORDS[measure]}:\neach layer's best, averaged over layers"
@@ -46,7 +46,7 @@ def draw_networks(comparison: Comparison, measure: str) -> Figure:
 
 @mpl.rc_context(PRINT)
 def draw_nodes(comparison: Comparison, pair: tuple[str, str, str, str]) -> Figure:
-    """ρ_jk of one pair of layers: rows by how well they are matched, columns beside their best partner."""
+    """Draw ρ_jk of one pair of layers: rows sorted by best correlation, columns in the order of their best partners."""
     rho = comparison.correlations[pair].numpy()
     rows = np.argsort(-rho.max(axis=1), kind="stable")
     rho = rho[rows]
@@ -63,7 +63,9 @@ def draw_nodes(comparison: Comparison, pair: tuple[str, str, str, str]) -> Figur
     panel.set_yticks(node_ticks(rho.shape[0]))
     panel.set_xticks(node_ticks(rho.shape[1]))
     figure.colorbar(image, ax=panel, label=r"$\rho_{jk}$")
-    footnotes(figure, ["rows by best correlation, the greatest first; columns beside their best partner"])
+    footnotes(
+        figure, ["rows are sorted by best correlation, largest first; columns are in the order of their best partners"]
+    )
     return figure
 
 
@@ -80,7 +82,7 @@ def _matrix(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], row_label: str, column_label: str, label: str
 ) -> Figure:
     rows, columns = ([_shortened(name) for name in names] for names in (rows, columns))
-    beside, below = (0.055 * max(map(len, names)) for names in (rows, columns))  # inches of their names
+    beside, below = (0.055 * max(map(len, names)) for names in (rows, columns))  # inches for the names
     size = (min(2.3 + beside + 0.17 * len(columns), 14), min(1.5 + below + 0.17 * len(rows), 14))
     figure = Figure(figsize=size, layout="constrained")
     panel = figure.subplots()

@@ -1,7 +1,8 @@
-"""Minibatch CKA of all pairs of layers: each input's whole output is one vector, and only its products are kept.
+"""Minibatch CKA of all pairs of layers: each input's whole output is one vector, and only products are stored.
 
-A layer's output for B inputs, flattened to B vectors of any length, enters as their B × B products, so a layer of far
-more features than inputs costs no more than its own size. Letters: L layers, B inputs of a block, N of all.
+A layer's output for B inputs is flattened to B vectors of any length, and only their B × B products are used. A layer
+with far more features than inputs therefore costs no more than its own size. Letters: L layers, B inputs of a block, N
+inputs in all.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,9 @@ class PairedGrams:
     """The unbiased estimates of HSIC of the layers of two networks, summed over the blocks of each group.
 
     Args:
-        first: Number of layers of the one network.
-        second: Number of layers of the other.
-        device: Where they are kept.
+        first: Number of layers of the first network.
+        second: Number of layers of the second network.
+        device: Device of the sums.
     """
 
     def __init__(self, first: int, second: int, device: torch.device) -> None:
@@ -29,7 +30,7 @@ class PairedGrams:
         self.second = torch.zeros(GROUPS, second, dtype=torch.float64, device=device)
 
     def add(self, group: int, first: Tensor, second: Tensor) -> None:
-        """Add one block's `centred_grams`, `[L, B, B]` of each network; blocks count by their inputs."""
+        """Add one block's `centred_grams`, `[L, B, B]` of each network; blocks are weighted by their inputs."""
         inputs = first.shape[1]
         shifted = second.roll((inputs // 2, inputs // 2), dims=(1, 2))
         first, second, shifted = (grams.flatten(1) for grams in (first, second, shifted))
@@ -40,7 +41,7 @@ class PairedGrams:
         self.second[group] += weight * second.square().sum(dim=1)
 
     def values(self, without: int | None = None, null: bool = False) -> Tensor:
-        """CKA of each pair of layers over all groups but one, `[L, L]`; 0 where a layer is constant."""
+        """CKA of each pair of layers over all groups but one, `[L, L]`; 0 if a layer is constant."""
         kept = [group for group in range(GROUPS) if group != without]
         cross = (self.null if null else self.cross)[kept].sum(dim=0)
         return alignment(cross, self.first[kept].sum(dim=0).unsqueeze(1), self.second[kept].sum(dim=0).unsqueeze(0))
@@ -49,9 +50,9 @@ class PairedGrams:
 def centred_grams(outputs: Sequence[Tensor]) -> Tensor:
     """The U-centred products of each layer's outputs `[B, …]`, `[L, B, B]` in float64.
 
-    Of products K with a diagonal of 0, K_ij − (r_i + r_j)/(B−2) + Σr/((B−1)(B−2)) off the diagonal, r the sums of rows;
-    Σ_ij of two such layers' products over B(B−3) is the unbiased estimate of HSIC. All 0 for a layer that is
-    constant but for rounding.
+    For products K with a diagonal of 0 and sums of rows r, the result is K_ij − (r_i + r_j)/(B−2) + Σr/((B−1)(B−2)) off
+    the diagonal. The sum over i and j of the product of two layers' results, divided by B(B−3), is the unbiased
+    estimate of HSIC. The result is 0 for a layer that is constant except for rounding.
 
     Source: Székely and Rizzo 2014, "Partial distance correlation with methods for dissimilarities"; Nguyen et al. 2021
     for its mean over minibatches.

@@ -1,7 +1,7 @@
 """The measures of a pair of layers, by name.
 
-`_a` and `_b` say whose nodes are averaged or explained, where that makes a difference; the others are the same with the
-two networks swapped.
+`_a` and `_b` name the network whose nodes are averaged or explained, if that makes a difference. The other measures do
+not change if the two networks are swapped.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,16 +25,16 @@ from tsl.metrics.functional.rho_mean import rho_mean
 from tsl.metrics.functional.soft_matching import soft_matching
 
 MINIBATCH = "minibatch_cka"
-"""The measure of flattened outputs, from `tsl.compare.grams`; all others are of nodes."""
+"""The measure of flattened outputs, from `tsl.compare.grams`; all others are measures of nodes."""
 
 
 class Statistics:
-    """What is known of two layers from all inputs but one group's.
+    """Statistics of two layers from all inputs except those of one group.
 
     Args:
-        t: The one layer.
-        s: The other.
-        pair: Both.
+        t: Sums of the first layer.
+        s: Sums of the second layer.
+        pair: Sums of products of both.
         without: The group left out; none if None.
     """
 
@@ -62,7 +62,7 @@ class Statistics:
 
     @cached_property
     def varying(self) -> Tensor:
-        """ρ_jk of the nodes that change: what averages are taken over, so that a network is 1 with itself."""
+        """ρ_jk of the nodes that change. Averages are over these, so that a network has 1 with itself."""
         constant_t, constant_s = self.constant
         if not (constant_t.any() or constant_s.any()):
             return self.correlation
@@ -75,12 +75,12 @@ class Statistics:
 
 
 class Measure(NamedTuple):
-    """How a measure comes from `Statistics`.
+    """How a measure is computed from `Statistics`.
 
     Attributes:
         value: The function; higher is closer, 1 for a layer and itself.
         full: Whether it needs the products of each layer's nodes with each other.
-        least: Its least value.
+        least: Its smallest possible value.
     """
 
     value: Callable[[Statistics], Tensor]
@@ -89,12 +89,12 @@ class Measure(NamedTuple):
 
 
 def _over_varying(value: Callable[[Tensor], Tensor]) -> Callable[[Statistics], Tensor]:
-    """A measure of the correlations of the nodes that change; 0 where a layer has none."""
+    """A measure of the correlations of the nodes that change; 0 if a layer has none."""
     return lambda pair: value(pair.varying) if pair.varying.numel() else pair.correlation.new_zeros(())
 
 
 def _one_to_one(correlation: Tensor) -> Tensor:
-    """Over the nodes of the narrower layer."""
+    """The mean correlation of the one-to-one matching, over the nodes of the narrower layer."""
     return one_to_one_mean(correlation if correlation.shape[0] <= correlation.shape[1] else correlation.mT)
 
 
@@ -123,7 +123,7 @@ def check_measures(names: Sequence[str]) -> None:
     """Refuse measures that do not exist.
 
     Raises:
-        InputError: Naming the nearest.
+        InputError: If one does not exist, or none is named; the message lists the nearest names.
     """
     for name in names:
         if name not in NAMES:

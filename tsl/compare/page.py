@@ -13,7 +13,7 @@ from tsl.compare.figures import WORDS
 from tsl.compare.measures import MINIBATCH
 
 ROWS = 400
-"""The most nodes that a table shows; `nodes.parquet` has all."""
+"""The largest number of nodes in a table; `nodes.parquet` has all."""
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222; }
@@ -25,11 +25,11 @@ tr:nth-child(even) td { background: #f6f6f6; } .scroll { max-height: 26rem; over
 """
 
 EXPLANATION = (
-    "Higher is closer; 1 is the same. <b>null</b> is the measure with the inputs of the second network exchanged: what "
-    "chance alone gives. <b>low</b> and <b>high</b> are a 95 % interval over inputs (delete-a-group jackknife). Single "
-    "nodes are compared over samples: inputs, or positions of maps and tokens where both layers have them; maps of two "
-    "sizes are averaged down to the smaller, anything else over its positions. Minibatch CKA compares whole flattened "
-    "outputs by the unbiased estimate in small batches."
+    "Higher is closer; 1 means the same. <b>null</b> is the measure with the inputs of the second network exchanged: "
+    "its value by chance alone. <b>low</b> and <b>high</b> are a 95 % interval over inputs (delete-a-group jackknife). "
+    "Single nodes are compared over samples. A sample is an input, or a position of a map or token if both layers have "
+    "them. Maps of two sizes are averaged to the smaller size; other layers are averaged over their positions. "
+    "Minibatch CKA compares whole flattened outputs by the unbiased estimate in small batches."
 )
 
 
@@ -43,11 +43,11 @@ def make_page(
     """The page as HTML.
 
     Args:
-        comparison: What was found.
-        names: Of the networks.
-        pictures: Headings and figures; figures of one heading stand side by side.
+        comparison: The results.
+        names: Names of the networks.
+        pictures: Headings and figures; the figures of one heading are shown side by side.
         nodes: Node tables to show.
-        notes: What is to be said.
+        notes: Notes for the reader, shown on the page.
     """
     said = "".join(f"<li>{escape(note)}</li>" for note in notes)
     parts = [
@@ -62,7 +62,7 @@ def make_page(
     if nodes is not None:
         more = f" (the first {ROWS} of {len(nodes):,}; all are in nodes.parquet)" if len(nodes) > ROWS else ""
         parts.append(f"<h2>Nodes{more}</h2>" + _table(nodes.head(ROWS)))
-    parts.append("<h2>All pairs of layers</h2><p class=note>In layers.parquet, with what a sample is in each.</p>")
+    parts.append("<h2>All pairs of layers</h2><p class=note>They are in layers.parquet, with the kind of samples.</p>")
     body = "\n".join(parts)
     title = escape(" · ".join(names))
     meta = "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -71,7 +71,7 @@ def make_page(
 
 
 def closest_rows(comparison: Comparison) -> pd.DataFrame:
-    """For each measure and layer of network a the row of the layer of b with the greatest value."""
+    """For each measure and layer of network a, the row of the layer of b with the largest value."""
     rows = comparison.layers
     best = rows.loc[rows.groupby(["network_a", "network_b", "measure", "layer_a"], sort=False)["value"].idxmax()]
     order = [name for name in (MINIBATCH, *WORDS) if name in set(best["measure"])]

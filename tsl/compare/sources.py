@@ -1,4 +1,4 @@
-"""The networks and inputs that the command line names. It may load runs and data, which Python's `compare` does not."""
+"""Loads the networks and inputs that the command line names, including runs and data, which `compare` does not load."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ class OneReplicate(nn.Module):
 
 
 def network_of(source: str, weights_key: str | None, replicate: int) -> tuple[nn.Module, list[str]]:
-    """The network that a source names, and what is to be said of it.
+    """The network that a source names, and notes for the user about it.
 
     Args:
         source: A run or a checkpoint in its folder, followed by `:teacher` for its teacher; an import path; or the
@@ -127,7 +127,9 @@ def _image_folder(path: Path, size: int, count: int | None) -> Iterable[Any]:
 
     folders = {folder.name for folder in path.iterdir() if folder.is_dir()}
     if folders & {"train", "training"} and folders & {"val", "valid", "validation", "test"}:
-        raise InputError(f"--data {path} holds {', '.join(sorted(folders))}, which are no classes: name one of them")
+        raise InputError(
+            f"--data {path} holds {', '.join(sorted(folders))}, which are splits, not classes: name one of them"
+        )
     transform = v2.Compose(
         [
             *(v2.RGB(), v2.Resize(size), v2.CenterCrop(size)),
@@ -136,7 +138,7 @@ def _image_folder(path: Path, size: int, count: int | None) -> Iterable[Any]:
     )
     try:
         images = ImageFolder(str(path), transform=transform)
-    except FileNotFoundError as error:  # no class, or a class with no images: torchvision says which
+    except FileNotFoundError as error:  # torchvision's message names the class without images, if any
         raise InputError(f"--data {path}: {error}. Expected a folder for each class, with images in it") from error
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
     return DataLoader(torch.utils.data.Subset(images, order.tolist()), batch_size=64)
@@ -155,13 +157,13 @@ def tensor_of_file(path: Path) -> Tensor:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged file raises depends on where the damage is
         cause = " ".join(str(error).split())
-        raise InputError(f"--data {path} is damaged, or no .npy, .pt or .pth file: {cause}") from error
+        raise InputError(f"--data {path} is damaged, or is not a .npy, .pt or .pth file: {cause}") from error
     if isinstance(content, dict) and len(content) == 1:
         content = next(iter(content.values()))
     if not isinstance(content, Tensor) or not content.ndim:
         raise InputError(f"--data {path} holds a {type(content).__name__}: expected one tensor [N, …]")
     if content.is_floating_point() and not content.isfinite().all():
-        raise InputError(f"--data {path} has NaN or infinite numbers: leave those inputs out")
+        raise InputError(f"--data {path} has NaN or infinite numbers: remove those inputs")
     return content
 
 

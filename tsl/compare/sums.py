@@ -1,7 +1,8 @@
-"""Sums over samples of layers and of pairs of layers, apart for groups of inputs, so that a group can be left out.
+"""Sums over samples of layers and of pairs of layers, separate for groups of inputs, so that a group can be left out.
 
-All are taken about a shift that the first block fixes (its mean), so they add up, and nothing is lost where a mean is
-far larger than its spread. Letters as in `tsl.metrics`; a = ‖t‖², b = ‖s‖² of each sample, about the shift.
+A shift, the mean of the first block, is subtracted from all samples. The sums of blocks can therefore be added, and no
+precision is lost if a mean is far larger than its spread. Letters as in `tsl.metrics`; a = ‖t‖² and b = ‖s‖² of each
+sample after the shift.
 """
 
 import torch
@@ -13,10 +14,10 @@ from tsl.metrics.functional.debiased_linear_cka import NormMoments
 
 
 class GroupedSum:
-    """A sum over all groups, in float64, and those of each group, in float32: they serve for intervals alone.
+    """A sum over all groups, in float64, and the sum of each group, in float32, which only intervals need.
 
     Args:
-        apart: Whether groups are kept apart at all.
+        apart: Whether to store the sum of each group.
     """
 
     def __init__(self, apart: bool = True) -> None:
@@ -40,10 +41,10 @@ class GroupedSum:
 
 
 class LayerSums:
-    """What one layer's samples on one grid sum to.
+    """Sums over one layer's samples on one grid.
 
     Args:
-        full: Whether products of its nodes with each other are wanted, and what debiased CKA needs.
+        full: Whether to sum the products of its nodes with each other too, and what debiased CKA needs.
     """
 
     def __init__(self, full: bool) -> None:
@@ -58,7 +59,7 @@ class LayerSums:
         """Add samples `[samples, nodes]`, which are changed in place.
 
         Returns:
-            The samples about the shift.
+            The samples minus the shift.
         """
         if self.shift is None:
             self.shift = samples.mean(dim=0)
@@ -82,11 +83,11 @@ class LayerSums:
 
 
 class PairSums:
-    """What the products of two layers' samples sum to.
+    """Sums over the products of two layers' samples.
 
     Args:
-        full: Whether what debiased CKA needs is wanted too.
-        apart: Whether groups are kept apart.
+        full: Whether to sum what debiased CKA needs too.
+        apart: Whether to store the sum of each group.
     """
 
     def __init__(self, full: bool, apart: bool) -> None:
@@ -94,7 +95,7 @@ class PairSums:
         self.products, self.lengths, self.t_by_b, self.s_by_a = (GroupedSum(apart) for _ in range(4))
 
     def add(self, group: int, t: Tensor, s: Tensor) -> None:
-        """Add samples `[samples, m]` and `[samples, n]`, each about its layer's shift."""
+        """Add samples `[samples, m]` and `[samples, n]`, each minus its layer's shift."""
         self.products.add(group, t.mT @ s)
         if self.full:
             a, b = t.square().sum(dim=1), s.square().sum(dim=1)
@@ -104,7 +105,7 @@ class PairSums:
 
 
 def cross_moments_of(t: LayerSums, s: LayerSums, pair: PairSums, without: int | None = None) -> CrossMoments:
-    """The moments of all samples but a group's, about their means."""
+    """The moments, about their means, of all samples except those of one group."""
     count = t.count(without)
     mean_t, mean_s = (layer.nodes.without(without) / count for layer in (t, s))
     scatter_t, scatter_s = (
@@ -123,9 +124,9 @@ def cross_moments_of(t: LayerSums, s: LayerSums, pair: PairSums, without: int | 
 
 
 def norm_moments_of(t: LayerSums, s: LayerSums, pair: PairSums, without: int | None = None) -> NormMoments:
-    """The moments of squared lengths about the means that debiased CKA is made of; its other fields are empty.
+    """The moments of squared lengths about the means that debiased CKA needs; the other fields are empty.
 
-    With μ the mean about the shift, ‖t − μ‖² = a − 2μ·t + ‖μ‖², and products of two such are multiplied out.
+    With μ the mean after the shift, ‖t − μ‖² = a − 2μ·t + ‖μ‖², and products of two such are multiplied out.
     """
     count = t.count(without)
 

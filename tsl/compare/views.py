@@ -1,7 +1,7 @@
-"""Outputs of two layers as samples of nodes that can be compared.
+"""Converts the outputs of two layers to samples of nodes that can be compared.
 
-Every position of a map and every token is a sample. Where the two layers have other positions, maps are averaged down
-to the smaller height and width of both; anything else is averaged over its positions, so that inputs are the samples.
+Every position of a map and every token is a sample. If the positions of the two layers differ, two maps are averaged to
+the smaller height and width of both. Other layers are averaged over their positions, so that inputs are the samples.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def common_grid(first: Grid, second: Grid) -> Grid:
 
 
 def samples_are(place: Place, grid: Grid) -> str:
-    """What a sample of a layer is on a grid, in words."""
+    """A description of what a sample of a layer is on a grid."""
     if not grid:
         return "inputs, averaged over positions" if place.grid else "inputs"
     size = "×".join(map(str, grid))

@@ -1,4 +1,4 @@
-"""A network that is compared: which of its layers are watched, and what they put out for a block of inputs."""
+"""A network that is compared: its watched layers, and their outputs for a block of inputs."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -13,12 +13,12 @@ from tsl.networks.watching import Layer, Watcher
 
 
 class WatchedNetwork:
-    """A network in evaluation mode until `close`, which puts its modes back.
+    """A network in evaluation mode; `close` restores its modes.
 
     Args:
-        name: What it is called in tables and messages.
+        name: Name of the network in tables and messages.
         module: The network.
-        patterns: Names of its layers, in which `*` stands for anything; every activation if None.
+        patterns: Names of its layers, in which `*` matches anything; every activation if None.
         inputs: The first few of the inputs.
 
     Raises:
@@ -39,7 +39,7 @@ class WatchedNetwork:
             raise
 
     def close(self) -> None:
-        """Leave the network as it was."""
+        """Restore the network's modes."""
         for inner, mode in self._modes.items():
             inner.training = mode
 
@@ -64,14 +64,14 @@ class WatchedNetwork:
                 )
             if not values.sum().isfinite() and not values.isfinite().all():  # a sum may overflow where no value does
                 raise InputError(
-                    f"network {self.name}: layer {place.layer} has NaN or infinite outputs: a comparison would mean "
-                    "nothing; look at the network's weights and the inputs' scale"
+                    f"network {self.name}: layer {place.layer} has NaN or infinite outputs, which cannot be "
+                    "compared: check the network's weights and the inputs' scale"
                 )
             outputs.append(values)
         return outputs
 
     def _fitted(self, inputs: Tensor) -> Tensor:
-        """On the network's device, and floating-point inputs in its precision."""
+        """The inputs on the network's device; floating-point inputs also in its precision."""
         like = next((tensor for tensor in self.module.parameters() if tensor.is_floating_point()), None)
         if like is None:
             return inputs
@@ -80,7 +80,7 @@ class WatchedNetwork:
     def _checked(self, run, inputs: Tensor):  # type: ignore[no-untyped-def]
         try:
             return run()
-        except Exception as error:  # whatever a module from elsewhere raises
+        except Exception as error:  # another project's module may raise anything
             raise InputError(
                 f"network {self.name}: {type(self.module).__name__} cannot take inputs {list(inputs.shape)} of type "
                 f"{inputs.dtype}: {' '.join(str(error).split())[:300]}"
@@ -118,7 +118,7 @@ class WatchedNetwork:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """A name without its call matches every call."""
+    """Whether a name matches a pattern; a pattern without a call number matches every call."""
     return fnmatchcase(name, pattern) or fnmatchcase(name.partition("#")[0], pattern)
 
 

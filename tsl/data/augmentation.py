@@ -1,4 +1,4 @@
-"""The augmentations that the theorem asks for (Tian, ICML 2020), made of inputs of any shape, by index.
+"""The augmentations that the theorem requires (Tian, ICML 2020), for inputs of any shape.
 
 Letters: R replicates, N inputs, d numbers in an input.
 """
@@ -17,24 +17,24 @@ from tsl.networks.hyperplanes import hyperplanes
 
 
 class Augmentation(ABC):
-    """Makes a larger data set D' of a data set D: one class for each way, chosen by `class_path` in a config."""
+    """Makes a larger data set D' from a data set D. Each way is a class, chosen by `class_path` in a config."""
 
     @abstractmethod
     def variants(self, shape: Sequence[int]) -> int:
         """Samples of D' for each input of D, |D'| / |D|, where an input has this shape.
 
         Raises:
-            InputError: If inputs of this shape cannot be augmented so.
+            InputError: If this augmentation cannot be applied to inputs of this shape.
         """
 
     @abstractmethod
     def __call__(self, inputs: Samples, generators: Sequence[Generator], teacher: nn.Module | None) -> Samples:
-        """D' of D, by `inputs.augmented`.
+        """Make D' from D, by `inputs.augmented`.
 
         Args:
             inputs: The data set D of every replicate.
             generators: One CPU generator for each replicate.
-            teacher: The R teachers that will answer D'; None where there are none.
+            teacher: The R teachers whose outputs on D' will be the targets; None if there are none.
         """
 
 
@@ -46,8 +46,8 @@ class TeacherAgnostic(Augmentation):
     Args:
         step: The step size η.
         rotate: Take {u_i} from a random rotation, one for each replicate, rather than the standard basis.
-        directions: Take only so many of the d directions for each input, drawn separately: |D'| = (2k + 1)|D|. This
-            is affordable where d is large, as for images, and less than the theorem asks for.
+        directions: Number k of the d directions to use for each input, drawn separately: |D'| = (2k + 1)|D|. This is
+            affordable if d is large, as for images, but is fewer than the theorem requires.
     """
 
     def __init__(self, step: PositiveFloat, rotate: bool = False, directions: PositiveInt | None = None) -> None:
@@ -60,7 +60,7 @@ class TeacherAgnostic(Augmentation):
         if self.directions is not None and self.directions > prod(shape):
             raise InputError(
                 f"data.init_args.augmentation.init_args.directions = {self.directions}, but inputs have only "
-                f"{prod(shape)} directions: give at most so many, or leave it out for all of them"
+                f"{prod(shape)} directions: give at most {prod(shape)}, or leave it out to use all of them"
             )
         return 2 * (self.directions or prod(shape)) + 1
 
@@ -93,15 +93,15 @@ class TeacherAgnostic(Augmentation):
 class TeacherAware(Augmentation):
     """D' = {x, x + α ŵ_j, x − α ŵ_j} for every input, where x is its projection on a hyperplane w_jᵀx + b_j = 0.
 
-    The nodes j are those of the teacher's lowest layer, ŵ_j = w_j / ‖w_j‖. Inputs are shared out to them evenly, in
-    random order, and each has its own α, uniform in [low, low + width]. Variant 0 lies on the hyperplane, 1 on its
-    positive side and 2 on its negative side. The node of a convolution is a channel at a position.
+    The nodes j are those of the teacher's lowest layer, ŵ_j = w_j / ‖w_j‖. The inputs are divided evenly among the
+    nodes, in random order. Each input has its own α, uniform in [low, low + width]. Variant 0 lies on the hyperplane,
+    1 on its positive side and 2 on its negative side. A node of a convolution is a channel at a position.
 
     Args:
-        low: Least distance α.
-        width: Range of distances.
-        rescale: Scale every sample to the norm of rescale · √d in the end, as the paper's experiments did at the
-            standard deviation of their inputs. This moves samples off the hyperplane again where the bias is not 0.
+        low: Smallest distance α.
+        width: Largest distance minus smallest distance.
+        rescale: Scale every sample, as the last step, to the norm rescale · √d. The paper's experiments did this with
+            the standard deviation of their inputs. It moves samples off the hyperplane again if the bias is not 0.
     """
 
     def __init__(
@@ -154,10 +154,10 @@ def rotation(dim: int, generator: Generator) -> Tensor:
 
 
 def subsets(count: int, dim: int, size: int, generator: Generator) -> Tensor:
-    """`count` random subsets of {0, …, dim − 1} without repetition, `[count, size]`, their members in no random order.
+    """`count` random subsets of {0, …, dim − 1} without repetition, `[count, size]`; their order inside is not random.
 
-    By Floyd's algorithm (Bentley and Floyd, Communications of the ACM 30(9), 1987) for all of them at once: no keys
-    `[count, dim]` are drawn. The first subsets are the same whatever `count` is.
+    Floyd's algorithm (Bentley and Floyd, Communications of the ACM 30(9), 1987) runs for all subsets at once and needs
+    no random keys `[count, dim]`. The first subsets are the same for every `count`.
     """
     uniform = torch.rand(count, size, generator=generator, dtype=torch.float64, device="cpu")
     drawn = (uniform * torch.arange(dim - size + 1, dim + 1)).long()

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Labelled(NamedTuple):
-    """Inputs with their labels. DataModules without labels give the bare inputs.
+    """Inputs with their labels. A DataModule without labels yields the inputs alone.
 
     Attributes:
         inputs: A chunk of K minibatches `[K, R, B, ...]` for training, `[R, B, ...]` for evaluation.

@@ -1,4 +1,4 @@
-"""How long to train, in training samples: runs of different training sizes then cost the same."""
+"""Converts a budget of training samples into epochs, so that runs of different training sizes cost the same."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,17 +7,18 @@ from tsl.errors import InputError
 
 
 def budget_epochs(total_samples: int, data: Mapping[str, Any]) -> int:
-    """The epochs after which a student has seen so many training samples.
+    """The number of epochs after which a student has seen `total_samples` training samples.
 
-    An epoch counts for steps_per_epoch × batch_size samples, or for train_size where steps_per_epoch is not given, of
-    which the last train_size mod batch_size fill no minibatch and are left out: of 5,000 at batch size 64, 0.2 %.
+    An epoch counts as steps_per_epoch × batch_size samples, or as train_size samples if steps_per_epoch is not given.
+    In the second case the last train_size mod batch_size samples are counted but not seen, because they fill no
+    minibatch: 0.2 % of 5,000 samples at batch size 64.
 
     Args:
-        total_samples: The budget.
+        total_samples: The budget, in training samples.
         data: The DataModule's settings.
 
     Raises:
-        InputError: If the budget is no whole number of epochs, or an epoch has no fixed number of samples.
+        InputError: If the budget is not a whole number of epochs, or an epoch has no fixed number of samples.
     """
     samples: Any
     if data.get("steps_per_epoch") is not None and data.get("batch_size") is not None:
@@ -26,7 +27,8 @@ def budget_epochs(total_samples: int, data: Mapping[str, Any]) -> int:
         key, samples = "train_size", data.get("train_size")
     if not isinstance(samples, int) or (key == "train_size" and data.get("augmentation") is not None):
         raise InputError(
-            f"total_samples = {total_samples} is divided by the samples of an epoch: set data.init_args.steps_per_epoch"
+            f"total_samples = {total_samples} needs a fixed number of samples in an epoch, but data.init_args sets "
+            "none: set data.init_args.steps_per_epoch"
         )
     epochs, rest = divmod(total_samples, samples)
     if rest:

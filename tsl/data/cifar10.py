@@ -28,13 +28,14 @@ class CIFAR10DataModule(ImageDataModule):
     See `tsl.data.ImageDataModule` for batches, splits and what is evaluated.
 
     Args:
-        data_dir: The folder that holds, or is to hold, `cifar-10-batches-py`, as torchvision lays it out.
-        download: Fetch the images if `data_dir` does not hold them.
-        verify: Refuse files whose MD5 sums are not the official ones. Set it to false for a copy in that layout, of
-            any number of images. The files are pickles; only arrays of numbers are read from them, and no code is run.
+        data_dir: The folder of `cifar-10-batches-py`, in torchvision's layout; downloads go there too.
+        download: Download the images if `data_dir` does not hold them.
+        verify: Refuse files whose MD5 sums are not the official ones. Set it to false for a copy in the same layout
+            with any number of images. The files are pickles; only arrays of numbers are read from them, and no code is
+            run.
         mean: Mean of each channel, subtracted from intensities between 0 and 1.
-        std: Standard deviation of each channel, by which they are divided then.
-        kwargs: What every DataModule of images takes.
+        std: Standard deviation of each channel, by which the result is divided.
+        kwargs: The arguments of `tsl.data.ImageDataModule`.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class CIFAR10DataModule(ImageDataModule):
 
     @property
     def folder(self) -> Path:
-        """The folder in which torchvision keeps the files."""
+        """The folder in which torchvision stores the files."""
         return self.data_dir / CIFAR10.base_folder
 
     def prepare_data(self) -> None:
@@ -73,7 +74,7 @@ class CIFAR10DataModule(ImageDataModule):
         return ImageSet(images, labels, test_size=len(parts[-1][1]))
 
     def _check_files(self) -> None:
-        """Check that all files are there and, where asked for, that they are the official ones."""
+        """Check that all files are there and, with `verify`, that they are the official ones."""
         known = dict([*CIFAR10.train_list, *CIFAR10.test_list])
         missing = [name for name in known if not (self.folder / name).is_file()]
         if missing:
@@ -98,8 +99,8 @@ class ArraysOnly(pickle.Unpickler):
     ALLOWED = ("_reconstruct", "_frombuffer", "ndarray", "dtype")
 
     def find_class(self, module: str, name: str) -> Any:
-        """What numpy's arrays are made of; other names could run code."""
-        if (module, name) == ("_codecs", "encode"):  # how older pickles keep bytes
+        """Return a class that numpy arrays are built from; refuse every other name, because it could run code."""
+        if (module, name) == ("_codecs", "encode"):  # older pickles store bytes this way
             return super().find_class(module, name)
         if module.partition(".")[0] != "numpy" or name not in self.ALLOWED:
             raise pickle.UnpicklingError(f"it holds {module}.{name}, not only arrays of numbers")
@@ -121,7 +122,7 @@ def read_file(data_dir: Path, name: str) -> tuple[Tensor, Tensor]:
     except Exception as error:  # what a damaged pickle raises depends on where the damage is
         cause = " ".join(str(error).split())[:200]
         raise InputError(
-            f"data.init_args.data_dir: {path} is damaged, or not a file of CIFAR-10 ({type(error).__name__}: {cause}); "
+            f"data.init_args.data_dir: {path} is damaged, or not a CIFAR-10 file ({type(error).__name__}: {cause}); "
             "restore it, or remove the folder and set data.init_args.download to true"
         ) from error
     if images.dtype != torch.uint8 or len(labels) != len(images) or ((labels < 0) | (labels > 9)).any():
@@ -133,7 +134,7 @@ def read_file(data_dir: Path, name: str) -> tuple[Tensor, Tensor]:
 
 
 def download(data_dir: Path) -> None:
-    """Fetch and unpack the official archive: all of it, or nothing.
+    """Download and unpack the official archive; if this fails, no partial file is left.
 
     Raises:
         InputError: If it cannot be downloaded.
@@ -144,7 +145,7 @@ def download(data_dir: Path) -> None:
         with tempfile.TemporaryDirectory(dir=data_dir, prefix="download-") as directory:
             download_and_extract_archive(CIFAR10.url, directory, filename=CIFAR10.filename, md5=CIFAR10.tgz_md5)
             shutil.move(Path(directory) / CIFAR10.base_folder, data_dir / CIFAR10.base_folder)
-    except Exception as error:  # the network's, the archive's and the disk's mistakes have nothing in common
+    except Exception as error:  # errors of network, archive and disk share no base class
         if is_new:
             with suppress(OSError):
                 data_dir.rmdir()

@@ -1,4 +1,4 @@
-"""The base class of every DataModule: what a module of tsl needs from its data.
+"""The base class of every DataModule, with what tsl's modules need from their data.
 
 Letters: R replicates, N inputs, K minibatches in a chunk, B inputs in a minibatch.
 """
@@ -17,31 +17,31 @@ from tsl.data.sizes import announce, check_evaluated_together
 from tsl.processes import minibatch_share
 
 CONDITIONED_ON = 100_000
-"""The most inputs that a teacher is conditioned on: so many give a node's median to within 0.2 % of the inputs."""
+"""The largest number of inputs that a teacher is conditioned on. It gives a node's median to within 0.2 % of them."""
 
 
 class DataModule(pl.LightningDataModule, ABC):
-    """Inputs of R replicates, as samples that minibatches take by index.
+    """Inputs of R replicates, as samples that minibatches select by index.
 
-    A DataModule of one's own draws its inputs in `draw`, gives them as `Samples` in `train_samples` and `val_samples`,
-    and sets `sampler`, which chooses the samples of each minibatch, before `train_samples` is called.
+    A subclass draws its inputs in `draw` and returns them as `Samples` from `train_samples` and `val_samples`. It sets
+    `sampler`, which chooses the samples of each minibatch, before `train_samples` is called.
     Training batches are then chunks `[K, R, B, ...]` and evaluation batches `[R, B, ...]`, both `tsl.data.Labelled`
-    where the samples have labels.
+    if the samples have labels.
 
     Args:
         input_shape: The shape of one input: `[d]`, or `[C, H, W]` of an image.
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates
+        seed: Seed of replicate 0 (replicate r has seed + r), or a list of seeds that repeats along the replicates
             (`tsl.randomness.replicate_generators`).
         evaluate_train: Evaluate on the training samples as well, as split "train".
-        eval_batch_size: Inputs in an evaluation batch; as many as suit the module if None.
+        eval_batch_size: Inputs in an evaluation batch; `suited_batch_size` if None.
 
     Attributes:
         labelled: Whether batches have labels.
-        sampler: Which training samples each minibatch takes; it knows their number in each replicate.
-        teacher: What answers the inputs, for augmentations that need it: the R teachers, or the networks that a
-            Classifier trains. The module sets it before it asks for batches.
-        suited_batch_size: Inputs in an evaluation batch that suit the module, which sets it too.
+        sampler: Chooses the training samples of each minibatch, and holds their number in each replicate.
+        teacher: The networks for augmentations that need one: the R teachers, or the networks that a Classifier
+            trains. The module sets it before it asks for batches.
+        suited_batch_size: Inputs in an evaluation batch that suit the module. The module sets it.
     """
 
     labelled: ClassVar[bool] = False
@@ -71,26 +71,26 @@ class DataModule(pl.LightningDataModule, ABC):
 
         Args:
             stage: What Lightning is about to do: "fit", "validate", "test" or "predict".
-            dtype: Their precision.
-            device: The device for them.
+            dtype: Precision of the inputs.
+            device: Device of the inputs.
         """
 
     @abstractmethod
     def train_samples(self, epoch: int) -> Samples:
-        """The training samples of an epoch counted from 0; a replicate with fewer inputs than others ends in zeros."""
+        """The training samples of an epoch, counted from 0; replicates with fewer inputs are padded with zeros."""
 
     @abstractmethod
     def val_samples(self) -> Samples:
         """The samples that are evaluated as split "val"."""
 
     def evaluated_train_samples(self) -> Samples:
-        """The samples that are evaluated as split "train": those of the epoch that is trained."""
+        """The samples that are evaluated as split "train": those of the current training epoch."""
         return self.train_samples(self.sampler.epoch)
 
     def conditioning_inputs(self) -> list[Tensor]:
         """The inputs `[N, d]` that each replicate's teacher is conditioned on: those of epoch 0, without augmentation.
 
-        They are needed before there is a teacher.
+        They are needed before the teacher is made.
         """
         inputs = self.train_samples(0).inputs
         return [
@@ -105,7 +105,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     @property
     def augmented_sizes(self) -> list[int]:
-        """Training samples of every replicate, augmentation counted."""
+        """Training samples of every replicate, after augmentation."""
         return [size * self.sampler.variants for size in self.train_sizes]
 
     def setup(self, stage: str) -> None:
@@ -122,10 +122,10 @@ class DataModule(pl.LightningDataModule, ABC):
         return ChunkLoader(self.train_samples, self.sampler, *self._share())
 
     def val_dataloader(self) -> list[EvaluationLoader]:
-        """The samples of split "val" and, where asked for, those of split "train".
+        """Loaders of the samples of split "val" and, with `evaluate_train`, of split "train".
 
         Raises:
-            InputError: If replicates differ in the number of their training samples, which are evaluated together.
+            InputError: If `evaluate_train` is set and replicates differ in their number of training inputs.
         """
         loaders = [self._evaluation("val", self.val_samples)]
         if self.evaluate_train:
@@ -137,5 +137,5 @@ class DataModule(pl.LightningDataModule, ABC):
         return EvaluationLoader(split, samples, self.eval_batch_size or self.suited_batch_size, *self._share())
 
     def _share(self) -> tuple[int, int]:
-        """This process among those that share the samples, and their number."""
+        """The rank of this process among those that share the samples, and the number of those processes."""
         return minibatch_share(self.trainer)

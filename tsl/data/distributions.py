@@ -1,7 +1,8 @@
 """Input distributions: one class for each, chosen by `class_path` in a config.
 
-Here those of independent coordinates; `tsl.data.structured_distributions` has those whose coordinates depend on one
-another, `tsl.data.tensor_file` inputs of one's own. `std` is always the standard deviation of a coordinate.
+This file has the distributions with independent coordinates. `tsl.data.structured_distributions` has those whose
+coordinates depend on one another, and `tsl.data.tensor_file` reads your own inputs from a file. `std` is always the
+standard deviation of a coordinate.
 """
 
 import math
@@ -20,14 +21,14 @@ KEY = "data.init_args.distribution.init_args"
 """The key of a distribution's arguments in config.yaml, for messages."""
 
 BLOCK = 2**20
-"""Numbers in a block: temporaries stay small, and threads rarely wait for each other."""
+"""Numbers in a block. With blocks, temporary tensors stay small and threads rarely wait for each other."""
 
 
 class InputDistribution(ABC):
     """A distribution of synthetic inputs.
 
     Attributes:
-        finite: Whether there is only a given number of inputs, so that another draw may hold the same ones again.
+        finite: Whether there is only a fixed number of different inputs, so that two draws may share some of them.
     """
 
     finite: ClassVar[bool] = False
@@ -36,9 +37,10 @@ class InputDistribution(ABC):
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `count` independent inputs, `[count, dim]`, from a CPU generator.
 
-        In float64, then rounded to the Trainer's precision, so a seed gives the same inputs in every precision.
-        All that is random must come from the generator, except for what training and evaluation inputs share. An
-        argument of type `tsl.replicates.PerReplicate`, kept under its own name, is here the value of one replicate.
+        Inputs are drawn in float64 and later rounded to the Trainer's precision, so a seed gives the same inputs in
+        every precision. All randomness must come from the generator, except for what training and evaluation inputs
+        share. An argument of type `tsl.replicates.PerReplicate` must be an attribute of the same name; here this
+        attribute is the value of one replicate.
         """
 
 
@@ -85,25 +87,26 @@ class Laplace(InputDistribution):
         self.std = std
 
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
-        """Draw `[count, dim]`, by the inverse of the distribution function; see the base class."""
+        """Draw `[count, dim]`, by inverting the distribution function; see the base class."""
         inputs = torch.empty(count, dim, dtype=torch.float64)
         for block in row_blocks(inputs):
             block.uniform_(-1, 1, generator=generator)
-            size = block.abs().clamp_(max=1 - 2**-53).neg_().log1p_()  # −1 itself may be drawn: its logarithm is −∞
+            size = block.abs().clamp_(max=1 - 2**-53).neg_().log1p_()  # a draw of −1 would give log 0 = −∞
             torch.copysign(size, block, out=block).mul_(self.std / math.sqrt(2))
         return inputs
 
 
 class StudentT(InputDistribution):
-    """Student's t in every coordinate, independently: heavy tails, the heavier the fewer degrees of freedom.
+    """Student's t in every coordinate, independently. The fewer the degrees of freedom, the heavier the tails.
 
     Args:
-        degrees_of_freedom: ν, at least 0.5: with fewer a draw may overflow float32. 1 is Cauchy's distribution.
-        std: Standard deviation of a coordinate; there is none for ν ≤ 2.
+        degrees_of_freedom: ν, at least 0.5, because draws with fewer may overflow float32. ν = 1 is the Cauchy
+            distribution.
+        std: Standard deviation of a coordinate; it exists only for ν > 2.
         scale: Factor on the standard t, instead of `std`; for ν > 2 the standard deviation is scale √(ν / (ν − 2)).
 
     Raises:
-        InputError: Unless exactly one of `std` and `scale` is given, or if there is no standard deviation.
+        InputError: If not exactly one of `std` and `scale` is given, or if `std` is given for ν ≤ 2.
     """
 
     def __init__(
@@ -121,7 +124,7 @@ class StudentT(InputDistribution):
         elif scale is not None and std is None:
             self.scale = scale
         else:
-            raise InputError(f"{KEY}.std or {KEY}.scale: give one of them, not both")
+            raise InputError(f"{KEY}.std and {KEY}.scale: expected exactly one of them; give one, leave out the other")
         self.degrees_of_freedom = degrees_of_freedom
 
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
@@ -147,7 +150,7 @@ class Rademacher(InputDistribution):
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `[count, dim]`, one random bit for each number; see the base class."""
         words = torch.empty(-(-count * dim // 64), dtype=torch.int64).random_(-(2**63), None, generator=generator)
-        signs = (torch.arange(256)[:, None] >> torch.arange(8) & 1).double().mul_(2).sub_(1)  # of each byte
+        signs = (torch.arange(256)[:, None] >> torch.arange(8) & 1).double().mul_(2).sub_(1)  # of each byte's bits
         inputs = torch.empty(64 * len(words), dtype=torch.float64)
         octets = words.view(torch.uint8)
         for rows, block in zip(octets.split(BLOCK), inputs.view(-1, 8).split(BLOCK), strict=True):
@@ -158,11 +161,12 @@ class Rademacher(InputDistribution):
 class LogNormal(InputDistribution):
     """exp(σ z) of standard normal z, times a factor, in every coordinate, independently.
 
-    All inputs are positive and their mean lies far from 0, at std / √(exp(σ²) − 1): 1.9 std for σ = 0.5, 0.76 std for
-    σ = 1. Correlations have to survive that.
+    All inputs are positive and their mean is far from 0, at std / √(exp(σ²) − 1): 1.9 std for σ = 0.5, 0.76 std for
+    σ = 1. This makes it a hard test for correlation measures.
 
     Args:
-        sigma: σ, the standard deviation of a coordinate's logarithm, at most 5: beyond, float32 loses the smallest.
+        sigma: σ, the standard deviation of a coordinate's logarithm, at most 5, because float32 cannot hold the
+            smallest inputs of a larger σ.
         std: Standard deviation of a coordinate.
 
     Raises:
@@ -186,5 +190,5 @@ class LogNormal(InputDistribution):
 
 
 def row_blocks(inputs: Tensor) -> Iterator[Tensor]:
-    """Views of some rows of `[count, dim]` at a time, to be filled in place."""
+    """Yield `[count, dim]` as views of a few rows each, to be filled in place."""
     yield from inputs.split(max(1, BLOCK // inputs.shape[1]))

@@ -16,30 +16,30 @@ from tsl.data.images import ImageDataModule, ImageSet
 from tsl.errors import InputError
 
 SPLITS = ("train", "val", "test")
-"""Folders that are taken for splits where `train` and one of the others are there."""
+"""Names of folders that are read as splits if `train` and one of the others exist."""
 
 OTHER_SPLITS = {*SPLITS, "training", "valid", "validation", "testing"}
-"""Names of folders that divide a data set into splits rather than into classes, which must not be taken for classes."""
+"""Folder names that are common for splits and must not be read as names of classes."""
 
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
-"""Pillow's modes whose values, or whose palette's, have 8 bits at most, and that Pillow converts to RGB."""
+"""Pillow's modes that Pillow converts to RGB and whose values, or palette values, have at most 8 bits."""
 
 
 class ImageFolderDataModule(ImageDataModule):
-    """Images from a tree with a folder for each class, in any format and of any size, as torchvision's ImageFolder.
+    """Images of any format and size in a folder for each class, as in torchvision's ImageFolder.
 
     Classes are numbered in the order of their names; files and folders whose names begin with a dot are left out.
-    Every image is read once, in RGB as `read_rgb` says, scaled until it covers `size` and cut to it around its middle.
-    See `tsl.data.ImageDataModule` for batches, splits and what is evaluated.
+    Every image is read once and converted to RGB by `read_rgb`. It is then scaled until it covers `size`, and cropped
+    around its middle. See `tsl.data.ImageDataModule` for batches, splits and what is evaluated.
 
     Args:
-        data_dir: The folder that holds a folder for each class; or folders train, val and test of such folders (val or
-            test may be missing), whose images are then trained on, validated and tested.
+        data_dir: The folder that holds a folder for each class. It may instead hold the folders train, val and test,
+            each with a folder for each class, for training, validation and test images; val or test may be missing.
         size: Rows and columns of the images, one number if they are the same.
         test_size: Images held out for the test, drawn by seed.
         mean: Mean of each channel, subtracted from intensities between 0 and 1; ImageNet's unless given.
-        std: Standard deviation of each channel, by which they are divided then; ImageNet's unless given.
-        kwargs: What every DataModule of images takes.
+        std: Standard deviation of each channel, by which the result is divided; ImageNet's unless given.
+        kwargs: The arguments of `tsl.data.ImageDataModule`.
     """
 
     def __init__(
@@ -66,20 +66,20 @@ class ImageFolderDataModule(ImageDataModule):
         if any(given.values()):
             names = " and ".join(f"{key} = {size}" for key, size in given.items() if size)
             raise InputError(
-                f"data.init_args.{names}, but {self.data_dir} has folders {', '.join(SPLITS)} of its own for that: "
-                "leave it out"
+                f"data.init_args.{names}, but {self.data_dir} has its own folders for that (among "
+                f"{', '.join(SPLITS)}): leave the setting out"
             )
         of_train = self._folder(train)
         held_out = [self._folder(folder, of_train) if folder.is_dir() else None for folder in (val, test)]
         return self._set(of_train, *held_out)
 
     def _folder(self, path: Path, like: ImageFolder | None = None) -> ImageFolder:
-        """The images of a tree, with the classes of another where given."""
+        """The images below `path`; their classes must be those of `like`, if given."""
         try:
             dataset = VisibleImages(
                 str(path), transform=self._fitted, loader=read_rgb, is_valid_file=partial(is_image, folder=path)
             )
-        except FileNotFoundError as error:  # no class, or a class with no images: torchvision's message names it
+        except FileNotFoundError as error:  # torchvision's message names the class without images, if any
             raise InputError(
                 f"data.init_args.data_dir = {self.data_dir}: {error}. Expected a folder for each class, with images "
                 "in it"
@@ -99,37 +99,37 @@ class ImageFolderDataModule(ImageDataModule):
         return dataset
 
     def _set(self, *datasets: ImageFolder | None) -> ImageSet:
-        """The images of training, validation and test, in this order."""
+        """Read the training, validation and test images, in this order."""
         there = [dataset for dataset in datasets if dataset is not None]
         samples = [(dataset, index) for dataset in there for index in range(len(dataset))]
         images = torch.empty(len(samples), *self.input_shape, dtype=torch.uint8)
         for row, (dataset, index) in enumerate(samples):
             try:
                 images[row], _ = dataset[index]
-            except Exception as error:  # Pillow's, which depend on the format and on the damage
+            except Exception as error:  # Pillow's errors depend on the format and on the damage
                 cause = " ".join(str(error).split())[:200]
                 raise InputError(
                     f"data.init_args.data_dir = {self.data_dir}: the image {dataset.samples[index][0]} cannot be read "
-                    f"({cause}): restore it, or take it out"
+                    f"({cause}): restore it, or remove it"
                 ) from error
         labels = torch.tensor([label for dataset in there for label in dataset.targets])
         _, val_size, test_size = (0 if dataset is None else len(dataset) for dataset in (*datasets, None, None)[:3])
         return ImageSet(images, labels, test_size, val_size)
 
     def _fitted(self, image: Image.Image) -> torch.Tensor:
-        """`[3, H, W]` uint8."""
+        """The image scaled and cropped to the input shape, `[3, H, W]` uint8."""
         _, height, width = self.input_shape
         return pil_to_tensor(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
 
 
 def is_image(path: str, folder: Path) -> bool:
-    """Whether a file below a class's folder is one of its images: not hidden, and in no hidden folder."""
+    """Whether a file below a class's folder is an image, not hidden and not in a hidden folder."""
     inside = Path(path).relative_to(folder).parts
     return path.lower().endswith(IMG_EXTENSIONS) and not any(part.startswith(".") for part in inside)
 
 
 class VisibleImages(ImageFolder):
-    """An image folder in which folders whose names begin with a dot, such as .ipynb_checkpoints, are no classes."""
+    """An image folder that ignores folders whose names begin with a dot, such as .ipynb_checkpoints."""
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         """The names of the classes, and their numbers in that order."""
@@ -140,7 +140,7 @@ class VisibleImages(ImageFolder):
 
 
 def read_rgb(path: str) -> Image.Image:
-    """The first picture of a file in RGB, 8 bits a channel, turned upright where the file says how.
+    """The first picture of a file in RGB, 8 bits a channel, turned upright by its EXIF orientation.
 
     Grey images of 16 bits are divided by 257, so that black stays black and white stays white. Colour profiles are
     ignored.
@@ -154,8 +154,8 @@ def read_rgb(path: str) -> Image.Image:
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode not in EIGHT_BITS:
         raise ValueError(
-            f"its mode is {image.mode}, whose values have no fixed range: expected at most 8 bits a channel, or 16 of "
-            "grey; convert it"
+            f"its mode is {image.mode}, whose values have no fixed range: expected at most 8 bits a channel, or 16 "
+            "bits of grey; convert it"
         )
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise ValueError("it has transparent pixels: put it on a background")

@@ -1,4 +1,4 @@
-"""The base class of DataModules of images: every replicate makes its batches from one uint8 tensor on the device.
+"""The base class of DataModules of images. All replicates make their batches from one uint8 tensor on the device.
 
 Letters: R replicates, M images, N images of one replicate's split, C channels, H rows and W columns.
 """
@@ -27,8 +27,8 @@ class ImageSet(NamedTuple):
     Attributes:
         images: `[M, C, H, W]` uint8.
         labels: Their classes, counted from 0, `[M]` int64.
-        test_size: So many of the last are a test set that comes with them.
-        val_size: So many before these are a validation set that comes with them.
+        test_size: The data set's own test set is the last `test_size` images.
+        val_size: The data set's own validation set is the `val_size` images before those.
     """
 
     images: Tensor
@@ -45,29 +45,29 @@ class ImageDataModule(DataModule):
     random, newly in every epoch, and then normalized; the theorem's augmentation is applied to the result.
     Evaluated images are neither cropped nor mirrored.
 
-    `fit` evaluates the validation images, as split "val", and `test` the test images. Where no validation images are
-    held out, `fit` evaluates the test images, as the paper does; nothing should be chosen by them then.
+    `fit` evaluates the validation images, as split "val", and `test` the test images. If no validation images are
+    held out, `fit` evaluates the test images, as the paper does; do not choose settings by these results.
 
     Args:
         input_shape: Channels, rows and columns of an image.
         mean: Mean of each channel, subtracted from intensities between 0 and 1.
-        std: Standard deviation of each channel, by which they are divided then.
+        std: Standard deviation of each channel, by which the result is divided.
         val_size: Images held out of the training images for validation, drawn by seed.
         test_size: Images held out for the test, drawn by seed.
-        train_size: Training images of every replicate, drawn by seed from those that are left, or a list that repeats
-            along the replicates; all that are left where not given.
-        crop_padding: Crop training images at random to their own size after padding them by so many zeros on every
-            side; 0 for no crops.
-        flip: Mirror every other training image at random from left to right.
-        augmentation: Makes a larger training set of the training images (the theorem's augmentation), in numbers after
-            normalization. Evaluation images are never augmented.
+        train_size: Training images of every replicate, drawn by seed from those that are not held out, or a list that
+            repeats along the replicates; all that are not held out if not given.
+        crop_padding: Zeros added on every side of a training image before it is cropped at random to its own size; 0
+            for no crops.
+        flip: Mirror each training image from left to right with probability ½.
+        augmentation: Makes a larger training set from the training images (the theorem's augmentation). Its distances
+            are in units of the normalized images. Evaluation images are never augmented.
         batch_size: Training samples in a minibatch.
-        steps_per_epoch: Minibatches in an epoch; as many as the training samples fill where not given.
-        evaluate_train: Evaluate on the training images as well, with `augmentation`, neither cropped nor mirrored.
-        chunk_size: Minibatches handed to the module at a time, a matter of speed and memory alone.
-        eval_batch_size: Images in an evaluation batch, a matter of speed and memory alone.
+        steps_per_epoch: Minibatches in an epoch; if not given, as many as the training samples fill.
+        evaluate_train: Evaluate on the training images as well, with `augmentation` but neither cropped nor mirrored.
+        chunk_size: Minibatches handed to the module at a time; it affects only speed and memory.
+        eval_batch_size: Images in an evaluation batch; it affects only speed and memory.
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
+        seed: Seed of replicate 0 (replicate r has seed + r), or a list of seeds that repeats along the replicates.
     """
 
     labelled: ClassVar[bool] = True
@@ -127,7 +127,7 @@ class ImageDataModule(DataModule):
         """Read all images, of `input_shape`.
 
         Raises:
-            InputError: Naming what cannot be read, and what to do.
+            InputError: If the images cannot be read. The message names the file or folder, and the remedy.
         """
 
     def draw(self, stage: str, dtype: torch.dtype, device: torch.device) -> None:
@@ -153,7 +153,7 @@ class ImageDataModule(DataModule):
         self._train_samples = self._evaluated_train_samples = self._placement = None
 
     def val_samples(self) -> Samples:
-        """The validation images, or the test images where none are held out."""
+        """The validation images, or the test images if no validation images are held out."""
         return self._plain(self._rows["val"])
 
     def evaluated_train_samples(self) -> Samples:
@@ -177,7 +177,7 @@ class ImageDataModule(DataModule):
         rows = self._rows["train"]
         if self.crop_padding or self.flip:
             self._placement = self._placed(epoch)
-        if self._train_samples is None:  # made once, for every epoch's crops: making a rotation takes long
+        if self._train_samples is None:  # once for all epochs: a rotation takes long to make
 
             def cropped(index: Tensor, variant: Tensor) -> Tensor:
                 placement = None if self._placement is None else gather(self._placement, index)
@@ -189,7 +189,7 @@ class ImageDataModule(DataModule):
     def conditioning_inputs(self) -> list[Tensor]:
         """The inputs `[N, C · H · W]` that each replicate's teacher is conditioned on: training images, not augmented.
 
-        At most 5,000: so many give a node's median to within 1 % of the images.
+        At most 5,000 images are used; they give a node's median to within 1 % of the images.
         """
         return [
             self._pixels.take(rows[: min(size, 5000)]).flatten(1)
@@ -197,32 +197,32 @@ class ImageDataModule(DataModule):
         ]
 
     def _split(self, count: int, official_test: int, official_val: int) -> list[int]:
-        """Choose the images each replicate trains on, validates and tests, `[R, N]` of each.
+        """Choose the training, validation and test images of each replicate, `[R, N]` each.
 
         Args:
-            count: All images, sets that come with them included.
-            official_test: Images of the test set that comes with them.
-            official_val: Images of the validation set that does.
+            count: Number of all images, including the data set's own test and validation sets.
+            official_test: Number of images in the data set's own test set.
+            official_val: Number of images in the data set's own validation set.
 
         Returns:
-            The training images of every replicate.
+            The number of training images of every replicate.
 
         Raises:
-            InputError: If there are too few for the sizes set.
+            InputError: If there are too few images for the sizes in the config.
         """
         pool = count - official_val - official_test
         held_out = self.val_size + self.test_size
         left = pool - held_out
         if left < 1:
             raise InputError(
-                f"data.init_args.val_size = {self.val_size}, test_size = {self.test_size}: no images are left to "
-                f"train on, of {pool}; lower them"
+                f"data.init_args.val_size = {self.val_size}, test_size = {self.test_size}: none of the "
+                f"{pool} images is left to train on; lower them"
             )
         sizes = self._requested_sizes or [left] * self.replicates
         if max(sizes) > left:
             raise InputError(
                 f"data.init_args.train_size = {max(sizes)}, but {left} of {pool} images are left when "
-                f"{held_out} are held out: lower train_size or val_size, or leave train_size out for all of "
+                f"{held_out} are held out: lower train_size or val_size, or leave train_size out to use all of "
                 "them"
             )
         generators = replicate_generators("split", self.seed, self.replicates)
@@ -243,29 +243,29 @@ class ImageDataModule(DataModule):
         """Check that the replicate with the fewest training samples has enough for an epoch.
 
         Raises:
-            InputError: If not.
+            InputError: If it has fewer.
         """
         needed = self.batch_size * (self.steps_per_epoch or 1)
         if needed > fewest:
             raise InputError(
                 f"data.init_args.batch_size = {self.batch_size} times {self.steps_per_epoch or 1} steps an epoch needs "
-                f"{needed} of {fewest} training samples: lower data.init_args.batch_size or steps_per_epoch, or give "
-                "more images (data.init_args.train_size, val_size)"
+                f"{needed} training samples, but there are {fewest}: lower data.init_args.batch_size or "
+                "steps_per_epoch, or use more images for training (data.init_args.train_size, val_size)"
             )
 
     def _plain(self, rows: Tensor) -> Samples:
-        """Images by row `[R, N]`, normalized only."""
+        """The images in these rows, `[R, N]`, normalized but neither cropped nor mirrored."""
         return Samples(rows, lambda index, variant: self._pixels.take(gather(rows, index)), labels=self._labels[rows])
 
     def _augmented(self, samples: Samples) -> Samples:
-        """Only once training begins: the teacher is made, conditioned and restored after `draw`."""
+        """Augment the samples. Call it only when training begins: `draw` comes before the teacher is made."""
         if self.augmentation is None:
             return samples
         generators = replicate_generators("augmentation", self.seed, self.replicates)
         return self.augmentation(samples, generators, self.teacher)
 
     def _placed(self, epoch: int) -> Tensor:
-        """An epoch's crop of every training image, `[R, N, 3]`; a replicate with fewer than others ends in zeros."""
+        """The crops and mirrorings of one epoch, `[R, N, 3]`; replicates with fewer images are padded with zeros."""
         crops, flips = (
             replicate_generators(purpose, self.seed, self.replicates, epoch) for purpose in ("crops", "flips")
         )

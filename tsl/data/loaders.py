@@ -1,4 +1,4 @@
-"""Loaders that take whole batches by index: no per-sample Python, no collating.
+"""Loaders that select whole batches by index, with no per-sample Python and no collating.
 
 Letters: R replicates, N inputs, K minibatches in a chunk, B inputs in a minibatch.
 """
@@ -15,20 +15,20 @@ from tsl.randomness import replicate_generators
 
 
 class MinibatchSampler:
-    """Which samples each minibatch of an epoch takes, for every replicate on its own.
+    """Chooses the samples of each minibatch of an epoch, separately for every replicate.
 
     The order is a pure function of seed, replicate and epoch, so it need not be stored to resume a run.
 
     Args:
         sizes: Number N of inputs of every replicate.
         batch_size: Samples B in a minibatch.
-        variants: Samples that an augmentation makes of each input.
-        steps_per_epoch: Minibatches in an epoch; as many as the samples fill, of the replicate with the fewest, where
-            None.
+        variants: Samples that an augmentation makes from each input.
+        steps_per_epoch: Minibatches in an epoch. If None, as many as are filled by the samples of the replicate with
+            the fewest.
         chunk_size: Minibatches K handed out at a time; the last chunk of an epoch may be smaller.
-        replacement: Draw every sample from all; otherwise none comes twice in an epoch, and every input is shown
-            once before any is shown again as another variant.
-        seed: Seed of replicate 0, or a list of seeds, as of a `DataModule`.
+        replacement: Draw every sample from all samples. Otherwise no sample comes twice in an epoch, and every input
+            is used once before any input is used again as another variant.
+        seed: Seed of replicate 0, or a list of seeds, as in `DataModule`.
 
     Raises:
         InputError: If an epoch would need more samples than there are, without replacement.
@@ -49,11 +49,11 @@ class MinibatchSampler:
         self.steps_per_epoch = fewest // batch_size if steps_per_epoch is None else steps_per_epoch
         needed = batch_size * max(self.steps_per_epoch, 1)
         if needed > fewest and not replacement:
-            samples = f"{fewest} samples (data.init_args.train_size = {min(sizes)}, {variants} of each)"
+            samples = f"{fewest} (data.init_args.train_size = {min(sizes)}, {variants} of each input)"
             raise InputError(
                 f"data.init_args.batch_size = {batch_size} times {max(self.steps_per_epoch, 1)} steps an epoch needs "
-                f"{needed} of {samples}: lower data.init_args.batch_size or data.init_args.steps_per_epoch, or set "
-                "data.init_args.replacement to true"
+                f"{needed} samples, but there are {samples}: lower data.init_args.batch_size or "
+                "data.init_args.steps_per_epoch, or set data.init_args.replacement to true"
             )
         self.sizes = list(sizes)
         self.variants = variants
@@ -78,7 +78,7 @@ class MinibatchSampler:
             yield torch.stack(chunks)
 
     def _order(self, size: int, generator: Generator) -> Iterator[Tensor]:
-        """The epoch of one replicate, `[K, B]` for each chunk."""
+        """Yield the sample indices of one replicate's epoch, `[K, B]` for each chunk."""
         passes = self._passes(size, generator)
         ahead = torch.empty(0, dtype=torch.int64)
         for first_step in range(0, self.steps_per_epoch, self.chunk_size):
@@ -92,7 +92,7 @@ class MinibatchSampler:
             yield index.unflatten(0, (-1, self.batch_size))
 
     def _passes(self, size: int, generator: Generator) -> Iterator[Tensor]:
-        """All samples once, a pass over the inputs `[N]` at a time: no order of all N · variants is ever stored."""
+        """Yield every sample once, one pass over the inputs `[N]` at a time, to avoid an order of all N · variants."""
         order = torch.randperm(self.variants, generator=generator)
         first = torch.randint(self.variants, (size,), generator=generator)
         for turn in range(self.variants):
@@ -104,9 +104,9 @@ class ChunkLoader:
     """Chunks of K minibatches for training.
 
     Args:
-        samples: Gives the training samples of an epoch.
-        sampler: Which of them each minibatch takes.
-        rank: This process among `world_size` that share each minibatch evenly.
+        samples: Returns the training samples of an epoch.
+        sampler: Chooses the samples of each minibatch.
+        rank: Rank of this process among the `world_size` processes that share each minibatch evenly.
         world_size: Number of processes.
     """
 
@@ -116,7 +116,7 @@ class ChunkLoader:
         if sampler.batch_size % world_size:
             raise InputError(
                 f"data.init_args.batch_size = {sampler.batch_size} cannot be divided evenly among {world_size} "
-                "processes: choose a multiple of their number, or fewer devices"
+                f"processes: choose a multiple of {world_size}, or fewer devices"
             )
         self.samples = samples
         self.sampler = sampler
@@ -147,13 +147,13 @@ class ChunkLoader:
 
 
 class EvaluationLoader:
-    """Batches `[R, B, ...]` that go once through all samples, in order, with labels `[R, B]` where there are any.
+    """Batches `[R, B, ...]` of all samples, each once and in order, with labels `[R, B]` if there are any.
 
     Args:
         split: Name of the samples in records, such as "val" or "train".
-        samples: Gives the samples.
+        samples: Returns the samples.
         batch_size: Samples in a batch; the last may be smaller.
-        rank: This process among `world_size` that share the samples.
+        rank: Rank of this process among the `world_size` processes that share the samples.
         world_size: Number of processes.
     """
 

@@ -1,4 +1,4 @@
-"""Whole batches of images made of one uint8 tensor: cropped, mirrored and normalized, with no loop over images.
+"""Crops, mirrors and normalizes whole batches of images from one uint8 tensor, with no loop over images.
 
 Letters: M images kept, B images in a batch, C channels, H rows and W columns.
 """
@@ -9,23 +9,23 @@ import torch
 from torch import Generator, Tensor
 
 BLOCK = 2**19
-"""Numbers made at a time on a CPU, so that a block stays in the cache from one operation to the next."""
+"""Numbers computed at a time on a CPU, so that a block stays in the cache from one operation to the next."""
 
 
 class Pixels:
-    """The images that all replicates share; makes a network's inputs from them.
+    """The images that all replicates share, from which it makes a network's inputs.
 
-    A crop is H runs of W pixels in every channel, and a run lies in memory in one piece. Zeros around an image are kept
-    only to the right of it and below: to the left of a row is the end of the row before, above an image the end of the
-    image before.
+    A crop is H runs of W pixels in every channel, and each run is contiguous in memory. Zeros are stored only to the
+    right of an image and below it. They also pad its other sides: the zeros at the end of a row are to the left of the
+    next row, and the zeros at the end of an image are above the next image.
 
     Args:
         images: `[M, C, H, W]` uint8.
         padding: Zeros on every side, into which crops reach.
-        mean: What is subtracted from each channel, of intensities between 0 and 1.
-        std: What each channel is divided by then.
-        dtype: Of the inputs.
-        device: Where the images are kept.
+        mean: Mean of each channel, subtracted from intensities between 0 and 1.
+        std: Standard deviation of each channel, by which the result is divided.
+        dtype: Precision of the inputs.
+        device: Device on which the images are stored.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Pixels:
 
         Args:
             index: Which images.
-            placement: How each is placed, `[..., 3]`: the row and the column of the padded image at which its crop
-                starts, and 1 where the crop is mirrored. The image as it is if None.
+            placement: The crop of each image, `[..., 3]`: the row and the column of the padded image at which it
+                starts, and 1 if it is mirrored, otherwise 0. If None, the whole image, not mirrored.
         """
         first = self.run_of_image[index.flatten()]
         if placement is None:
@@ -80,20 +80,20 @@ class Pixels:
 
 
 def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
-    """Mirror those images `[B, C, H, W]` from left to right whose number in `mirrored`, `[B]` int64, is 1 and not 0."""
+    """Mirror from left to right each image `[B, C, H, W]` whose number in `mirrored`, `[B]` int64, is 1 and not 0."""
     both = torch.cat([images, images.flip(-1)])
     return both.index_select(0, mirrored * len(images) + torch.arange(len(images), device=images.device))
 
 
 def draw_placement(size: int, padding: int, flip: bool, crops: Generator, flips: Generator) -> Tensor:
-    """Where each of `size` images is cropped, all crops equally likely, and whether it is mirrored, `[size, 3]` int16.
+    """Draw the crop of each of `size` images, all equally likely, and whether it is mirrored: `[size, 3]` int16.
 
     Args:
         size: Number of images.
         padding: Zeros on every side, into which crops reach.
-        flip: Whether every other image is mirrored, at random; none where False.
-        crops: Draws the crops.
-        flips: Draws which images are mirrored.
+        flip: Whether to mirror each image with probability ½.
+        crops: Generator of the crops.
+        flips: Generator that chooses the mirrored images.
     """
     placement = torch.zeros(size, 3, dtype=torch.int16)
     placement[:, :2] = torch.randint(2 * padding + 1, (size, 2), generator=crops)

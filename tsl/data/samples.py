@@ -1,4 +1,4 @@
-"""Inputs together with the samples that an augmentation makes of them, by index.
+"""Inputs and the samples that an augmentation makes from them, addressed by index.
 
 Letters: R replicates, N inputs, K minibatches in a chunk, B samples in a minibatch.
 """
@@ -12,19 +12,19 @@ from torch import Tensor
 from tsl.data.batch import Labelled
 
 Augment = Callable[[Tensor, Tensor], Tensor]
-"""Makes new samples `[R, ..., *shape]` from which input `[R, ...]` and which of its variants `[R, ...]` each is."""
+"""Makes samples `[R, ..., *shape]` from two indices `[R, ...]`: the input of each sample, and its variant."""
 
 
 class Samples:
-    """The samples of R replicates, of which only the inputs are kept in memory.
+    """The samples of R replicates. Only their inputs are kept in memory.
 
     Sample i is variant i % variants of input i // variants.
 
     Args:
-        inputs: Inputs `[R, N, *shape]`, or what `augment` makes them of.
-        augment: Makes the samples; the inputs are the samples if None.
-        variants: Number of samples that each input gives.
-        labels: The class of each input `[R, N]`, which its samples share; None where there are no classes.
+        inputs: Inputs `[R, N, *shape]`, or what `augment` makes the samples from, such as row numbers of images.
+        augment: Makes the samples. If None, the inputs are the samples.
+        variants: Number of samples made from each input.
+        labels: The class of each input `[R, N]`, which its samples share; None if there are no classes.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Samples:
         return self.augment(index // self.variants, index % self.variants)
 
     def batch(self, rows: Tensor | slice) -> Tensor | Labelled:
-        """Samples by index or in order, together with their labels where they have any."""
+        """Samples by index or in order, with their labels if there are any."""
         inputs = self[rows] if isinstance(rows, slice) else self.take(rows)
         if self.labels is None:
             return inputs
@@ -58,7 +58,7 @@ class Samples:
         return Labelled(inputs, gather(self.labels, index // self.variants))
 
     def augmented(self, augment: Augment, variants: int) -> "Samples":
-        """The samples that `augment` makes of these, `variants` of each; they keep the labels."""
+        """The samples that `augment` makes from these, `variants` of each; they keep the labels."""
         return Samples(self.inputs, augment, variants, self.labels)
 
     def _index(self, rows: slice) -> Tensor:
@@ -68,11 +68,11 @@ class Samples:
 
 
 class Chunk:
-    """K minibatches for training, as indices of their samples: the training steps take the samples themselves.
+    """K minibatches for training, stored as indices; the training steps look up the samples.
 
     Args:
         samples: The samples of an epoch.
-        index: Which of them each minibatch takes, `[R, K, B]`.
+        index: The indices of the samples in each minibatch, `[R, K, B]`.
     """
 
     def __init__(self, samples: Samples, index: Tensor) -> None:
@@ -81,7 +81,7 @@ class Chunk:
 
     @classmethod
     def of(cls, batch: Any) -> "Chunk":
-        """A chunk as it is, or one of minibatches `[K, R, B, ...]`, alone or `Labelled`, that a DataModule made."""
+        """Return a chunk unchanged; make one from a DataModule's minibatches `[K, R, B, ...]`, `Labelled` or not."""
         if isinstance(batch, Chunk):
             return batch
         inputs, labels = batch if isinstance(batch, Labelled) else (batch, None)
@@ -95,7 +95,7 @@ class Chunk:
 
     @property
     def labels(self) -> Tensor | None:
-        """Their labels `[K, R, B]`; None where there are none."""
+        """Their labels `[K, R, B]`; None if there are none."""
         labels = self.samples.labels
         if labels is None:
             return None
@@ -103,7 +103,7 @@ class Chunk:
 
 
 def consecutive(minibatches: Tensor) -> Tensor:
-    """The index `[R, K, B]` of minibatches `[R, K, B, ...]` once they stand side by side as `[R, K · B, ...]`."""
+    """The index `[R, K, B]` of minibatches `[R, K, B, ...]` into the same samples joined to `[R, K · B, ...]`."""
     replicates, steps, batch = minibatches.shape[:3]
     index = torch.arange(steps * batch, device=minibatches.device)
     return index.reshape(steps, batch).expand(replicates, -1, -1)
@@ -114,7 +114,7 @@ def _side_by_side(minibatches: Tensor) -> Tensor:
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
-    """Take by index for every replicate: `[R, N, *shape]` and `[R, ...]` give a new tensor `[R, ..., *shape]`."""
+    """Select from values `[R, N, *shape]` by index `[R, ...]` in every replicate: a new tensor `[R, ..., *shape]`."""
     replicate = torch.arange(len(values), device=index.device).reshape(-1, *[1] * (index.ndim - 1))
     rows = (index + replicate * values.shape[1]).flatten()
     return values.flatten(0, 1).index_select(0, rows).unflatten(0, index.shape)

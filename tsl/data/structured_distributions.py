@@ -1,7 +1,7 @@
 """Input distributions whose coordinates depend on one another.
 
-What is random but the same for all inputs (centres, a rotation, a subspace) comes from a `structure_seed` of its own:
-training and evaluation inputs, and all replicates, have it in common.
+What is random but the same for all inputs (centres, a rotation, a subspace) is drawn with a seed of its own, the
+`structure_seed`. Training inputs, evaluation inputs and all replicates share it.
 """
 
 import math
@@ -34,15 +34,15 @@ class Sphere(InputDistribution):
 
 
 class GaussianMixture(InputDistribution):
-    """Equally likely Gaussian components of equal width, isotropic, around random centres.
+    """A mixture of equally likely isotropic Gaussians of equal width around random centres.
 
-    The mixture has mean 0, and in every coordinate the standard deviation `std`: std² = within² + between², with
-    between = separation · within. Two centres lie about √(2d) · separation · within apart.
+    Every coordinate of the mixture has mean 0 and standard deviation `std`: std² = within² + between², with
+    between = separation · within. Two centres are about √(2d) · separation · within apart.
 
     Args:
         components: Number of components, at least 2.
-        std: Standard deviation of a coordinate, of the whole mixture.
-        separation: Standard deviation of the centres, in a coordinate, over that of a component.
+        std: Standard deviation of a coordinate of the whole mixture.
+        separation: Standard deviation of the centres divided by that of a component, both of one coordinate.
         structure_seed: Seed of the centres, which training and evaluation inputs and all replicates share.
 
     Raises:
@@ -66,7 +66,7 @@ class GaussianMixture(InputDistribution):
         self.structure_seed = structure_seed
 
     def centres(self, dim: int) -> Tensor:
-        """The centres, `[components, dim]`: in every coordinate with mean 0 and standard deviation `between`."""
+        """The centres, `[components, dim]`; every coordinate has mean 0 and standard deviation `between`."""
         centres = standard_normal(self.components, dim, self.structure_seed)
         centres -= centres.mean(dim=0)
         return centres.mul_(self.between / centres.square().mean(dim=0).sqrt())
@@ -110,7 +110,7 @@ class CorrelatedGaussian(InputDistribution):
         """Λ^½ Qᵀ, `[dim, dim]`, whose Gram matrix is the covariance.
 
         Raises:
-            InputError: If there is a list of eigenvalues, but not `dim` of them.
+            InputError: If `spectrum` is a list whose length is not `dim`.
         """
         if isinstance(self.spectrum, list):
             if len(self.spectrum) != dim:
@@ -134,12 +134,13 @@ class CorrelatedGaussian(InputDistribution):
 
 
 class LowDimensionalGaussian(InputDistribution):
-    """An isotropic Gaussian in a random subspace of the input space, plus isotropic Gaussian noise in all of it.
+    """An isotropic Gaussian in a random subspace of the input space, plus isotropic Gaussian noise in the whole space.
 
     Args:
         subspace_dim: Dimension k of the subspace, at most that of the inputs.
         std: Root mean square over coordinates of their standard deviations, noise included.
-        noise_ratio: Standard deviation of the noise over that of the signal, both root mean squares over coordinates.
+        noise_ratio: Standard deviation of the noise divided by that of the signal, both root mean squares over
+            coordinates.
         structure_seed: Seed of the subspace, which training and evaluation inputs and all replicates share.
     """
 
@@ -180,7 +181,7 @@ class LowDimensionalGaussian(InputDistribution):
 
 
 def standard_normal(rows: int, columns: int, structure_seed: int) -> Tensor:
-    """Independent N(0, 1) numbers of a structure, `[rows, columns]`."""
+    """Independent N(0, 1) numbers drawn with a structure seed, `[rows, columns]`."""
     generator = torch.Generator().manual_seed(structure_seed)
     return torch.randn(rows, columns, generator=generator, dtype=torch.float64)
 
@@ -188,7 +189,7 @@ def standard_normal(rows: int, columns: int, structure_seed: int) -> Tensor:
 def orthonormal_columns(rows: int, columns: int, structure_seed: int) -> Tensor:
     """Random orthonormal columns, `[rows, columns]`, uniformly distributed: the QR decomposition of a Gaussian matrix.
 
-    With the signs that make R's diagonal positive, as Mezzadri (2007, arXiv math-ph/0609050) has it.
+    The signs are chosen so that R's diagonal is positive (Mezzadri, 2007, arXiv math-ph/0609050).
     """
     q, r = torch.linalg.qr(standard_normal(rows, columns, structure_seed))
     return q * r.diagonal().sign()

@@ -16,28 +16,28 @@ from tsl.replicates import PerReplicate, of_replicate, per_replicate
 
 
 class SyntheticDataModule(DataModule):
-    """Inputs from a distribution; the teacher answers them, so there are no labels.
+    """Inputs from a distribution. They have no labels, because the teacher's outputs are the targets.
 
     Training batches are chunks `[K, R, B, dim]` of K minibatches, evaluation batches `[R, B, dim]`.
 
     Args:
-        distribution: Where the inputs come from.
+        distribution: Distribution of the inputs.
         dim: Input dimension d.
         train_size: Training inputs N of every replicate, before augmentation; or a list that repeats along the
             replicates.
         val_size: Evaluation inputs of every replicate.
-        val_distribution: Where the evaluation inputs come from; from `distribution` where not given.
-        augmentation: Makes a larger training set of the training inputs. Evaluation inputs are never augmented.
+        val_distribution: Distribution of the evaluation inputs; `distribution` if not given.
+        augmentation: Makes a larger training set from the training inputs. Evaluation inputs are never augmented.
         batch_size: Training samples in a minibatch.
-        steps_per_epoch: Minibatches in an epoch; as many as the training samples fill where not given.
+        steps_per_epoch: Minibatches in an epoch; if not given, as many as the training samples fill.
         replacement: Draw each minibatch from all training samples, rather than going through all of them in turn.
         fresh_inputs: Draw new training inputs in every epoch.
         evaluate_train: Evaluate on the training samples as well.
-        chunk_size: Minibatches handed to the module at a time, a matter of speed alone.
-        eval_batch_size: Inputs in an evaluation batch, which affects only speed, memory and the chance in null
-            levels; as many as suit the module's widths (`TeacherStudent.eval_batch_size`) where not given.
+        chunk_size: Minibatches handed to the module at a time; it affects only speed.
+        eval_batch_size: Inputs in an evaluation batch; it affects only speed, memory and the random draws of null
+            levels. If not given, it is chosen for the module's widths (`TeacherStudent.eval_batch_size`).
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
+        seed: Seed of replicate 0 (replicate r has seed + r), or a list of seeds that repeats along the replicates.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class SyntheticDataModule(DataModule):
         if distribution.finite and val_distribution is None:
             raise InputError(
                 f"data.init_args.distribution = {type(distribution).__name__} holds finitely many inputs, and training "
-                "and evaluation would share them: set data.init_args.val_distribution to one with other inputs (start "
-                "and stop divide a file)"
+                "and evaluation would share them: set data.init_args.val_distribution to one with other inputs (for a "
+                "file, other rows by start and stop)"
             )
         self._val_samples: Samples
         self._train_inputs: Tensor
@@ -114,7 +114,7 @@ class SyntheticDataModule(DataModule):
         return self._val_samples
 
     def train_samples(self, epoch: int) -> Samples:
-        """The training samples of an epoch counted from 0; a replicate with fewer inputs than others ends in zeros."""
+        """The training samples of an epoch, counted from 0; replicates with fewer inputs are padded with zeros."""
         if self.fresh_inputs and epoch != self._train_epoch:
             self._draw_train_inputs(epoch)
         if self._train_samples is None:
@@ -132,7 +132,7 @@ class SyntheticDataModule(DataModule):
         self._train_epoch = epoch
 
     def _augmented(self, inputs: Tensor) -> Samples:
-        """Only once training begins: the teacher is made, conditioned and restored after `draw`."""
+        """Augment the inputs. Call it only when training begins: `draw` comes before the teacher is made."""
         if self.augmentation is None:
             return Samples(inputs)
         generators = replicate_generators("augmentation", self.seed, self.replicates, self._train_epoch)

@@ -16,16 +16,18 @@ SUFFIXES = (".npy", ".npz", ".pt", ".pth")
 
 
 class TensorFile(InputDistribution):
-    """Rows of a table of numbers in a file of numpy's or torch's, drawn at random without replacement.
+    """Rows of a table of numbers in a numpy or torch file, drawn at random without replacement.
 
-    Every replicate, and each of training and evaluation inputs, makes a draw of its own from the same rows: give them
-    ranges of rows that do not overlap. Nothing but numbers is loaded: a file that holds other objects is refused.
+    Every replicate draws from the same rows, separately. Training and evaluation inputs are also drawn separately, so
+    give the two ranges of rows that do not overlap. Only numbers are loaded; a file that holds other objects is
+    refused.
 
     Args:
         path: A `.npy`, `.npz`, `.pt` or `.pth` file, with a row for each input and a column for each input dimension.
-        key: Which array of a `.npz` file, or which entry of a dictionary in a `.pt` file; not needed if there is one.
+        key: Name of the array in a `.npz` file, or of the entry of a dictionary in a `.pt` file; not needed if there
+            is only one.
         start: First row to draw from, counted from 0.
-        stop: Row before which to stop; all that follow `start` where not given.
+        stop: Row before which to stop; the number of rows if not given.
 
     Raises:
         InputError: If the file is missing, damaged, or does not hold a table of finite real numbers with these rows.
@@ -50,12 +52,12 @@ class TensorFile(InputDistribution):
                 f"{KEY}.start = {start}, stop = {stop}: expected start < stop ≤ {len(table)}, the rows of {path}"
             )
         self.rows = table[start:stop]
-        step = max(1, BLOCK // max(1, table.shape[1]))  # so that a file larger than the memory can be looked through
+        step = max(1, BLOCK // max(1, table.shape[1]))  # in blocks: the file may be larger than memory
         for first in range(0, len(self.rows), step):
             finite = np.isfinite(self.rows[first : first + step]).all(axis=1)
             if not finite.all():
                 row = start + first + int(finite.argmin())
-                raise InputError(f"{KEY}.path = {path} has a NaN or infinite number in row {row}: leave it out")
+                raise InputError(f"{KEY}.path = {path} has a NaN or infinite number in row {row}: remove that row")
 
     def sample(self, count: int, dim: int, generator: Generator) -> Tensor:
         """Draw `[count, dim]`; see the base class.
@@ -112,11 +114,11 @@ class TensorFile(InputDistribution):
 
 
 def _numbers(entry: Any) -> np.ndarray[Any, Any]:
-    """The content as a numpy array; of dtype object, which holds no numbers, if it is not an array."""
+    """The content as a numpy array. Other content gives an empty array of dtype object, which the caller refuses."""
     if isinstance(entry, np.ndarray):
         return entry
     if isinstance(entry, Tensor) and entry.layout == torch.strided and not entry.is_quantized:
         entry = entry.detach().resolve_conj().resolve_neg()
-        with contextlib.suppress(TypeError, RuntimeError):  # of types that numpy does not have
+        with contextlib.suppress(TypeError, RuntimeError):  # numpy lacks some of torch's types
             return (entry.float() if entry.dtype == torch.bfloat16 else entry).numpy()
     return np.empty((0, 0), dtype=object)

@@ -1,16 +1,16 @@
-"""How close a student's nodes and layers are to a teacher's: torchmetrics Metrics on pure functions.
+"""How close a student's nodes and layers are to a teacher's: torchmetrics Metrics, each on a pure function.
 
-Letters, once for the whole package; the paper's: t_j post-activation output of teacher node j of m, s_k of student node
-k of n, N samples (for a convolution every position is one), R replicates, ρ_jk node correlation, O_jk boundary
-observation, θ threshold, w and b a node's weights and bias, v its fan-out weights, d inputs and c outputs of a network.
-A bar is a mean over samples. T and S are the matrices `[samples, nodes]` of a layer, centred.
+Letters in the whole package, as in the paper: t_j post-activation output of teacher node j of m, s_k of student node k
+of n, N samples (every position of a convolution's output is a sample), R replicates, ρ_jk node correlation, O_jk
+boundary observation, θ threshold, w and b a node's weights and bias, v its fan-out weights, d inputs and c outputs of a
+network. A bar is a mean over samples. T and S are the matrices `[samples, nodes]` of a layer, centred.
 
 Functions (`tsl.metrics.functional`) take `[..., samples, nodes]`, Metrics `[samples, nodes]` or `[R, samples, nodes]`.
 
-Activations that are NaN or infinite: a function of activations raises a ValueError that says of which layer, and how
-many. A Metric gives NaN for the replicate that has them (for measures of pairs of nodes, for the pairs with such a
-node), so that one replicate that diverges does not end the run of the others. Functions of correlations take NaN for
-no match: it is above no threshold, and every mean over it is NaN.
+If activations are NaN or infinite, a function of activations raises a ValueError that names the network and the number
+of such values. A Metric returns NaN for the replicate that has them (for measures of pairs of nodes, for the pairs with
+such a node), so that one replicate that diverges does not end the run of the others. Functions of correlations count
+NaN as no match: it is above no threshold, and every mean over it is NaN.
 """
 
 from importlib import import_module

@@ -14,16 +14,16 @@ from tsl.metrics.functional.precision import accumulation_dtype
 class Accumulator(Metric):
     """A metric whose floating-point states are in float64, or float32 on a device that has no float64.
 
-    The Trainer converts a module to its precision, bfloat16 for instance, and all metrics in it with their states.
+    The Trainer converts a module to its own precision, such as bfloat16, and with it the states of ordinary metrics.
 
-    What `compute` gives has the shape that it says, for one replicate too: torchmetrics would squeeze a result of a
-    single number.
+    The result of `compute` keeps its shape `[R, ...]` for one replicate too; torchmetrics would squeeze a single
+    number.
     """
 
     _shape: torch.Size
 
     def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
-        """What torchmetrics makes of `compute`, without the squeezing."""
+        """Wrap `compute` as torchmetrics does, but do not squeeze the result."""
 
         @functools.wraps(compute)
         def of_known_shape(*args: Any, **kwargs: Any) -> Any:
@@ -40,7 +40,7 @@ class Accumulator(Metric):
         return unsqueezed
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
-        """Follow `fn` to another device, but to no other precision."""
+        """Apply `fn`, such as a move to another device, but keep the precision of the states."""
         device = fn(torch.empty(0, device=self.device)).device
 
         def moved(tensor: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from tsl.metrics.replicated_metric import ReplicatedMetric
 class BoundaryObservation(ReplicatedMetric):
     """Boundary observation O_jk = min(#{t_j > 0, s_k > 0}, #{t_j ≤ 0, s_k > 0}).
 
-    The streaming form of `tsl.metrics.functional.boundary_observation`, which says more. Exact integer counts, however
-    the samples are split over batches and processes; R·(m·n + n) of them.
+    The streaming form of `tsl.metrics.functional.boundary_observation`; see there for more. The state is R·(m·n + n)
+    exact integer counts, so the result does not depend on how the samples are split over batches and processes.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -21,10 +21,9 @@ class BoundaryObservation(ReplicatedMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives `[m, n]` or `[R, m, n]`, int64, from 0 to half the number of samples; higher is better observed.
-    As
-    these are whole numbers, a node counts as inactive where it is NaN. Source: the paper's definition of observation
-    (Tian, ICML 2020).
+    `compute` returns `[m, n]` or `[R, m, n]`, int64, from 0 to half the number of samples; higher is better observed.
+    Whole numbers cannot be NaN, so a node counts as inactive on samples where it is NaN. Source: the paper's
+    definition of observation (Tian, ICML 2020).
 
     Example:
         >>> metric = BoundaryObservation(teacher_nodes=1, student_nodes=2)

@@ -9,9 +9,9 @@ from tsl.metrics.moment_metric import MomentMetric
 class CCA(MomentMetric):
     """The mean canonical correlation of two layers.
 
-    CCA = (1/r) Σ_i ρ_i over the r canonical correlations. The streaming form of `tsl.metrics.functional.cca`, which
-    says more. Exact however the samples are split over batches and processes; the state, float64, is R·(m² + n² + m·n +
-    m + n) + 2 numbers.
+    CCA = (1/r) Σ_i ρ_i over the r canonical correlations. The streaming form of `tsl.metrics.functional.cca`; see there
+    for more. The result does not depend on how the samples are split over batches and processes. The state, float64, is
+    R·(m² + n² + m·n + m + n) + 2 numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -19,7 +19,7 @@ class CCA(MomentMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
+    `compute` returns a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
     samples.
 
     Example:
@@ -44,9 +44,9 @@ class CCA(MomentMetric):
 class SVCCA(MomentMetric):
     """The mean canonical correlation of the principal directions with 99 % of the variance.
 
-    CCA of both layers reduced to those directions. The streaming form of `tsl.metrics.functional.svcca`, which says
-    more. Exact however the samples are split over batches and processes; the state, float64, is R·(m² + n² + m·n + m +
-    n) + 2 numbers.
+    CCA of both layers reduced to those directions. The streaming form of `tsl.metrics.functional.svcca`; see there for
+    more. The result does not depend on how the samples are split over batches and processes. The state, float64, is
+    R·(m² + n² + m·n + m + n) + 2 numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -54,7 +54,7 @@ class SVCCA(MomentMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
+    `compute` returns a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
     samples.
 
     Example:

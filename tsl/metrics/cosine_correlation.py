@@ -13,11 +13,11 @@ from tsl.metrics.replicated_metric import ReplicatedMetric
 
 
 class CosineCorrelation(ReplicatedMetric):
-    """Cosine of every teacher node with every student node; 0 where either is 0 on every sample.
+    """Cosine of every teacher node with every student node; 0 if either is 0 on every sample.
 
-    cos_jk = Σ t_j s_k / √(Σ t_j² · Σ s_k²). The streaming form of `tsl.metrics.functional.cosine_correlation`, which
-    says more. Exact however the samples are split over batches and processes; the state is R·(m·n + m + n) numbers in
-    float64.
+    cos_jk = Σ t_j s_k / √(Σ t_j² · Σ s_k²). The streaming form of `tsl.metrics.functional.cosine_correlation`; see
+    there for more. The result does not depend on how the samples are split over batches and processes. The state is
+    R·(m·n + m + n) numbers in float64.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -25,7 +25,7 @@ class CosineCorrelation(ReplicatedMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives `[m, n]` or `[R, m, n]`, float64 in [−1, 1], higher is closer.
+    `compute` returns `[m, n]` or `[R, m, n]`, float64 in [−1, 1], higher is closer.
 
     Example:
         >>> metric = CosineCorrelation(teacher_nodes=1, student_nodes=2)

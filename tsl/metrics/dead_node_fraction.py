@@ -15,9 +15,9 @@ from tsl.metrics.replicated_metric import ReplicatedMetric
 class DeadNodeFraction(ReplicatedMetric):
     """The fraction of student nodes whose output is the same on every sample: for ReLU nodes, those never active.
 
-    #{k: max_x s_k = min_x s_k} / n. The streaming form of `tsl.metrics.functional.dead_node_fraction`. Exact however
-    the samples are split over batches and processes; the state is 2·R·n numbers. It takes the teacher's activations for
-    the sake of a `MetricCollection`; exchange the two for the teacher's own dead nodes.
+    #{k: max_x s_k = min_x s_k} / n. The streaming form of `tsl.metrics.functional.dead_node_fraction`. The result does
+    not depend on how the samples are split over batches and processes. The state is 2·R·n numbers. `update` takes the
+    teacher's activations only to fit into a `MetricCollection`; exchange the two to get the teacher's dead nodes.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -25,7 +25,7 @@ class DeadNodeFraction(ReplicatedMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives a number or `[R]`, float32 in [0, 1], lower is better; it raises ValueError before there are
+    `compute` returns a number or `[R]`, float32 in [0, 1], lower is better; it raises ValueError before there are
     samples.
 
     Example:

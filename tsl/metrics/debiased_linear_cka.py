@@ -23,9 +23,9 @@ from tsl.metrics.replicated_metric import ReplicatedMetric
 class DebiasedLinearCKA(ReplicatedMetric):
     """Linear centred kernel alignment by the unbiased estimate of HSIC: 0 on average for unrelated layers.
 
-    The streaming form of `tsl.metrics.functional.debiased_linear_cka`, which says more. Exact however the samples are
-    split over batches and processes: no average over minibatches. The state, float64, is
-    R·(m² + n² + m·n + 3m + 3n + 3) + 2 numbers.
+    The streaming form of `tsl.metrics.functional.debiased_linear_cka`; see there for more. The result does not depend
+    on how the samples are split over batches and processes: it is not an average over minibatches. The state, float64,
+    is R·(m² + n² + m·n + 3m + 3n + 3) + 2 numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -33,7 +33,7 @@ class DebiasedLinearCKA(ReplicatedMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives a number or `[R]`, float64 in [−1, 1], higher is closer; it raises ValueError for fewer than 4
+    `compute` returns a number or `[R]`, float64 in [−1, 1], higher is closer; it raises ValueError for fewer than 4
     samples.
 
     Example:

@@ -18,8 +18,8 @@ class LinearRegressionR2(MomentMetric):
     """The share of one layer's variance that the best linear function of the other explains.
 
     R² = 1 − min over A, c of Σ‖t − A·s − c‖² / Σ‖t − t̄‖², or with t and s exchanged. The streaming form of
-    `tsl.metrics.functional.linear_regression_r2`, which says more. Exact however the samples are split over batches and
-    processes; the state, float64, is R·(m² + n² + m·n + m + n) + 2 numbers.
+    `tsl.metrics.functional.linear_regression_r2`; see there for more. The result does not depend on how the samples are
+    split over batches and processes. The state, float64, is R·(m² + n² + m·n + m + n) + 2 numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -28,8 +28,8 @@ class LinearRegressionR2(MomentMetric):
         direction: Which layer is explained, and from which: `teacher_from_student` or `student_from_teacher`.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    Raises ValueError for an unknown direction. `compute` gives a number or `[R]`, float64 in [0, 1], higher is closer;
-    it raises ValueError for fewer than 2 samples.
+    Raises ValueError for an unknown direction. `compute` returns a number or `[R]`, float64 in [0, 1], higher is
+    closer; it raises ValueError for fewer than 2 samples.
 
     Example:
         >>> import torch

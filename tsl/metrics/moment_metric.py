@@ -15,7 +15,7 @@ from tsl.metrics.replicated_metric import ReplicatedMetric
 
 
 class Layout(NamedTuple):
-    """How several moments lie in one vector, so that a metric has one state to keep, merge and gather.
+    """How several moments are stored in one vector, so that a metric has a single state to merge and gather.
 
     Attributes:
         shapes: The shape of each moment, in order.
@@ -34,11 +34,11 @@ class Layout(NamedTuple):
         return sum(self.sizes)
 
     def pack(self, moments: Sequence[Tensor]) -> Tensor:
-        """Lay the moments out as one vector."""
+        """Join the moments to one vector."""
         return torch.cat([moment.reshape(-1) for moment in moments])
 
     def unpack(self, vector: Tensor) -> list[Tensor]:
-        """The moments that a vector holds."""
+        """Split such a vector into its moments."""
         return [part.view(shape) for part, shape in zip(vector.split(self.sizes), self.shapes, strict=True)]
 
 
@@ -52,7 +52,7 @@ def moment_shapes(
 
 
 class MomentMetric(ReplicatedMetric):
-    """A metric computed from the `CrossMoments` of all samples; exact however they are split into batches.
+    """A metric computed from the `CrossMoments` of all samples; it does not depend on their split into batches.
 
     State: one float64 vector `moments` of count, means and scatter, `full` or diagonal, merged by the parallel update.
     """

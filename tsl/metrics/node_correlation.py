@@ -10,22 +10,22 @@ from tsl.metrics.moment_metric import MomentMetric
 
 
 class NodeCorrelation(MomentMetric):
-    """Pearson correlation ρ_jk of every teacher node with every student node; 0 where either is constant.
+    """Pearson correlation ρ_jk of every teacher node with every student node; 0 if either is constant.
 
-    The streaming form of `tsl.metrics.functional.node_correlation`, which says more. Exact however the samples are
-    split over batches and processes; the state is R·(m·n + 2m + 2n) + 2 numbers in float64.
+    The streaming form of `tsl.metrics.functional.node_correlation`; see there for more. The result does not depend on
+    how the samples are split over batches and processes. The state is R·(m·n + 2m + 2n) + 2 numbers in float64.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
         student_nodes: Number n of student nodes.
         replicates: Number R of replicates, or None for activations without that axis.
         products: Precision in which blocks of centred activations are multiplied, before they are added in float64;
-            float64 if None. torch.float32 takes about half of the time; in blocks of some hundred samples it costs
-            less than 1e-6 of a correlation.
+            float64 if None. torch.float32 takes about half of the time; with blocks of a few hundred samples it changes
+            a correlation by less than 1e-6.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives `[m, n]` or `[R, m, n]`, float64 in [−1, 1], higher is closer; it raises ValueError for fewer than 2
-    samples. Source: the node correlation of Tian, ICML 2020.
+    `compute` returns `[m, n]` or `[R, m, n]`, float64 in [−1, 1], higher is closer; it raises ValueError for fewer than
+    2 samples. Source: the node correlation of Tian, ICML 2020.
 
     Example:
         >>> import torch

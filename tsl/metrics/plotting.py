@@ -29,7 +29,7 @@ def plot_value(
             sequence of scalars or of `[R]` as one line for each entry.
         ax: Axes to draw into; by default those of a new figure.
         name: What the value is called on its axis.
-        bounds: Least and greatest value, where there are such.
+        bounds: Smallest and largest possible value; None for a side without a limit.
 
     Returns:
         The figure and the axes.
@@ -85,7 +85,7 @@ def _lines(values: Sequence[Tensor], ax: Axes, name: str) -> None:
 
     course = torch.stack([value.detach().cpu() for value in values])
     if course.ndim > 2:
-        raise ValueError(f"a course over steps is drawn of scalars or [R], got values {list(course.shape[1:])}")
+        raise ValueError(f"expected scalars or [R] to draw lines over steps, got values {list(course.shape[1:])}")
     ax.plot(range(1, len(course) + 1), course.numpy(), marker="o")
     ax.set(xlabel="step", ylabel=name)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

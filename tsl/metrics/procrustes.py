@@ -7,11 +7,11 @@ from tsl.metrics.moment_metric import MomentMetric
 
 
 class ProcrustesSimilarity(MomentMetric):
-    """How well the best rotation or reflection of one layer, scaled, covers the other.
+    """How similar one layer is to the other after the best rotation or reflection and scaling.
 
-    ‖TᵀS‖_* / (‖T‖_F · ‖S‖_F), T and S centred. The streaming form of `tsl.metrics.functional.procrustes_similarity`,
-    which says more. Exact however the samples are split over batches and processes; the state, float64, is R·(m² + n² +
-    m·n + m + n) + 2 numbers.
+    ‖TᵀS‖_* / (‖T‖_F · ‖S‖_F), T and S centred. The streaming form of `tsl.metrics.functional.procrustes_similarity`;
+    see there for more. The result does not depend on how the samples are split over batches and processes. The state,
+    float64, is R·(m² + n² + m·n + m + n) + 2 numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -19,7 +19,7 @@ class ProcrustesSimilarity(MomentMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
+    `compute` returns a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
     samples.
 
     Example:
@@ -42,11 +42,11 @@ class ProcrustesSimilarity(MomentMetric):
 
 
 class ProcrustesDistance(MomentMetric):
-    """What the best rotation or reflection of one layer leaves of the other.
+    """The distance of one layer from the best rotation or reflection of the other, both scaled to unit length.
 
-    √(2 − 2·similarity), the similarity that of `ProcrustesSimilarity`. The streaming form of
-    `tsl.metrics.functional.procrustes_distance`, which says more. Exact however the samples are split over batches and
-    processes; the state, float64, is R·(m² + n² + m·n + m + n) + 2 numbers.
+    √(2 − 2·similarity) with the similarity of `ProcrustesSimilarity`. The streaming form of
+    `tsl.metrics.functional.procrustes_distance`; see there for more. The result does not depend on how the samples are
+    split over batches and processes. The state, float64, is R·(m² + n² + m·n + m + n) + 2 numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -54,7 +54,7 @@ class ProcrustesDistance(MomentMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives a number or `[R]`, float64 in [0, √2], lower is closer; it raises ValueError for fewer than 2
+    `compute` returns a number or `[R]`, float64 in [0, √2], lower is closer; it raises ValueError for fewer than 2
     samples.
 
     Example:

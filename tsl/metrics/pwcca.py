@@ -9,8 +9,9 @@ from tsl.metrics.moment_metric import MomentMetric
 class PWCCA(MomentMetric):
     """Canonical correlations weighted by how much of the teacher each accounts for.
 
-    PWCCA = Σ_i α_i ρ_i / Σ_i α_i. The streaming form of `tsl.metrics.functional.pwcca`, which says more. Exact however
-    the samples are split over batches and processes; the state, float64, is R·(m² + n² + m·n + m + n) + 2 numbers.
+    PWCCA = Σ_i α_i ρ_i / Σ_i α_i. The streaming form of `tsl.metrics.functional.pwcca`; see there for more. The result
+    does not depend on how the samples are split over batches and processes. The state, float64, is R·(m² + n² + m·n + m
+    + n) + 2 numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -18,7 +19,7 @@ class PWCCA(MomentMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
+    `compute` returns a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
     samples.
 
     Example:

@@ -15,10 +15,10 @@ from tsl.metrics.replicated_metric import ReplicatedMetric
 
 
 class RankCorrelation(ReplicatedMetric):
-    """Spearman's correlation of every teacher node with every student node, ties having the mean of their ranks.
+    """Spearman's correlation of every teacher node with every student node; tied samples get the mean of their ranks.
 
-    `tsl.metrics.functional.rank_correlation`, which says more, of all samples so far. A rank needs all samples at once,
-    so this metric keeps every activation it is given, in float64: 8·R·N·(m + n) bytes.
+    It is `tsl.metrics.functional.rank_correlation` of all samples so far; see there for more. Ranks need all samples at
+    once, so this metric stores every activation it is given, in float64: 8·R·N·(m + n) bytes.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -26,8 +26,8 @@ class RankCorrelation(ReplicatedMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives `[m, n]` or `[R, m, n]`, float64 in [−1, 1], higher is closer; it raises ValueError for fewer than 2
-    samples.
+    `compute` returns `[m, n]` or `[R, m, n]`, float64 in [−1, 1], higher is closer; it raises ValueError for fewer than
+    2 samples.
 
     Example:
         >>> metric = RankCorrelation(teacher_nodes=1, student_nodes=2)
@@ -63,13 +63,13 @@ class RankCorrelation(ReplicatedMetric):
         """
         self.check(teacher, student)
         dtype = accumulation_dtype(teacher.device)
-        # Samples lead, as states are concatenated, within a process and over processes, along the first axis.
+        # Samples are the first axis, because states are concatenated along it, within and over processes.
         self.teacher_samples.append(teacher.detach().movedim(-2, 0).to(dtype))
         self.student_samples.append(student.detach().movedim(-2, 0).to(dtype))
         self.resolution = self.resolution.clamp(min=max(torch.finfo(teacher.dtype).eps, torch.finfo(student.dtype).eps))
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the samples of all processes, where this one had none as well."""
+        """Gather the samples of all processes, even if this one had none."""
         if not self.teacher_samples:
             none = torch.empty(0, *self.leading, dtype=accumulation_dtype(self.device), device=self.device)
             self.teacher_samples.append(none.unsqueeze(-1).expand(*none.shape, self.teacher_nodes))

@@ -16,9 +16,10 @@ from tsl.metrics.replicated_metric import ReplicatedMetric
 class RBFCKA(ReplicatedMetric):
     """Minibatch centred kernel alignment with Gaussian kernels, debiased.
 
-    CKA = Σ H(K, L) / √(Σ H(K, K) · Σ H(L, L)), the sums over minibatches, H as in `tsl.metrics.functional.rbf_cka`,
-    which says more. Between samples of different batches nothing is compared, and each batch has its own bandwidth: the
-    value depends on how the samples are split, though little on average, as H is unbiased. The state is 3R numbers.
+    CKA = Σ H(K, L) / √(Σ H(K, K) · Σ H(L, L)), the sums over minibatches, H as in `tsl.metrics.functional.rbf_cka`; see
+    there for more. Samples of different batches are not compared, and each batch has its own bandwidth. The value
+    therefore depends on how the samples are split, but little on average, because H is unbiased. The state is 3R
+    numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -27,7 +28,7 @@ class RBFCKA(ReplicatedMetric):
         bandwidth: Width of the Gaussians in median distances between samples, positive.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    Raises ValueError for a bandwidth that is not positive. `compute` gives a number or `[R]`, float64 in [−1, 1],
+    Raises ValueError for a bandwidth that is not positive. `compute` returns a number or `[R]`, float64 in [−1, 1],
     higher is closer. Source: Nguyen et al. 2021, "Do wide and deep networks learn the same things?", for the sums.
 
     Example:

@@ -28,11 +28,11 @@ class ReplicatedMetric(Accumulator, ABC):
             for activations without that axis, `[samples, nodes]`.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    Where activations are NaN or infinite, or so large that their squares are, results are NaN: those of that replicate,
-    or of pairs with that node. Other replicates, and pairs of other nodes, keep their values.
+    If activations are NaN or infinite, or so large that their squares are infinite, the results of that replicate, or
+    of pairs with that node, are NaN. Other replicates, and pairs of other nodes, keep their values.
 
-    The name of a state says how it accumulates: metrics whose states have one name and size are updated alike, so they
-    may share them as a compute group of a `MetricCollection`.
+    States with the same name accumulate in the same way. Metrics whose states have the same names and sizes may
+    therefore share them, as a compute group of a `MetricCollection`.
 
     Raises:
         ValueError: If a number of nodes or replicates is not positive.
@@ -64,7 +64,7 @@ class ReplicatedMetric(Accumulator, ABC):
         """Refuse a batch whose shapes differ from the constructor's arguments.
 
         Raises:
-            ValueError: If that is so.
+            ValueError: If they differ.
         """
         check_activations(teacher, student)
         for name, activations, nodes in (
@@ -80,7 +80,7 @@ class ReplicatedMetric(Accumulator, ABC):
         """Draw a value: a heat map of teacher by student nodes, bars of replicates, or lines over steps.
 
         Args:
-            val: What `compute` or `forward` gave, or a sequence of them; by default `compute()` is called.
+            val: A result of `compute` or `forward`, or a sequence of them; by default `compute()` is called.
             ax: The matplotlib axes to draw into; by default those of a new figure.
 
         Returns:

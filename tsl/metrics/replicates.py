@@ -1,4 +1,4 @@
-"""Quantities of which every replicate has one: gathered over batches, summarised over replicates."""
+"""Quantities that every replicate has: gathered over batches, summarised over replicates."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ class ReplicateMean(Accumulator):
     """The mean over samples of quantities that every replicate has, such as a loss or one for each node.
 
     Args:
-        shape: Shape of the quantities: `[R]` for one of each of R replicates, `[R, nodes]` for one of each node.
+        shape: Shape of the quantities: `[R]` for one number per replicate, `[R, nodes]` for one number per node.
     """
 
     full_state_update = False
@@ -65,18 +65,19 @@ class ReplicateMaximum(Accumulator):
 def replicate_scalars(
     name: str, values: Tensor, groups: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Tensor]:
-    """The scalars that are logged of a quantity that every replicate has.
+    """The scalars to log for a quantity that every replicate has.
 
     Args:
-        name: Its name.
+        name: Name of the quantity.
         values: Its values, `[R]`.
-        groups: The replicates that have the same settings, by what sets them apart, such as "polarity=1"; all of them
-            as "" if none are given.
+        groups: The replicates that have the same settings, by the settings that differ, such as "polarity=1"; if none
+            are given, all replicates as "".
 
     Returns:
-        The mean over replicates, as `name`, and the standard deviation of several of them, as `<name>_std`. Where there
-        are several groups, both are of each group, as `<name>/<group>` and `<name>_std/<group>`. Of more groups than
-        `tsl.replicates.MOST_SETTINGS` there is only the mean over all replicates, as `<name>/mean_over_settings`.
+        The mean over replicates, as `name`, and the standard deviation of several of them, as `<name>_std`. If there
+        are several groups, both are returned for each group, as `<name>/<group>` and `<name>_std/<group>`. If there are
+        more groups than `tsl.replicates.MOST_SETTINGS`, only the mean over all replicates is returned, as
+        `<name>/mean_over_settings`.
 
     >>> replicate_scalars("val/loss", torch.tensor([1.0, 4.0]), {"polarity=0": [0], "polarity=1": [1]})
     {'val/loss/polarity=0': tensor(1.), 'val/loss/polarity=1': tensor(4.)}

@@ -10,8 +10,8 @@ class RVCoefficient(MomentMetric):
     """The RV coefficient, the same number as biased `LinearCKA`.
 
     RV = tr(Σ_ts Σ_st) / √(tr(Σ_tt²) · tr(Σ_ss²)), Σ the covariances. The streaming form of
-    `tsl.metrics.functional.rv_coefficient`, which says more. Exact however the samples are split over batches and
-    processes; the state, float64, is R·(m² + n² + m·n + m + n) + 2 numbers.
+    `tsl.metrics.functional.rv_coefficient`; see there for more. The result does not depend on how the samples are split
+    over batches and processes. The state, float64, is R·(m² + n² + m·n + m + n) + 2 numbers.
 
     Args:
         teacher_nodes: Number m of teacher nodes.
@@ -19,7 +19,7 @@ class RVCoefficient(MomentMetric):
         replicates: Number R of replicates, or None for activations without that axis.
         kwargs: Passed to `torchmetrics.Metric`.
 
-    `compute` gives a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
+    `compute` returns a number or `[R]`, float64 in [0, 1], higher is closer; it raises ValueError for fewer than 2
     samples.
 
     Example:

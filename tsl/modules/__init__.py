@@ -1,4 +1,4 @@
-"""LightningModules: training a student on a teacher's outputs, and a teacher on labels."""
+"""LightningModules that train a student on a teacher's outputs, and a teacher on labels."""
 
 from tsl.modules.classifier import Classifier
 from tsl.modules.distillation import AttentionTransfer, Distillation, Hint

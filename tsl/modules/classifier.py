@@ -1,4 +1,4 @@
-"""The LightningModule that trains networks on labels: teachers, before students learn from them."""
+"""The LightningModule that trains networks on labels, for example as teachers."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -23,22 +23,22 @@ class Classifier(StepModule):
     """Train R networks on labels by cross-entropy.
 
     A training batch is a chunk of K minibatches, inputs `[K, R, B, ...]` with labels `[K, R, B]`, for which K optimizer
-    steps are taken; an evaluation batch is `[R, B, ...]` with `[R, B]`. Nodes that start without any outgoing weight,
-    those of a pruned network, stay so.
+    steps are taken; an evaluation batch is `[R, B, ...]` with `[R, B]`. Nodes without any outgoing weight at the start,
+    those of a pruned network, stay without.
 
     Args:
-        network: Makes the networks for a number of replicates: `tsl.networks.ConvNet` with everything but that, or
+        network: Makes the networks, given the number of replicates: `tsl.networks.ConvNet` with its other arguments, or
             `tsl.networks.Pretrained` for networks from a file.
-        initialization: How their weights start; null for networks that bring their weights with them.
+        initialization: Initialization of their weights; null for networks that already have weights.
         optimizer: Makes the optimizer. It has to work elementwise (SGD, Adam, …), or replicates would influence each
             other.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         replicates: Number R of independent networks.
-        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
+        seed: Seed of replicate 0 (replicate r has seed + r), or a list of seeds that repeats along the replicates.
         on_divergence: What happens when the loss or a weight of a replicate is no longer finite: the run stops
             ("stop"), or that replicate stays as it was after its last finite step and the others train on ("freeze").
-            Its training loss is NaN from then on, the table `replicates` says that it diverged, and logged means leave
-            it out.
+            Its training loss is NaN from then on, it is marked as diverged in the table `replicates`, and logged means
+            leave it out.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Classifier(StepModule):
         self.is_made = True
 
     def show_networks(self, data: DataModule) -> None:
-        """Give the data the networks, which answer its inputs."""
+        """Give the data the networks, which its augmentation may need."""
         data.teacher = self.network
 
     @property
@@ -99,7 +99,7 @@ class Classifier(StepModule):
         """Check that the data suits the networks.
 
         Raises:
-            InputError: If it has another shape, or minibatches have too few samples for BatchNorm.
+            InputError: If its inputs have another shape, or minibatches have too few samples for BatchNorm.
         """
         shape = self.data.input_shape
         if not self.network.accepts(shape):
@@ -113,7 +113,7 @@ class Classifier(StepModule):
         """Check that a checkpoint fits the networks; see the base class.
 
         Raises:
-            InputError: Naming every tensor of another shape.
+            InputError: If it does not; the message lists every tensor of another shape.
         """
         super().on_load_checkpoint(checkpoint)
         check_shapes(checkpoint["state_dict"], self.state_dict(), "model.init_args.network and replicates")
@@ -125,7 +125,7 @@ class Classifier(StepModule):
         self.take_steps(inputs.flatten(1, 2), labels.flatten(1, 2), consecutive(labels))
 
     def validation_step(self, batch: Labelled, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Add the losses and hits of an evaluation batch; only those of the first dataloader are logged."""
+        """Add the losses and accuracies of an evaluation batch; only those of the first dataloader are logged."""
         if dataloader_idx == 0:
             inputs, labels = batch
             outputs = self.network(inputs)

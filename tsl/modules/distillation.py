@@ -1,4 +1,4 @@
-"""Objectives put together from labels, the teacher's outputs and its hidden layers.
+"""Objectives that combine labels, the teacher's outputs and its hidden layers.
 
 Letters: R replicates, B inputs, m teacher nodes and n student nodes of a layer.
 """
@@ -31,10 +31,10 @@ class LayerTerm(nn.Module):
     """Matches one layer of the student to one of the teacher.
 
     Args:
-        teacher: The teacher's layer, by the name under which it is watched (`layers` of `tsl.networks.External`; tsl's
-            own networks number theirs from "1").
-        student: The student's.
-        weight: What the term counts in the loss.
+        teacher: Name of the teacher's layer, as it is watched (`layers` of `tsl.networks.External`; layers of tsl's own
+            networks are numbered from "1").
+        student: Name of the student's layer.
+        weight: Weight of the term in the loss.
     """
 
     def __init__(self, teacher: str, student: str, weight: NonNegativeFloat = 1.0) -> None:
@@ -43,20 +43,21 @@ class LayerTerm(nn.Module):
 
     @abstractmethod
     def make(self, teacher_nodes: int, student_nodes: int, generators: Sequence[Generator]) -> None:
-        """Make what the term trains itself, a replicate from each generator."""
+        """Make the term's own trained parameters, each replicate's from its generator."""
 
     @abstractmethod
     def forward(self, teacher: Tensor, student: Tensor) -> Tensor:
-        """The term of each replicate `[R]`, of activations `[R, B, nodes]` or maps `[R, B, nodes, H, W]`."""
+        """The term of each replicate, `[R]`, from activations `[R, B, nodes]` or maps `[R, B, nodes, H, W]`."""
 
 
 class Hint(LayerTerm):
     """The mean squared error of the teacher's nodes, predicted from the student's by a linear map that is trained too.
 
-    1/(N·m) Σ ‖t − P s − c‖² over N samples, the positions of maps among them. P [R, m, n] and c start as
-    `tsl.networks.DefaultInitialization` does, and get the student's optimizer.
+    1/(N·m) Σ ‖t − P s − c‖² over N samples; every position of a map is a sample. P [R, m, n] and c are initialized as
+    by `tsl.networks.DefaultInitialization` and trained by the student's optimizer.
 
-    Source: Romero et al. 2015, "FitNets: hints for thin deep nets" (arXiv 1412.6550), with their ½ left to the weight.
+    Source: Romero et al. 2015, "FitNets: hints for thin deep nets" (arXiv 1412.6550); their factor ½ belongs to the
+    weight.
     """
 
     projection: ReplicatedLinear
@@ -73,7 +74,7 @@ class Hint(LayerTerm):
 
 
 class AttentionTransfer(LayerTerm):
-    """The mean squared difference of attention maps: where a layer is strong, whatever its number of nodes.
+    """The mean squared difference of attention maps, which show where a layer is strong, for any number of nodes.
 
     An input's map is Σ_k a_k² at each position, scaled to length 1.
 
@@ -81,7 +82,7 @@ class AttentionTransfer(LayerTerm):
     """
 
     def make(self, teacher_nodes: int, student_nodes: int, generators: Sequence[Generator]) -> None:
-        """Nothing; see the base class."""
+        """Make nothing; see the base class."""
 
     def forward(self, teacher: Tensor, student: Tensor) -> Tensor:
         """The mean squared difference; see the base class."""
@@ -98,13 +99,13 @@ class AttentionTransfer(LayerTerm):
 class Distillation(nn.Module):
     """A weighted sum of terms, each logged by itself as `train/<name>`, without its weight.
 
-    `val/loss` has the terms `labels` and `teacher`, and not those of layers.
+    `val/loss` contains the terms `labels` and `teacher`, but not those of layers.
 
     Args:
         labels: Weight of the term `labels`, the cross-entropy of the data's labels.
         teacher: Weight of the term `teacher`, `teacher_loss` of the student's and the teacher's outputs.
-        teacher_loss: From student and teacher outputs `[R, B, outputs]` to one loss for each replicate; `KL` with its
-            temperature is Hinton's.
+        teacher_loss: Function from student and teacher outputs `[R, B, outputs]` to one loss for each replicate; `KL`
+            with a temperature is Hinton's.
         layers: Terms of hidden layers by name, such as `Hint` and `AttentionTransfer`.
 
     Raises:
@@ -127,16 +128,16 @@ class Distillation(nn.Module):
         self.layers: Any = nn.ModuleDict(layers)
 
     def make(self, teacher: Network, student: Network, labelled: bool | None, seed: int | list[int]) -> None:
-        """Make what the terms train.
+        """Make the trained parameters of the terms.
 
         Args:
             teacher: The teacher.
             student: The student.
             labelled: Whether the data has labels; None if there is no data yet.
-            seed: The module's setting of that name.
+            seed: The module's `seed`.
 
         Raises:
-            InputError: If a layer is not watched, or labels are wanted and not there.
+            InputError: If a layer is not watched, or `labels` has a weight and the data has no labels.
         """
         if labelled is False and self.weights["labels"]:
             raise InputError(
@@ -156,7 +157,7 @@ class Distillation(nn.Module):
         names = [*(name for name, weight in self.weights.items() if weight), *self.layers]
         means = {name: ReplicateMean(student.replicates) for name in names}
         for mean in means.values():
-            mean.persistent(True)  # for a run that is resumed within an epoch
+            mean.persistent(True)  # so that a run can be resumed within an epoch
         self.means: Any = nn.ModuleDict(means)
 
     def output_terms(self, student: Tensor, teacher: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
@@ -175,7 +176,7 @@ class Distillation(nn.Module):
         return terms
 
     def training_loss(self, student: Network, teacher: Network, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each replicate `[R]` on a minibatch, whose terms are added to `means`."""
+        """The loss of each replicate `[R]` on a minibatch; its terms are added to `means`."""
         with torch.no_grad():
             of_teacher = teacher.activations(inputs) if self.layers else Activations([], [], teacher(inputs))
         of_student = student.activations(inputs) if self.layers else Activations([], [], student(inputs))
@@ -199,11 +200,11 @@ class Distillation(nn.Module):
         return torch.stack([weights[name] * values for name, values in terms.items()]).sum(dim=0)
 
     def reset_means(self) -> None:
-        """Begin an epoch."""
+        """Reset the means of the terms, at the start of an epoch."""
         for mean in self.means.values():
             mean.reset()
 
     def mean_terms(self) -> dict[str, Tensor]:
-        """The epoch's mean of each term, `[R]`, by the name that it is logged under."""
+        """The epoch's mean of each term, `[R]`, by the name under which it is logged."""
         prefix = TRAIN_LOSS.partition("/")[0]
         return {f"{prefix}/{name}": mean.compute() for name, mean in self.means.items()}

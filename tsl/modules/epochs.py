@@ -4,14 +4,14 @@ import pytorch_lightning as pl
 
 
 def evaluated_epoch(trainer: pl.Trainer) -> int:
-    """Epochs trained at this evaluation; Lightning's sanity check is the one before training."""
+    """Epochs trained before this evaluation; Lightning's sanity check is the evaluation before training."""
     return 0 if trainer.sanity_checking else trainer.current_epoch + 1
 
 
 def is_recorded(trainer: pl.Trainer) -> bool:
-    """Whether this evaluation is one of the training's.
+    """Whether this evaluation is recorded, as part of the training.
 
-    A sanity check is, if it sees all of the data and the run is not resumed.
+    A sanity check is recorded if it uses all of the data and the run is not resumed.
     """
     if trainer.sanity_checking:
         return trainer.global_step == 0 and list(trainer.num_sanity_val_batches) == list(trainer.num_val_batches)

@@ -1,4 +1,4 @@
-"""Gaussian noise on the teacher's answers to training inputs."""
+"""Gaussian noise on the teacher's outputs for training inputs."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,18 @@ from torch import Tensor
 from tsl.randomness import replicate_generators
 
 BLOCK = 64
-"""Steps whose noise one generator draws: each costs its seeding once in so many steps."""
+"""Number of steps whose noise one generator draws, so that the cost of seeding it is shared by these steps."""
 
 
 class LabelNoise:
     """Adds N(0, std²) to every output, independently for every step, sample and replicate.
 
-    What step s gets is a function of the seed and s alone, whatever the chunks: a resumed run sees the same noise, and
-    processes that share a minibatch see what one process would.
+    The noise of step s depends only on the seed and s, not on the chunks. A resumed run therefore gets the same noise,
+    and processes that share a minibatch get the noise that one process would.
 
     Args:
         stds: Standard deviation in each replicate.
-        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
+        seed: Seed of replicate 0 (replicate r has seed + r), or a list of seeds that repeats along the replicates.
     """
 
     def __init__(self, stds: Sequence[float], seed: int | list[int]) -> None:
@@ -29,12 +29,12 @@ class LabelNoise:
         self._drawn_for: tuple[int, ...] = ()
 
     def __call__(self, targets: Tensor, first_step: int, rank: int = 0, world_size: int = 1) -> Tensor:
-        """The noisy answers of K steps.
+        """The noisy targets of K steps.
 
         Args:
-            targets: The teacher's, `[K, R, B, outputs]`.
+            targets: The teacher's outputs, `[K, R, B, outputs]`.
             first_step: Optimizer steps taken before these.
-            rank: This process among `world_size` that share each minibatch evenly.
+            rank: Rank of this process among the `world_size` processes that share each minibatch evenly.
             world_size: Number of processes.
         """
         steps, _, samples, outputs = targets.shape
@@ -42,7 +42,7 @@ class LabelNoise:
         return targets + torch.stack(noise)[:, :, rank::world_size].to(targets)
 
     def _of_step(self, step: int, samples: int, outputs: int) -> Tensor:
-        """The noise of one step and the whole minibatch, `[R, B, outputs]` float64."""
+        """The noise of one step for the whole minibatch, `[R, B, outputs]` float64."""
         block, row = divmod(step, BLOCK)
         if self._drawn_for != (block, samples, outputs):
             generators = replicate_generators("label_noise", self.seed, len(self.stds), block)

@@ -19,10 +19,10 @@ from tsl.tensor_files import read_tensors
 
 
 class LoadedRun(NamedTuple):
-    """A run as live objects, on the CPU.
+    """The module and the data of a run, on the CPU.
 
     Attributes:
-        module: The networks, with the weights of the run's last checkpoint and in their precision.
+        module: The module with its networks, with the weights of a checkpoint and in their precision.
         data: The inputs, drawn as in training.
         epoch: Epochs trained.
     """
@@ -35,12 +35,12 @@ class LoadedRun(NamedTuple):
         """The training inputs of the last epoch in batches `[R, B, ...]`, as they are evaluated with `evaluate_train`.
 
         Raises:
-            InputError: If replicates differ in their number.
+            InputError: If replicates differ in their number of training inputs.
         """
         if len(set(self.data.train_sizes)) > 1:
             raise InputError(
-                "the replicates have different numbers of training inputs (data.init_args.train_size), which cannot be "
-                "evaluated together: run it again with one number"
+                "expected the same data.init_args.train_size in all replicates, because they are evaluated together, "
+                "but the run has different ones: run it again with one number"
             )
         self.data.evaluate_train = True
         self.data.sampler.set_epoch(self.epoch - 1)
@@ -56,18 +56,19 @@ def load_run(run: Path | str, checkpoint: Path | None = None) -> LoadedRun:
         checkpoint: A checkpoint of the run; checkpoints/last.ckpt if None.
 
     Raises:
-        InputError: If it is no run, has no checkpoint, or holds what this version of tsl cannot make.
+        InputError: If it is not a run, has no checkpoint, or has settings from which this version of tsl cannot make
+            it.
         DamagedRecordsError: If config.yaml cannot be read.
     """
     config = read_config(run)
     path = checkpoint or Path(run) / "checkpoints" / "last.ckpt"
     if not path.is_file():
-        raise InputError(f"{run} has no checkpoints/last.ckpt: its weights were not kept; run it again")
+        raise InputError(f"{run} has no checkpoints/last.ckpt, so its weights were not saved: run it again")
     saved = read_tensors(path, keys=["state_dict", "epoch"])
     weights, epoch = saved["state_dict"], saved["epoch"] + 1
     objects = _instantiate(Path(run), config, {"model": TeacherStudent, "data": DataModule})
     module, data = objects["model"], objects["data"]
-    if isinstance(module.teacher_initialization, TeacherOfRun):  # it is in the checkpoint, and that run may be gone
+    if isinstance(module.teacher_initialization, TeacherOfRun):  # it is in the checkpoint; that run may be gone
         module.teacher_initialization = GaussianInitialization()
     module.make_networks()
     dtype = next(values.dtype for name, values in weights.items() if name.startswith("student."))
@@ -86,7 +87,7 @@ def data_of_run(run: Path | str) -> DataModule:
     """The inputs of a run of any module, drawn as for its training; without its networks.
 
     Raises:
-        InputError: If it is no run, or names data that this version of tsl cannot make.
+        InputError: If it is not a run, or names data that this version of tsl cannot make.
         DamagedRecordsError: If config.yaml cannot be read.
     """
     config = read_config(run)
@@ -98,7 +99,7 @@ def data_of_run(run: Path | str) -> DataModule:
 
 
 def _instantiate(run: Path, config: dict[str, Any], kinds: dict[str, type]) -> Any:
-    """The objects that groups of config.yaml name; what `tsl.fit` links to them is not written there."""
+    """Make the objects of the groups `kinds` of config.yaml, which lacks the arguments that `tsl.fit` links."""
     linked = {"replicates": config.get("replicates", 1), "seed": config.get("seed_everything", 0)}
     parser = ArgumentParser(exit_on_error=False)
     for group, kind in kinds.items():
@@ -110,4 +111,4 @@ def _instantiate(run: Path, config: dict[str, Any], kinds: dict[str, type]) -> A
         return parser.instantiate_classes(groups)
     except (ArgumentError, KeyError, TypeError) as error:
         words = f"lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise InputError(f"{run / 'config.yaml'} does not give a {' and '.join(kinds)}: {words}") from error
+        raise InputError(f"{run / 'config.yaml'} does not define a valid {' and '.join(kinds)}: {words}") from error

@@ -1,6 +1,6 @@
-"""Objectives of a student: from its outputs and the teacher's to one loss for each replicate.
+"""Objectives of a student: functions of its outputs and the teacher's with one loss for each replicate.
 
-Any function of this form can be named in a config by its import path, any class with such a `__call__` by class_path.
+A config can name any function of this form by its import path, and any class with such a `__call__` by class_path.
 """
 
 import inspect
@@ -52,7 +52,7 @@ def cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """−log of the probability given to the labels, averaged over samples: what a classifier is trained on.
+    """−log of the probability given to the labels, averaged over samples: the objective of a classifier.
 
     Args:
         logits: `[R, B, classes]`.
@@ -75,7 +75,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def of_mse(loss: Any, outputs: int) -> float | None:
-    """How many times the mean squared error a loss is; None for a loss that does not follow from it.
+    """The factor by which a loss is a multiple of the mean squared error; None if it is not a multiple.
 
     Args:
         loss: An objective.
@@ -90,12 +90,12 @@ def of_mse(loss: Any, outputs: int) -> float | None:
 class KL:
     """T² · KL(teacher ‖ student) of the class probabilities softmax(logits / T), averaged over samples: distillation.
 
-    The factor T² keeps the gradient's size as T grows: it would shrink as 1/T² (Hinton, Vinyals & Dean 2015,
+    The factor T² keeps the size of the gradient, which would otherwise shrink as 1/T² (Hinton, Vinyals & Dean 2015,
     arXiv 1503.02531, section 2).
 
     Args:
-        temperature: T; 1 is the plain divergence, and towards infinity the loss becomes half the squared distance of
-            the centred logits over the number of classes.
+        temperature: T; 1 is the plain divergence. As T goes to infinity, the loss becomes half the squared distance of
+            the centred logits divided by the number of classes.
     """
 
     def __init__(self, temperature: PositiveFloat = 1.0) -> None:

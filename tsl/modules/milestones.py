@@ -15,12 +15,12 @@ class Milestones(LRScheduler):
     """A learning rate from each milestone on, in place of the optimizer's own: `{0: 0.2, 20: 0.1}`.
 
     Args:
-        optimizer: Whose rate is set, in all parameter groups.
-        milestones: The rate by the number of epochs trained when it starts to hold: 20 is from the 21st epoch on.
-            Epochs in ascending order, the first of them 0.
+        optimizer: The optimizer whose rate is set, in all parameter groups.
+        milestones: The rates, by the number of epochs trained before they apply: 20 means from the 21st epoch on.
+            The epochs are in ascending order, and the first is 0.
 
     Raises:
-        InputError: If that is not so, or a rate is not positive.
+        InputError: If the epochs are not in this order, or a rate is not positive.
     """
 
     def __init__(self, optimizer: Optimizer, milestones: dict[NonNegativeInt, PositiveFloat]) -> None:
@@ -42,5 +42,5 @@ class Milestones(LRScheduler):
         return [passed[-1]] * len(self.optimizer.param_groups)
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch alone: the milestones are the config's."""
+        """The epoch only, because the config has the milestones."""
         return {name: value for name, value in super().state_dict().items() if name != "milestones"}

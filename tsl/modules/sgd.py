@@ -24,8 +24,9 @@ MULTIPLYING = (
 class SGD(torch.optim.SGD):
     """`torch.optim.SGD`, in which `lr` may be a list that repeats along the replicates.
 
-    Replicate r then takes the steps of a single run with its rate. The group's own "lr" is the factor that a schedule
-    has brought all rates to, 1 at first, and "rates" are the rates at factor 1, one for each replicate.
+    Replicate r then takes the same steps as a single run with its rate. The parameter group's "lr" is the factor by
+    which a schedule has multiplied all rates, 1 at first, and "rates" are the rates at factor 1, one for each
+    replicate.
 
     Args:
         params: Parameters `[R, ...]`.
@@ -90,7 +91,7 @@ def check_optimizer(optimizer: Optimizer, replicates: int) -> None:
     """Refuse an optimizer that cannot take the steps, or would mix replicates.
 
     Raises:
-        InputError: If that is so.
+        InputError: If it cannot, or would mix them.
     """
     kind = type(optimizer)
     reason = None
@@ -108,10 +109,10 @@ def check_optimizer(optimizer: Optimizer, replicates: int) -> None:
 
 
 def check_rates(optimizer: Optimizer, network: TrainableNetwork) -> None:
-    """Refuse a learning rate for each replicate where parameters have no replicate axis.
+    """Refuse a list of learning rates if the network's parameters have no replicate axis.
 
     Raises:
-        InputError: If that is so.
+        InputError: If there is a list and they have none.
     """
     if isinstance(optimizer, SGD) and optimizer.param_groups[0]["rates"] and not isinstance(network, FeedForward):
         raise InputError(
@@ -121,10 +122,10 @@ def check_rates(optimizer: Optimizer, network: TrainableNetwork) -> None:
 
 
 def check_schedule(optimizer: Optimizer, schedule: Any) -> None:
-    """Refuse a schedule that would give all replicates one rate where theirs differ.
+    """Refuse a schedule that would set one rate for all replicates if their rates differ.
 
     Raises:
-        InputError: If that is so.
+        InputError: If it would.
     """
     if isinstance(optimizer, SGD) and optimizer.param_groups[0]["rates"] and not isinstance(schedule, MULTIPLYING):
         names = ", ".join(kind.__name__ for kind in MULTIPLYING)
@@ -136,10 +137,10 @@ def check_schedule(optimizer: Optimizer, schedule: Any) -> None:
 
 
 def check_list_of_rates(parsing_error: str) -> None:
-    """Explain a parser's error that is due to a list of learning rates for an optimizer that takes one.
+    """Explain a parser's error if it is due to a list of learning rates for an optimizer that takes one.
 
     Raises:
-        InputError: If that is so.
+        InputError: If it is.
     """
     refused = re.search(r"class_path='([\w.]+)', init_args=Namespace\([^)]*\blr=(\[[^\]]*\])", parsing_error)
     if refused:

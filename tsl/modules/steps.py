@@ -32,23 +32,23 @@ IN_PROGRESS_BAR = (TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY)
 
 
 class StepModule(pl.LightningModule):
-    """Trains R networks side by side on chunks of K minibatches. Losses are summed over replicates: none mix.
+    """Trains R networks together on chunks of K minibatches; losses are summed, so gradients of replicates never mix.
 
     Args:
         optimizer: Makes the optimizer of the trained parameters.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
         replicates: Number R of independent networks.
-        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
-        steps: Whether steps are taken one by one with autograd ("eager"), many in one compiled call ("fused"), or so
-            wherever that computes the same ("auto").
+        seed: Seed of replicate 0 (replicate r has seed + r), or a list of seeds that repeats along the replicates.
+        steps: Whether steps are taken one by one with autograd ("eager"), many in one compiled call ("fused"), or fused
+            whenever that computes the same ("auto").
         on_divergence: What happens when the loss or a weight of a replicate is no longer finite: the run stops
             ("stop"), or that replicate stays as it was after its last finite step and the others train on ("freeze").
 
     Attributes:
         diverged: Which replicates are frozen for that reason, bool `[R]`. Their training loss is NaN, and logged
             means leave them out.
-        replicate_groups: The replicates that have the same settings, by what sets them apart within the run, such as
-            "polarity=1"; empty before the run starts, when `RunFiles` sets it.
+        replicate_groups: The replicates that have the same settings, by the settings that differ in the run, such as
+            "polarity=1"; `RunFiles` sets it when the run starts, and it is empty before.
         max_steps: `trainer.max_steps`, if there is such a limit: the run ends after the epoch that reaches it.
     """
 
@@ -84,7 +84,7 @@ class StepModule(pl.LightningModule):
         """The data that the Trainer was given.
 
         Raises:
-            InputError: If it is no `tsl.data.DataModule`.
+            InputError: If it is not a `tsl.data.DataModule`.
         """
         data = self.trainer.datamodule
         if not isinstance(data, DataModule):
@@ -99,10 +99,10 @@ class StepModule(pl.LightningModule):
         """Make and initialize the networks, in the Trainer's precision and on its device, and show them to the data.
 
         Raises:
-            InputError: If the data is no `tsl.data.DataModule`, or a setting does not fit the networks.
+            InputError: If the data is not a `tsl.data.DataModule`, or a setting does not fit the networks.
         """
         if self.trainer.state.fn == "fit" and self.trainer.max_steps > 0:
-            # Lightning would end within an epoch, leave out the rest of it when resumed, and count the epoch twice.
+            # Lightning would stop within an epoch; a resumed run would skip its rest and count the epoch twice.
             self.max_steps = self.trainer.max_steps
             self.trainer.fit_loop.epoch_loop.max_steps = -1
         if not self.is_made:
@@ -111,10 +111,10 @@ class StepModule(pl.LightningModule):
         self.show_networks(self.data)
 
     def _check_weights(self) -> None:
-        """Refuse networks that start from weights which are not finite.
+        """Refuse networks whose initial weights are not finite.
 
         Raises:
-            InputError: Naming the first of them.
+            InputError: If there are such weights; the message names the first tensor.
         """
         for name, tensor in self.state_dict().items():
             if not tensor.isfinite().all():
@@ -128,12 +128,12 @@ class StepModule(pl.LightningModule):
         """Make and initialize the networks, in the default precision.
 
         Args:
-            data: The data that they will train on; None if their weights come from a checkpoint.
+            data: The data for their training; None if their weights come from a checkpoint.
         """
 
     @abstractmethod
     def show_networks(self, data: DataModule) -> None:
-        """Give the data what it needs to know of the networks: `DataModule.teacher` and `suited_batch_size`."""
+        """Set what the data needs from the networks: `DataModule.teacher` and `suited_batch_size`."""
 
     @property
     @abstractmethod
@@ -141,30 +141,30 @@ class StepModule(pl.LightningModule):
         """The networks whose parameters are trained, except frozen ones."""
 
     def trained_parameters(self) -> list[nn.Parameter]:
-        """All parameters that the optimizer gets."""
+        """All parameters for the optimizer."""
         return [parameter for parameter in self.trained_network.parameters() if parameter.requires_grad]
 
     @abstractmethod
     def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """From the trained networks' outputs for a minibatch and its targets to one loss for each replicate, `[R]`."""
+        """The loss of each replicate, `[R]`, from the trained networks' outputs for a minibatch and its targets."""
 
     def minibatch_loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """One loss for each replicate `[R]`, of inputs `[R, B, ...]` and targets `[R, B, ...]`."""
+        """The loss of each replicate, `[R]`, from inputs `[R, B, ...]` and targets `[R, B, ...]`."""
         return self.objective(self.trained_network(inputs), targets)
 
     def after_step(self) -> None:
         """Called after every optimizer step; does nothing here."""
 
     def configure_optimizers(self) -> Any:
-        """The optimizer of the trained parameters and, where asked for, its schedule.
+        """The optimizer of the trained parameters and its schedule, if there is one.
 
         Raises:
             InputError: If a schedule or `on_divergence` does not suit the optimizer or the devices.
         """
         if self.on_divergence == "freeze" and self._trainer is not None and self.trainer.world_size > 1:
             raise InputError(
-                f"model.init_args.on_divergence is freeze, which works in one process: set trainer.devices to 1 (now "
-                f"{self.trainer.world_size} processes), or on_divergence to stop"
+                f"model.init_args.on_divergence = freeze needs a single process, but there are "
+                f"{self.trainer.world_size}: set trainer.devices to 1, or on_divergence to stop"
             )
         try:
             optimizer = self.make_optimizer(self.trained_parameters())
@@ -182,16 +182,16 @@ class StepModule(pl.LightningModule):
         return [optimizer], [schedule]
 
     def _fuse(self, optimizer: Any) -> "FusedSteps | None":
-        """The compiled steps, if the settings ask for them or they compute the same; else None."""
+        """The compiled steps, if `steps` is fused, or is auto and they compute the same; else None."""
         if self.steps == "eager" or self._trainer is None or self.trainer.state.fn != "fit":
             return None
         reason = why_eager(self, optimizer)
         if reason is not None and self.steps == "fused":
-            raise InputError(f"model.init_args.steps is fused, but {reason}: set it to auto or eager, or change that")
+            raise InputError(f"model.init_args.steps = fused, but {reason}: set steps to auto or eager, or change that")
         if reason is not None:
             print_once(f"steps: eager, because {reason}")
             return None
-        from tsl.modules.compiled.fused_steps import FusedSteps, is_kept  # imports numba, which eager runs do without
+        from tsl.modules.compiled.fused_steps import FusedSteps, is_kept  # imports numba, which eager runs do not need
 
         first = "" if is_kept() else "; compiling takes about ten seconds, once on a machine"
         print_once(f"steps: fused (compiled, many in one call{first})")
@@ -202,7 +202,7 @@ class StepModule(pl.LightningModule):
         """Refuse data and devices with which BatchNorm in the trained networks would not work.
 
         Args:
-            remedy: The setting that leaves BatchNorm out, in a message's words.
+            remedy: Part of the message: the setting that leaves BatchNorm out, and its value.
 
         Raises:
             InputError: If several processes share a minibatch, or it is a single sample.
@@ -211,12 +211,12 @@ class StepModule(pl.LightningModule):
             return
         if minibatch_share(self.trainer)[1] > 1:
             raise InputError(
-                f"BatchNorm would see only a process's share of each minibatch: set trainer.devices to 1 "
-                f"(now {self.trainer.world_size} processes) or trainer.strategy to replicates, or {remedy}"
+                f"BatchNorm needs whole minibatches, but {self.trainer.world_size} processes share each: set "
+                f"trainer.devices to 1 or trainer.strategy to replicates, or {remedy}"
             )
         if self.data.sampler.batch_size == 1:
             raise InputError(
-                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
+                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch; set it to at least 2"
             )
 
     def take_steps(self, inputs: Tensor, targets: Tensor, index: Tensor) -> None:
@@ -224,8 +224,8 @@ class StepModule(pl.LightningModule):
 
         Args:
             inputs: `[R, N, ...]`.
-            targets: What `objective` gets beside the outputs, `[R, N, ...]`.
-            index: Which of the N each minibatch takes, `[R, K, B]`.
+            targets: Targets for `objective`, `[R, N, ...]`.
+            index: The indices of the samples in each minibatch, `[R, K, B]`.
 
         Raises:
             DivergenceError: If a loss is not finite, or, with `on_divergence` freeze, all replicates have diverged.
@@ -249,7 +249,7 @@ class StepModule(pl.LightningModule):
             loss = self.minibatch_loss(gather(inputs, rows), gather(targets, rows))
             kept = self._copy_of_state() if self.on_divergence == "freeze" else None
             for parameter in trained:
-                parameter.grad = None  # what optimizer.zero_grad does in five times the time
+                parameter.grad = None  # five times as fast as optimizer.zero_grad
             self.manual_backward(loss.sum())
             optimizer.step()
             self.after_step()
@@ -261,11 +261,11 @@ class StepModule(pl.LightningModule):
         return {name: tensor.clone() for name, tensor in self.trained_network.state_dict().items()}
 
     def _freeze(self, kept: Mapping[str, Tensor], loss: Tensor) -> Tensor:
-        """Undo the step of replicates that diverged in it, or before.
+        """Undo the step for replicates that diverged in it or before.
 
         Args:
             kept: The networks' state before the step, each `[R, ...]`.
-            loss: Of the step, `[R]`.
+            loss: Loss of the step, `[R]`.
 
         Returns:
             The loss, NaN for these replicates.
@@ -295,7 +295,7 @@ class StepModule(pl.LightningModule):
         self.trained_network.seed_dropout(replicate_generators("dropout", self.seed, self.replicates, step))
 
     def _record_train_losses(self, losses: Tensor, before: Tensor) -> None:
-        """Add the losses `[K, R]` of steps before which the replicates `before` had diverged."""
+        """Add the losses `[K, R]` of steps; the replicates `before` had diverged before them."""
         diverged = self.diverged & ~before if self.on_divergence == "freeze" else ~losses.isfinite().all(dim=0)
         diverged = gather_replicates(self.trainer, {"diverged": diverged})["diverged"]
         if diverged.any():
@@ -303,7 +303,7 @@ class StepModule(pl.LightningModule):
         self.train_loss.update(losses)
 
     def on_train_start(self) -> None:
-        """Limit the epochs to those that `trainer.max_steps` needs, the last one whole."""
+        """Limit the epochs to the number that contains `trainer.max_steps`; the last one is trained whole."""
         if self.max_steps is not None:
             trainer, sampler = self.trainer, self.data.sampler
             steps = int(min(sampler.steps_per_epoch, trainer.num_training_batches * sampler.chunk_size))
@@ -311,7 +311,7 @@ class StepModule(pl.LightningModule):
             if self.max_steps % steps and not trainer.fast_dev_run:
                 print_once(
                     f"trainer.max_steps = {self.max_steps} is within epoch {epochs}: the run ends after that epoch, "
-                    f"at step {epochs * steps}, since an epoch is trained whole"
+                    f"at step {epochs * steps}, because epochs are always trained whole"
                 )
             if trainer.max_epochs == -1 or epochs < trainer.max_epochs:
                 trainer.fit_loop.max_epochs = epochs
@@ -332,7 +332,7 @@ class StepModule(pl.LightningModule):
                 )
 
     def _finish_epoch(self) -> None:
-        """Let nothing stop the run, such as `trainer.max_time`, before the end of the epoch that begins."""
+        """Prevent a stop, such as by `trainer.max_time`, before the end of the epoch that begins."""
         loop = self.trainer.fit_loop
         loop.min_epochs = max(loop.min_epochs or 0, self.trainer.current_epoch + 1)
 
@@ -340,13 +340,13 @@ class StepModule(pl.LightningModule):
         """Stop the run if replicates diverged within the last steps; print that they are frozen if others train on.
 
         Raises:
-            DivergenceError: If the run is to stop, or no replicate is left.
+            DivergenceError: If `on_divergence` is stop, or no replicate is left.
         """
         label = {r: label for label, members in self.replicate_groups.items() for r in members if label}
         named = ", ".join(f"{r} ({label[r]})" if r in label else str(r) for r in replicates)
         where = f"in epoch {self.trainer.current_epoch + 1}, replicates {named}"
         if self.on_divergence == "freeze" and not self.diverged.all():
-            print_once(f"the training loss or a weight is not finite {where}: frozen as after their last finite step")
+            print_once(f"the training loss or a weight is not finite {where}: frozen at their last finite step")
             return
         remedy = "lower the learning rate (model.init_args.optimizer.init_args.lr)"
         if self.trainer.global_step <= steps:
@@ -362,15 +362,15 @@ class StepModule(pl.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add which replicates are frozen, if any are."""
+        """Store which replicates are frozen, if there are any."""
         if self.diverged.any():
             checkpoint["diverged"] = self.diverged.cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Freeze the replicates that were frozen.
+        """Freeze the replicates that were frozen in the checkpoint.
 
         Raises:
-            InputError: If there are some, and `on_divergence` is stop.
+            InputError: If there are any, and `on_divergence` is stop.
         """
         if "diverged" not in checkpoint:
             return
@@ -399,19 +399,20 @@ class StepModule(pl.LightningModule):
             scheduler.step()
 
     def _is_evaluated(self) -> bool:
-        """Whether the epoch that ends was evaluated; of others there is no new validation loss."""
+        """Whether the epoch that ends was evaluated; only then there is a new validation loss."""
         every = self.trainer.check_val_every_n_epoch or 1
         return VAL_LOSS in self.trainer.callback_metrics and (self.trainer.current_epoch + 1) % every == 0
 
     def log_scalars(self, quantities: Mapping[str, Tensor]) -> None:
         """Log quantities of an epoch against the epoch (0 is before training) and the optimizer step.
 
-        Loggers get them directly, a series for each of the `replicate_groups`: Lightning would count epochs from 0 and
-        chunks for steps, and drop what its sanity check finds. Its own `log` gets the mean over all replicates, for the
-        progress bar, ReduceLROnPlateau and callbacks that monitor a scalar. Replicates that diverged are left out.
+        Loggers get them directly, one series for each of the `replicate_groups`, because Lightning would count epochs
+        from 0 and chunks as steps, and would drop the values of its sanity check. Lightning's own `log` gets the mean
+        over all replicates, for the progress bar, ReduceLROnPlateau and callbacks that monitor a scalar. Replicates
+        that diverged are left out.
 
         Args:
-            quantities: Of each, by its name, one value for each replicate, `[R]`.
+            quantities: By name, the values of all replicates, `[R]`.
         """
         trainer = self.trainer
         fitting = trainer.state.fn == "fit"
@@ -440,12 +441,12 @@ def check_shapes(saved: Mapping[str, Tensor], here: Mapping[str, Tensor], settin
     """Refuse a checkpoint of other networks.
 
     Args:
-        saved: Its tensors by name.
-        here: Those that it is loaded into.
-        settings: The settings that the shapes follow from, in a message's words.
+        saved: The checkpoint's tensors by name.
+        here: The tensors into which it is loaded.
+        settings: Part of the message: the settings that determine the shapes.
 
     Raises:
-        InputError: Naming every tensor of another shape.
+        InputError: If shapes differ; the message lists every tensor of another shape.
     """
     differing = [
         f"  {name} is {list(saved[name].shape) if name in saved else 'missing'} in the checkpoint, "
@@ -456,6 +457,6 @@ def check_shapes(saved: Mapping[str, Tensor], here: Mapping[str, Tensor], settin
     if differing:
         lines = "\n".join(differing)
         raise InputError(
-            f"the checkpoint of --ckpt_path holds other networks:\n{lines}\nset {settings} as they were, or leave "
-            "--ckpt_path out"
+            f"the checkpoint of --ckpt_path is of other networks:\n{lines}\nset {settings} as in the checkpoint's run, "
+            "or leave --ckpt_path out"
         )

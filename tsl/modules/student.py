@@ -1,4 +1,4 @@
-"""Starts teacher and student, checks that they fit each other and the data, and freezes layers that are not trained."""
+"""Initializes teacher and student, checks that they fit each other and the data, and freezes layers."""
 
 from tsl.data import DataModule
 from tsl.errors import InputError
@@ -7,10 +7,10 @@ from tsl.randomness import replicate_generators
 
 
 def initialize_teacher(teacher: Network, initialization: Initialization | None, seed: int | list[int]) -> None:
-    """Draw the teacher's weights, or check that it has some.
+    """Draw the teacher's weights, or check that it has weights.
 
     Raises:
-        InputError: If it has none, or has some already.
+        InputError: If it has no weights, or has weights already and an initialization is given.
     """
     if initialization is not None:
         if not isinstance(teacher, FeedForward):
@@ -32,7 +32,7 @@ def initialize_student(
     """Draw the student's weights.
 
     Raises:
-        InputError: If it starts by itself and an initialization is given, or it does not and none is.
+        InputError: If an initialization is given for a network that initializes itself, or none for another.
     """
     generators = replicate_generators("student", seed, student.replicates)
     if isinstance(student, FeedForward) and initialization is not None:
@@ -40,7 +40,7 @@ def initialize_student(
     elif isinstance(student, ExternalStudent) and initialization is None:
         student.draw(generators)
     else:
-        remedy = "give one" if initialization is None else "set it to null, because the module starts by itself"
+        remedy = "give one" if initialization is None else "set it to null, because the module initializes itself"
         raise InputError(
             f"model.init_args.student_initialization is {type(initialization).__name__} for a "
             f"{type(student).__name__}: {remedy}"
@@ -51,7 +51,7 @@ def check_inputs(data: DataModule, teacher: Network, student: Network) -> None:
     """Refuse inputs of a shape that a network does not take.
 
     Raises:
-        InputError: Naming the settings.
+        InputError: If the shape does not fit; the message names the settings.
     """
     shape = data.input_shape
     for name, network in (("teacher", teacher), ("student", student)):
@@ -72,7 +72,7 @@ def check_compared(teacher: Network, student: Network) -> None:
     """Refuse a teacher and a student whose layers or outputs cannot be compared.
 
     Raises:
-        InputError: If that is so.
+        InputError: If they cannot.
     """
     counts = len(teacher.widths), len(student.widths)
     if counts[0] != counts[1]:
@@ -97,10 +97,10 @@ def check_compared(teacher: Network, student: Network) -> None:
 
 
 def checked_own(student: TrainableNetwork, setting: str) -> FeedForward:
-    """The student, if it is one of tsl's networks.
+    """Return the student, which must be one of tsl's networks.
 
     Raises:
-        InputError: If not; `setting` is for them alone.
+        InputError: If it is not, because `setting` works only with them.
     """
     if not isinstance(student, FeedForward):
         raise InputError(
@@ -116,7 +116,7 @@ def freeze_all_but(student: TrainableNetwork, trained_layers: list[int]) -> None
     A hidden layer's BatchNorm is frozen with it, except its running statistics.
 
     Raises:
-        InputError: If there is no such layer, or none is named, or the student is none of tsl's networks.
+        InputError: If there is no such layer, no layer is named, or the student is not one of tsl's networks.
     """
     student = checked_own(student, "trained_layers")
     layers = student.layers

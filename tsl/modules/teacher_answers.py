@@ -11,22 +11,22 @@ from tsl.data.samples import Samples
 from tsl.networks import Activations, Network
 
 KEPT = 1 << 28
-"""The most bytes kept, over all splits: 256 MiB."""
+"""The largest number of bytes stored, over all splits: 256 MiB."""
 
 
 class TeacherAnswers:
-    """The teacher's outputs, and where they are asked for its hidden layers, for each batch of fixed inputs.
+    """The teacher's outputs, and its hidden layers on request, for each batch of fixed inputs.
 
-    Of a split with more bytes of them than its share of `KEPT`, nothing is kept: the teacher answers at every
-    evaluation. Nor is anything kept of training samples that an augmentation makes, or of loaders that are no
-    `EvaluationLoader`.
+    Nothing is stored for a split whose outputs need more bytes than its share of `KEPT`; the teacher then computes them
+    at every evaluation. Nothing is stored either for training samples that an augmentation makes, or for loaders that
+    are not an `EvaluationLoader`.
     """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Keep nothing."""
+        """Free everything that is stored."""
         self._kept: dict[tuple[int, int], Activations] = {}
         self._weights: list[tuple[int, int]] = []
         self._samples: list[weakref.ref[Samples] | None] = []
@@ -44,14 +44,14 @@ class TeacherAnswers:
         self._batches = [0 if each is None else len(loader) for loader, each in zip(loaders, samples, strict=True)]
 
     def answer(self, teacher: Network, inputs: Tensor, loader: int, batch: int, *, hidden: bool) -> Activations:
-        """The teacher's activations for a batch, without hidden layers unless they are asked for.
+        """The teacher's activations for a batch, with hidden layers only if `hidden` is set.
 
         Args:
             teacher: The teacher that `start` was given.
             inputs: The batch, `[R, B, ...]`.
             loader: Number of the loader that it comes from.
             batch: Its number in that loader.
-            hidden: Whether hidden layers are wanted.
+            hidden: Whether to return hidden layers too.
         """
         kept = self._kept.get((loader, batch))
         if kept is not None and (kept.post or not hidden):
@@ -72,7 +72,7 @@ class TeacherAnswers:
 
 
 def _fixed_samples(loader: Any) -> Samples | None:
-    """The samples that a loader goes through, if it gives the same ones at every evaluation."""
+    """The samples of a loader, if they are the same at every evaluation."""
     if not isinstance(loader, EvaluationLoader):
         return None
     samples = loader.samples()
@@ -80,5 +80,5 @@ def _fixed_samples(loader: Any) -> Samples | None:
 
 
 def _is_of(reference: "weakref.ref[Samples] | None", samples: Samples | None) -> bool:
-    """Whether a reference kept from the evaluation before is of these samples; a dead one is of none."""
+    """Whether a weak reference from the evaluation before refers to these samples; a dead one refers to none."""
     return samples is None if reference is None else reference() is samples and samples is not None

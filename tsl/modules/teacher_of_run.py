@@ -17,8 +17,8 @@ class TeacherOfRun(Initialization):
     """The teacher of an earlier run, as that run trained on it: conditioned, pruned or as it was drawn.
 
     Args:
-        run: The directory of a run, or the name of an artifact that `WandbBoard` logged,
-            `[entity/]project/name:alias`; W&B then shows that this run uses it. A teacher of one replicate serves all.
+        run: The directory of a run, or the name of an artifact logged by `WandbBoard`, `[entity/]project/name:alias`;
+            W&B then shows that this run uses it. A teacher of one replicate is copied to all.
             `model.init_args.condition_teacher` would condition it again, on the inputs of this run.
     """
 
@@ -52,15 +52,15 @@ def teacher_weights(path: Path) -> dict[str, Tensor]:
     saved = read_tensors(path, f"tsl.modules.TeacherOfRun: {path}", keys=["state_dict"])["state_dict"]
     weights = {name.removeprefix(PREFIX): values for name, values in saved.items() if name.startswith(PREFIX)}
     if not weights:
-        raise InputError(f"tsl.modules.TeacherOfRun: {path} holds no teacher; give a run of tsl.modules.TeacherStudent")
+        raise InputError(f"tsl.modules.TeacherOfRun: {path} holds no teacher: give a run of tsl.modules.TeacherStudent")
     return weights
 
 
 def expanded(weights: dict[str, Tensor], network: FeedForward) -> dict[str, Tensor]:
-    """The weights with the replicates of `network`, if they are of one or of as many.
+    """The weights for the replicates of `network`, from weights of one replicate or of the same number.
 
     Raises:
-        InputError: If they are of other networks.
+        InputError: If the weights are of a network of another shape.
     """
     shapes = {name: list(values.shape) for name, values in network.state_dict().items()}
     one = {name: [1, *shape[1:]] if shape else shape for name, shape in shapes.items()}
@@ -87,14 +87,14 @@ def download(artifact: str) -> Path:
         The directory of its files.
 
     Raises:
-        InputError: If W&B cannot give it.
+        InputError: If it cannot be downloaded.
     """
     try:
         import wandb
 
         found = wandb.run.use_artifact(artifact) if wandb.run is not None else wandb.Api().artifact(artifact)
         return Path(found.download())
-    except Exception as error:  # offline, not logged in, no such artifact, not installed: each another class
+    except Exception as error:  # offline, not logged in, no such artifact, not installed: all differ in class
         raise InputError(
             f"tsl.modules.TeacherOfRun: the artifact {artifact} cannot be downloaded: {' '.join(str(error).split())}. "
             f"Download it with `wandb artifact get {artifact}` where W&B can be reached, and give its directory "

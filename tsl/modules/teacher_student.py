@@ -57,16 +57,16 @@ like_teacher = lazy_instance(LikeTeacher)
 """As many student nodes as teacher nodes; lazy, so that jsonargparse can show it and change single arguments."""
 
 KEPT_ANSWERS = 1 << 29
-"""Bytes of all teachers' answers to a training set that are kept. More are computed chunk by chunk."""
+"""Largest size in bytes of the teachers' outputs for a training set that are stored; else they are made by chunk."""
 
 ANSWERED = 500
-"""Inputs that a teacher answers at a time."""
+"""Inputs for which a teacher's outputs are computed at a time."""
 
 TAKEN = 50
-"""Minibatches that are made at a time where samples are made of inputs, or answers are not kept."""
+"""Minibatches that are made at a time if samples are augmented inputs, or the teachers' outputs are not stored."""
 
 CACHED = 1 << 20
-"""Activations of one layer, over all replicates, that a processor's cache holds with those that are made of them."""
+"""Activations of one layer, over all replicates, that fit in a processor's cache with those computed from them."""
 
 
 ANSWERED_AT_ONCE = 1 << 24
@@ -81,7 +81,7 @@ class Observation(NamedTuple):
 
 
 class SummedObservation(NamedTuple):
-    """The teacher's activations for one batch of evaluation inputs, and sums of both networks' over its inputs."""
+    """The teacher's activations for one batch of evaluation inputs, and sums over them of both networks' nodes."""
 
     teacher: Activations
     sums: "NodeSums"
@@ -91,23 +91,23 @@ class TeacherStudent(StepModule):
     """Train R over-realized students, each on the outputs of its own fixed teacher.
 
     A training batch is a chunk of K minibatches `[K, R, B, d]`, for which K optimizer steps are taken; an evaluation
-    batch is `[R, B, d]`. Losses are summed over replicates, so that gradients never mix. For images d is C × H × W;
-    where the data has labels (`Labelled`), the accuracies of student and teacher and their agreement are recorded too.
+    batch is `[R, B, d]`. Losses are summed over replicates, so that gradients never mix. For images d is C × H × W; if
+    the data has labels (`Labelled`), the accuracies of student and teacher and their agreement are recorded too.
 
     Args:
-        teacher: Makes a teacher for a number of replicates, such as `tsl.networks.MLP` with everything but that.
-        teacher_initialization: How the teachers' weights are drawn; null for teachers that bring their weights with
-            them, such as `tsl.networks.Pretrained`, of which a student like its teacher then counts only nodes that
-            were not pruned.
-        student_initialization: How the students' weights start; null for `tsl.networks.ExternalStudent`, which starts
-            as its module does.
-        student: Which network a student is: `tsl.networks.LikeTeacher` with a multiple of the teacher's nodes,
+        teacher: Makes the teachers, given the number of replicates, such as `tsl.networks.MLP` with its other
+            arguments.
+        teacher_initialization: Initialization of the teachers' weights; null for teachers that already have weights,
+            such as `tsl.networks.Pretrained`. `tsl.networks.LikeTeacher` then counts only teacher nodes that were not
+            pruned.
+        student_initialization: Initialization of the students' weights; null for `tsl.networks.ExternalStudent`, whose
+            module initializes itself.
+        student: The student's network: `tsl.networks.LikeTeacher` with a multiple of the teacher's nodes,
             `tsl.networks.WithWidths`, or a network such as `tsl.networks.ConvNet` or `tsl.networks.ExternalStudent`,
-            made as `teacher` is.
-            `--model.multiplier 2` is short for the first with `multiplier: 2`.
-        loss: Objective, from student and teacher outputs `[R, B, outputs]` to one loss for each replicate, `[R]`: a
-            function by its import path, or a class with such a `__call__` by class_path; or `tsl.modules.Distillation`,
-            which adds labels and hidden layers.
+            made as `teacher` is. `--model.multiplier 2` is short for the first with `multiplier: 2`.
+        loss: Objective, a function of student and teacher outputs `[R, B, outputs]` with one loss for each replicate,
+            `[R]`: a function by its import path, or a class with such a `__call__` by class_path; or
+            `tsl.modules.Distillation`, which adds labels and hidden layers.
         optimizer: Makes the optimizer of the students' trained parameters. It has to work elementwise (SGD, Adam, …),
             or replicates would influence each other.
         lr_scheduler: Makes a learning-rate schedule, stepped once an epoch.
@@ -118,17 +118,17 @@ class TeacherStudent(StepModule):
             the outputs as they are.
         normalize_weights: Scale the student's nodes to unit norm after every optimizer step
             (`tsl.networks.normalize_weights_`).
-        noise: Standard deviation of what is added to every output of the teacher in training, newly in every step, or a
-            list of them that repeats along the replicates. Evaluation is against the teacher without noise.
+        noise: Standard deviation of the noise that is added to every output of the teacher in training, newly drawn in
+            every step, or a list of them that repeats along the replicates. Evaluation uses the teacher without noise.
         replicates: Number R of independent experiments.
-        seed: Seed of replicate 0, where replicate r has seed + r; or a list of seeds that repeats along the replicates.
+        seed: Seed of replicate 0 (replicate r has seed + r), or a list of seeds that repeats along the replicates.
         steps: How optimizer steps are taken: one by one with autograd ("eager"), many in one compiled call ("fused": on
-            the CPU, MLPs without BatchNorm and dropout, SGD and the objectives of `tsl.modules`), or fused wherever
-            that is so ("auto"). Both compute the same, up to rounding.
+            the CPU, MLPs without BatchNorm and dropout, SGD and the objectives of `tsl.modules`), or fused whenever
+            this is possible ("auto"). Both compute the same, up to rounding.
         on_divergence: What happens when the loss or a weight of a replicate is no longer finite: the run stops
             ("stop"), or that replicate stays as it was after its last finite step and the others train on ("freeze").
-            Its training loss is NaN from then on, the table `replicates` says that it diverged, and logged means leave
-            it out.
+            Its training loss is NaN from then on, it is marked as diverged in the table `replicates`, and logged means
+            leave it out.
         compile_student: Compile the student's passes in training with `torch.compile`, for eager steps.
     """
 
@@ -204,18 +204,18 @@ class TeacherStudent(StepModule):
         self.is_made = True
 
     def show_networks(self, data: DataModule) -> None:
-        """Give the data the teachers, which answer its inputs, and how many of them are best evaluated at a time."""
+        """Give the data the teachers, which its augmentation may need, and a suitable evaluation batch size."""
         data.teacher = self.teacher
         data.suited_batch_size = self.eval_batch_size
 
     @property
     def eval_batch_size(self) -> int:
-        """How many inputs are best evaluated at a time: 100 to 500, or up to 10,000 in compiled code.
+        """The number of inputs in a batch for the fastest evaluation: 100 to 500, or up to 10,000 in compiled code.
 
-        As many as keep the widest layer in cache. More of them cost a processor page faults and trips to memory, fewer
-        the overhead of each batch.
+        With this number the widest layer stays in cache. More inputs would cause page faults and memory accesses, fewer
+        would add overhead for each batch.
         """
-        if self._trainer is not None and self._compiles_evaluations:  # which takes them apart by itself
+        if self._trainer is not None and self._compiles_evaluations:  # which splits batches itself
             widest = max(self.teacher.output_dim, *self.teacher.widths)
             return min(max(ANSWERED_AT_ONCE // (self.replicates * widest), 100), 10_000)
         layers = zip(self.student.widths, self.student.map_sizes, strict=True)
@@ -234,17 +234,17 @@ class TeacherStudent(StepModule):
         return self.student
 
     def trained_parameters(self) -> list[nn.Parameter]:
-        """The students', and what the loss trains itself."""
+        """The students' trained parameters, and those of the loss."""
         of_loss = [*self.loss.layers.parameters()] if isinstance(self.loss, Distillation) else []
         return [*super().trained_parameters(), *of_loss]
 
     def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss of the students' outputs against the teachers'."""
+        """The loss of the students' outputs with respect to the teachers'."""
         loss: Any = self.loss
         return loss(outputs, targets)
 
     def minibatch_loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """The objective; targets are labels where the loss is a `Distillation`, and the teachers' outputs elsewhere."""
+        """The objective; targets are labels if the loss is a `Distillation`, and otherwise the teachers' outputs."""
         if isinstance(self.loss, Distillation):
             return self.loss.training_loss(self.student, self.teacher, inputs, targets)
         return super().minibatch_loss(inputs, targets)
@@ -268,7 +268,7 @@ class TeacherStudent(StepModule):
         """Check that a checkpoint fits the networks; see the base class.
 
         Raises:
-            InputError: Naming every tensor of another shape.
+            InputError: If it does not; the message lists every tensor of another shape.
         """
         super().on_load_checkpoint(checkpoint)
         settings = "model.init_args.student, model.init_args.teacher and replicates"
@@ -313,14 +313,14 @@ class TeacherStudent(StepModule):
     ) -> Observation | SummedObservation | None:
         """Add the validation losses of inputs `[R, B, ...]`, from the first dataloader.
 
-        What the teacher answers to inputs that stay the same is kept between evaluations (see `TeacherAnswers`).
-        gradient_sup_norm is over those inputs for which `FeedForward.lowest_error` gives the error: for convolutional
-        networks, a share of them.
+        The teacher's outputs for inputs that stay the same are stored between evaluations (see `TeacherAnswers`).
+        gradient_sup_norm is the maximum over the inputs for which `FeedForward.lowest_error` returns the error: for
+        convolutional networks, a part of them.
 
         Returns:
-            Both networks' activations, if a callback has set `activations_wanted` in its `on_validation_start`; they
-            are to be read only. If callbacks have set `node_sums_wanted` alone, sums instead of the student's where
-            compiled code gives them. Otherwise None.
+            Both networks' activations, if a callback has set `activations_wanted` in its `on_validation_start`; do not
+            change them. If callbacks have set only `node_sums_wanted`, sums replace the student's activations, if
+            compiled code can compute them. Otherwise None.
         """
         inputs = batch.inputs if isinstance(batch, Labelled) else batch
         nodes_wanted = self.activations_wanted or self.node_sums_wanted
@@ -353,7 +353,7 @@ class TeacherStudent(StepModule):
     def _update_losses(
         self, batch: Tensor | Labelled, teacher: Tensor, student: Tensor, error: Tensor, lowest_error: Tensor
     ) -> None:
-        """Add the outputs of a batch, their difference and g_1, which may be overwritten."""
+        """Add the losses of a batch, from its outputs, their difference and g_1, which may be overwritten."""
         samples = student.shape[1]
         labels = batch.labels if isinstance(batch, Labelled) else None
         mean_square = torch.linalg.vector_norm(error, dim=(1, 2)).square() / error[0].numel()
@@ -376,7 +376,7 @@ class TeacherStudent(StepModule):
         self.gradient_sup_norm.update(gradient_sup_norm)
 
     def accuracies(self) -> dict[str, Tensor]:
-        """Mean accuracies over the validation data of this evaluation, `[R]` each; none where it has no labels."""
+        """Mean accuracies over the validation data of this evaluation, `[R]` each; empty if there are no labels."""
         if not self.accuracy.update_called:
             return {}
         return {name: getattr(self, name).compute() for name in ACCURACY_COLUMNS}
@@ -388,7 +388,7 @@ class TeacherStudent(StepModule):
             self.loss.reset_means()
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean of every term of the loss as well; see the base class."""
+        """Also log the mean of every term of the loss; see the base class."""
         super().on_train_epoch_end()
         if isinstance(self.loss, Distillation):
             self.log_scalars(self.loss.mean_terms())
@@ -416,7 +416,7 @@ class TeacherStudent(StepModule):
         return self.steps != "eager" and why_not_compiled(self) is None
 
     def _fuse_evaluation(self) -> "FusedEvaluation | None":
-        """Compiled code that evaluates the students as they are now, where it computes the same; else None."""
+        """Compiled code that evaluates the students with their current weights, if it computes the same; else None."""
         if not self._compiles_evaluations:
             return None
         from tsl.modules.compiled.fused_evaluation import FusedEvaluation  # imports numba
@@ -425,12 +425,12 @@ class TeacherStudent(StepModule):
         return FusedEvaluation(network, self.loss)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation loss, and accuracies where the data has labels."""
+        """Log the validation loss, and accuracies if the data has labels."""
         accuracies = {f"val/{name}": values for name, values in self.accuracies().items()}
         self.log_scalars({VAL_LOSS: self.val_loss.compute(), **accuracies})
 
     def on_validation_end(self) -> None:
-        """Compute no activations at the next evaluation, unless a callback asks for them again."""
+        """Compute no activations at the next evaluation, unless a callback requests them again."""
         self.activations_wanted = self.node_sums_wanted = False
         self._fused_evaluation = None
 

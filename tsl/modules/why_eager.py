@@ -1,4 +1,4 @@
-"""For which settings steps and evaluations are compiled."""
+"""Decides which settings allow compiled steps and evaluations."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ PARTS_OF_A_STEP = ("training_step", "take_steps", "objective", "after_step", "co
 
 
 def why_not_compiled(module: Any) -> str | None:
-    """Why neither steps nor evaluations of a `TeacherStudent` can be compiled, in a message's words; None if they can.
+    """Part of a message: why neither steps nor evaluations of a `TeacherStudent` can be compiled; None if they can.
 
     Args:
         module: The module, with its Trainer.
@@ -25,7 +25,7 @@ def why_not_compiled(module: Any) -> str | None:
     known = loss in (half_squared_error, mse, cross_entropy) or type(loss) is KL
     reasons = {
         f"the student has batch_norm: {network.batch_norm}": network.batch_norm is not None,
-        f"the loss {getattr(loss, '__name__', type(loss).__name__)} is none of tsl.modules": not known,
+        f"the loss {getattr(loss, '__name__', type(loss).__name__)} is not one of tsl.modules": not known,
         f"the device is {module.device.type}, not the CPU": module.device.type != "cpu",
         f"trainer.precision is {precision}, not 32-true or 64-true": precision not in ("32-true", "64-true"),
         "hooks are registered on the student": has_hooks(network),
@@ -34,7 +34,7 @@ def why_not_compiled(module: Any) -> str | None:
 
 
 def why_eager(module: Any, optimizer: Any) -> str | None:
-    """Why the steps of a `TeacherStudent` cannot be fused, in a message's words; None if they can.
+    """Part of a message: why the steps of a `TeacherStudent` cannot be fused; None if they can.
 
     Args:
         module: The module, with its Trainer.
@@ -62,12 +62,12 @@ def why_eager(module: Any, optimizer: Any) -> str | None:
 
 
 def overrides(owner: Any, hook: str) -> bool:
-    """Whether a module or callback has a hook of its own."""
+    """Whether a module or callback overrides a hook."""
     return not getattr(type(owner), hook).__module__.startswith("pytorch_lightning.")
 
 
 def has_hooks(network: FeedForward) -> bool:
-    """Whether something asks to be called in every forward or backward pass."""
+    """Whether hooks are registered that run in every forward or backward pass."""
     of_modules = any(
         each._forward_hooks or each._forward_pre_hooks or each._backward_hooks for each in network.modules()
     )

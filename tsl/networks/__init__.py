@@ -1,4 +1,4 @@
-"""Teacher and student networks as plain torch modules, and how their weights start."""
+"""Teacher and student networks as plain torch modules, and their initializations."""
 
 from tsl.networks.batch_norm import ReplicatedBatchNorm
 from tsl.networks.committee import CommitteeInitialization

@@ -10,16 +10,17 @@ EPSILON = 1e-5
 
 
 class ReplicatedBatchNorm(nn.Module):
-    """`torch.nn.BatchNorm1d` for nodes, or `BatchNorm2d` for channels, for each replicate by itself.
+    """`torch.nn.BatchNorm1d` for nodes, or `BatchNorm2d` for channels, separately for each replicate.
 
     In training mode every node of every replicate is normalized by its mean and variance over the batch (over batch and
-    positions, where nodes are channels), and the running statistics follow these by a momentum of 0.1 (the variance by
-    its unbiased estimate); in evaluation mode it is normalized by the running statistics. The ε under the root is 1e-5.
+    positions, if nodes are channels). The running statistics follow these with a momentum of 0.1 (the variance by its
+    unbiased estimate). In evaluation mode every node is normalized by the running statistics. The ε under the root is
+    1e-5.
 
     Args:
         replicates: Number R of independent networks.
         nodes: Nodes n of the layer.
-        affine: Whether each node has a trained scale and shift after that, 1 and 0 at the start.
+        affine: Whether each node has a trained scale and shift after the normalization, 1 and 0 at the start.
 
     Attributes:
         weight: Scales, `[R, n]`, or None.
@@ -59,14 +60,14 @@ class ReplicatedBatchNorm(nn.Module):
         """Normalize `[R, B, n]`, or maps `[R, B, n, H, W]`.
 
         Raises:
-            InputError: If a training batch is of one sample, which has no variance.
+            InputError: If a training batch has a single sample, hence no variance.
         """
         if not self.training:
             scale, shift = (along_nodes(values, inputs) for values in self.affine_map())
             return torch.addcmul(shift, inputs, scale)
         if inputs[0, :, 0].numel() == 1:
             raise InputError(
-                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch, so give at least 2"
+                "data.init_args.batch_size = 1: BatchNorm needs a variance over the batch; set it to at least 2"
             )
         normalized = nn.functional.batch_norm(
             inputs.transpose(0, 1).flatten(1, 2),
@@ -82,5 +83,5 @@ class ReplicatedBatchNorm(nn.Module):
 
 
 def along_nodes(values: Tensor, signals: Tensor) -> Tensor:
-    """Values of nodes `[R, n]` as they broadcast over signals `[R, B, n]` or `[R, B, n, H, W]`."""
+    """Values of nodes `[R, n]`, in a shape that broadcasts over signals `[R, B, n]` or `[R, B, n, H, W]`."""
     return values.reshape(len(values), 1, -1, *[1] * (signals.ndim - 3))

@@ -1,8 +1,8 @@
-"""Prune a teacher: mask the nodes of least outgoing weight, keep the masks in training, then remove the nodes.
+"""Prune a teacher: mask the nodes with the smallest outgoing weights, keep the masks in training, remove the nodes.
 
-A node is pruned when all its outgoing weights are 0: whatever it computes, nothing depends on it, so neither BatchNorm
-nor padding brings it back. Letters: R replicates, n nodes of one hidden layer; a node of a convolution is a channel,
-whose outgoing weights are all kernel entries, or the linear layer's block, that it meets.
+A node is pruned when all its outgoing weights are 0. Nothing then depends on its output, so neither BatchNorm nor
+padding can make it active again. Letters: R replicates, n nodes of one hidden layer. A node of a convolution is a
+channel; its outgoing weights are all kernel entries, or all weights of the linear layer, that multiply its outputs.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def outgoing_magnitudes(network: FeedForward) -> list[Tensor]:
 
 
 def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tensor]:
-    """Which nodes of every hidden layer are left when those of least outgoing magnitude are pruned.
+    """Which nodes of every hidden layer are left after pruning those with the smallest outgoing magnitude.
 
     Args:
         network: The network.
@@ -30,10 +30,10 @@ def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tenso
             paper's released experiments.
 
     Returns:
-        For each hidden layer, bool `[R, n]`; every replicate loses its own.
+        For each hidden layer, bool `[R, n]`; every replicate loses its own weakest nodes.
 
     Raises:
-        InputError: If a layer has no ratio, or would lose none that can be lost: below 0, or all.
+        InputError: If there is not one ratio for each layer, or a ratio is below 0 or would remove all nodes.
     """
     if len(ratios) != len(network.widths):
         raise InputError(
@@ -54,7 +54,7 @@ def strongest_nodes(network: FeedForward, ratios: Sequence[float]) -> list[Tenso
 
 
 class KeptNodes(nn.Module):
-    """Keeps a network's pruned nodes pruned during training.
+    """Masks that keep a network's pruned nodes pruned during training.
 
     Args:
         kept: Which nodes of every hidden layer are not pruned, bool, each `[R, n]`.
@@ -79,7 +79,7 @@ class KeptNodes(nn.Module):
 def compacted(network: FeedForward) -> FeedForward:
     """A copy of a network without its pruned nodes. It computes the same, up to rounding.
 
-    Replicates share one shape: where one has fewer active nodes than another, it keeps pruned ones to make up.
+    Replicates share one shape, so a replicate with fewer active nodes than another keeps some of its pruned nodes.
     """
     for hidden, active in enumerate(network.active_nodes()):
         count = max(int(active.sum(dim=1).max()), 1)

@@ -1,7 +1,8 @@
-"""Teacher nodes from the nodes of many students: those that most students share are the teacher's.
+"""Finds the teacher's nodes among the nodes of many students: they are those that most students share.
 
-The idea of Expand-and-Cluster (Martinelli, Şimşek, Gerstner & Brea 2024, arXiv 2304.12794): an over-realized student
-that has learned its teacher holds every teacher node, at least once, and nodes more that differ between students.
+The idea is that of Expand-and-Cluster (Martinelli, Şimşek, Gerstner & Brea 2024, arXiv 2304.12794): an over-realized
+student that has learned its teacher has every teacher node at least once, and further nodes that differ between
+students.
 
 Letters: R students of n nodes and d inputs, c clusters.
 """
@@ -18,15 +19,15 @@ from tsl.errors import InputError
 from tsl.theory.activation import Activation
 
 EVEN_OR_ODD = ("erf", "tanh", "sigmoid", "quadratic")
-"""Activations with g(−x) = ±g(x), up to a constant: a node of the weights −w computes the same as one of w."""
+"""Activations with g(−x) = ±g(x), up to a constant: a node with weights −w computes the same as one with w."""
 
 
 class Clusters(NamedTuple):
     """Groups of nodes that most students share.
 
     Attributes:
-        centre: Weights of each cluster's node, its bias last, `[c, d + 1]`; of length 1 where the
-            activation leaves its length open.
+        centre: Weights of each cluster's node, its bias last, `[c, d + 1]`; of length 1 if the
+            activation does not determine the length.
         students: How many students have a node in it, `[c]`.
         nodes: How many nodes it has, `[c]`.
         spread: The largest distance of one of its nodes to the centre, `[c]`.
@@ -39,35 +40,35 @@ class Clusters(NamedTuple):
 
 
 def check_identified(activation: Activation) -> None:
-    """Refuse an activation whose nodes cannot be told from the function.
+    """Refuse an activation for which the function does not determine the nodes.
 
     Raises:
         InputError: If it is linear.
     """
     if activation.name == "linear" or activation.negative_slope == 1:
         raise InputError(
-            "the nodes of a linear network cannot be told from what it computes, which is the product of its layers "
-            "alone: take students with another activation"
+            "the nodes of a linear network are not determined by its function, which is only the product of its "
+            "layers: take students with another activation"
         )
 
 
 def canonical(weights: Tensor, activation: Activation) -> Tensor:
-    """Weights `[..., d + 1]` at length 1 where the activation leaves their length open, else as they are."""
+    """Weights `[..., d + 1]`, scaled to length 1 if the activation does not determine their length."""
     if activation.degree is None:
         return weights
     return weights / weights.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
 
 
 def node_distance(first: Tensor, second: Tensor, activation: Activation) -> Tensor:
-    """How far nodes are from being the same: the distance of their weights over the mean of their lengths.
+    """The distance between nodes: the distance of their weights divided by the mean of their lengths.
 
-    From 0 to 2; 1.41 for weights of one length at right angles. It is taken after scaling both to length 1, or with the
-    nearer sign, where the activation leaves length or sign open.
+    It is from 0 to 2; 1.41 for weights of equal length at right angles. If the activation does not determine the length
+    of the weights, both are first scaled to length 1. If it does not determine their sign, the nearer one is taken.
 
     Args:
         first: Weights with the bias last, in units in which an input has the variance 1, `[m, d + 1]`.
-        second: The same of other nodes, `[n, d + 1]`.
-        activation: Of both.
+        second: The same for other nodes, `[n, d + 1]`.
+        activation: Activation of both.
 
     Returns:
         `[m, n]`.
@@ -84,14 +85,14 @@ def node_distance(first: Tensor, second: Tensor, activation: Activation) -> Tens
 def cluster_nodes(
     weights: Tensor, fan_out: Tensor, activation: Activation, distance: float = 0.1, share: float = 0.8
 ) -> Clusters:
-    """Cluster the nodes of all students by average linkage, and keep what most students share.
+    """Cluster the nodes of all students by average linkage, and keep the clusters that most students share.
 
     Args:
         weights: Weights with the bias last, in units in which an input has the variance 1, `[R, n, d + 1]`.
-        fan_out: ‖v_k‖ of each node, `[R, n]`; in a cluster's centre a node counts by its part in the output.
-        activation: Of the students.
-        distance: Mean `node_distance` up to which groups of nodes are one cluster.
-        share: Part of the students that have to have a node in a cluster.
+        fan_out: ‖v_k‖ of each node, `[R, n]`; it weights the nodes in a cluster's centre by their part in the output.
+        activation: Activation of the students.
+        distance: Mean `node_distance` up to which two groups of nodes are merged into one cluster.
+        share: Fraction of the students that must have a node in a cluster for it to be kept.
 
     Returns:
         The clusters, those of the most important nodes first.

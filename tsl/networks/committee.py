@@ -21,8 +21,8 @@ class CommitteeInitialization(Initialization):
     For a student, freeze the output weights with `model.init_args.trained_layers: [1]`.
 
     Args:
-        norm: Length of a lowest weight vector: exactly where orthogonal, in the mean square where not; or a list of
-            them that repeats along the replicates. With inputs of standard deviation 1 its square is Q_kk or T_nn.
+        norm: Length of a lowest weight vector (exact if `orthogonal`, otherwise in the mean square), or a list of them
+            that repeats along the replicates. With inputs of standard deviation 1 its square is Q_kk or T_nn.
         orthogonal: Draw the vectors of a network at right angles, in a random direction (T is then norm² times the
             identity); else each weight from N(0, norm²/d).
         readout: Every output weight, or "mean" for 1/K in a network of K nodes.
@@ -43,7 +43,8 @@ class CommitteeInitialization(Initialization):
         """Initialize `network`; see the class.
 
         Raises:
-            InputError: If the network is no MLP of one hidden layer, or has more nodes than inputs while orthogonal.
+            InputError: If the network is not an MLP with one hidden layer, or has more nodes than inputs and
+                `orthogonal` is set.
         """
         network = as_mlp(network, *MLP_ALONE)
         if len(network.widths) != 1:

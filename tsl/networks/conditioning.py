@@ -1,7 +1,7 @@
-"""Make a deep teacher's nodes active on half of the inputs, and its outputs of mean 0 and variance 1.
+"""Make a deep teacher's nodes active on half of the inputs, and give its outputs mean 0 and variance 1.
 
-Letters: R replicates, N inputs, d input dimension. Within this file signals have nodes first, `[nodes, N]`, so that
-statistics over the inputs go along memory.
+Letters: R replicates, N inputs, d input dimension. In this file signals are `[nodes, N]`, nodes first, so that
+statistics over the inputs read contiguous memory.
 """
 
 from collections.abc import Iterable
@@ -17,32 +17,31 @@ from tsl.networks.network import Network
 
 @torch.no_grad()
 def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16, output_layer: bool = True) -> list[Tensor]:
-    """Shift hidden biases and the output layer, in place, by what the network computes for `inputs`.
+    """Shift the hidden biases, and scale and shift the output layer, in place, for the given inputs.
 
-    Layer by layer from the input, the median pre-activation of each hidden node over the inputs is taken off by its
-    bias, so that it is active (above 0) on half of them: within 1/N, unless several inputs share the median or lie so
-    near it that they are equal in the network's precision. Then the output layer is scaled and shifted until every
-    output has mean 0 and variance 1 (over N, without Bessel's correction). (As in the deeper of
-    the paper's released experiments.)
+    Layer by layer from the input, the median pre-activation of each hidden node over the inputs is subtracted from its
+    bias. The node is then active (above 0) on half of them, within 1/N, unless several inputs share the median or are
+    equal to it in the network's precision. Then the output layer is scaled and shifted so that every output has mean 0
+    and variance 1 (over N, without Bessel's correction), as in the deeper of the paper's released experiments.
 
-    All this is meant of evaluation mode. The running statistics of BatchNorm become mean and unbiased variance over the
-    inputs, on the way up: before the activation, those of the layer's affine map as it came; after the activation,
-    those of the post-activations of nodes that are active on half of the inputs.
+    All this refers to evaluation mode. The running statistics of BatchNorm are set, in the same pass, to the mean and
+    unbiased variance over the inputs. BatchNorm before the activation gets those of the layer's affine map before its
+    bias is shifted; BatchNorm after it gets those of the outputs of nodes that are active on half of the inputs.
 
-    Replicates are taken one by one. Beside `inputs`, memory holds three times N × the nodes of the widest layer, and
-    four times N × `chunk`, in numbers.
+    Replicates are processed one by one. Besides `inputs`, memory holds three times N × the nodes of the widest layer,
+    and four times N × `chunk`, in numbers.
 
     Args:
-        network: Of R replicates, initialized.
+        network: The initialized networks of R replicates.
         inputs: Inputs `[N, d]` of each replicate, whose N may differ, or all as `[R, N, d]`.
-        chunk: Nodes whose medians are found at once, a matter of memory alone.
-        output_layer: Whether to scale and shift the output layer, the last step.
+        chunk: Nodes whose medians are computed at once; it affects only memory.
+        output_layer: Whether to scale and shift the output layer at the end.
 
     Returns:
         The fraction of the inputs on which each hidden node is now active, for layers 1 to L, `[R, nodes]` float64.
 
     Raises:
-        InputError: If the network is no MLP or has no biases, a node or an output is the same for every input, or
+        InputError: If the network is not an MLP or has no biases, a node or an output is the same for every input, or
             outputs overflow.
     """
     network = as_mlp(network, "conditioning", "set model.init_args.condition_teacher: false")
@@ -60,7 +59,7 @@ def condition(network: Network, inputs: Iterable[Tensor], chunk: int = 16, outpu
             pre = pre_activations(network, number, replicate, signal)
             check_varies(pre, f"a node of hidden layer {number + 1}", replicate)
             bias[replicate] -= torch.cat([medians(nodes) for nodes in pre.split(chunk)]) / scale[replicate]
-            del pre  # or memory would hold it beside the next
+            del pre  # frees its memory before the next is made
             pre = pre_activations(network, number, replicate, signal)
             fractions[number][replicate] = (pre > 0).mean(dim=1, dtype=torch.float64)
             signal = network.activation(pre)
@@ -97,19 +96,19 @@ def normalized(network: MLP, number: int, replicate: int, values: Tensor) -> Ten
 
 
 def pre_activations(network: MLP, number: int, replicate: int, signal: Tensor) -> Tensor:
-    """What the activation of hidden layer `number` (from 0) of one replicate is applied to, `[n, N]` from `[in, N]`."""
+    """Pre-activations of hidden layer `number` (from 0) of one replicate: `[n, N]` from `[in, N]`."""
     values = affine(network, number, replicate, signal)
     return normalized(network, number, replicate, values) if network.batch_norm == "before" else values
 
 
 def fit_statistics(norm: ReplicatedBatchNorm, replicate: int, values: Tensor) -> None:
-    """Make the running statistics of one replicate those of `values`, `[n, N]`."""
+    """Set the running statistics of one replicate to those of `values`, `[n, N]`."""
     norm.running_var[replicate], norm.running_mean[replicate] = torch.var_mean(values, dim=1)
 
 
 def medians(rows: Tensor) -> Tensor:
-    """The median of every row, the mean of the middle two where their number is even."""
-    # torch gives the lower of the two; that of the negated rows is the upper.
+    """The median of every row; for an even number of values, the mean of the middle two."""
+    # torch returns the lower of the two; the upper is minus the median of the negated rows.
     return (rows.median(dim=1).values - rows.neg().median(dim=1).values) / 2
 
 

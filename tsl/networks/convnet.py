@@ -19,7 +19,7 @@ from tsl.theory.activation import ActivationName
 
 
 class ReplicatedConv2d(ReplicatedLayer):
-    """R independent convolutions, as `torch.nn.Conv2d` does each: one grouped convolution, the replicates its groups.
+    """R independent convolutions like `torch.nn.Conv2d`, as one grouped convolution in which a replicate is a group.
 
     Args:
         replicates: Number R of independent convolutions.
@@ -46,8 +46,8 @@ class ReplicatedConv2d(ReplicatedLayer):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        # Channels last in memory, hence in the outputs too: as fast in training, faster in evaluation, and every
-        # position is a row of nodes as measures want it, without a copy.
+        # Channels are last in memory, hence in the outputs too. Training is as fast, evaluation is faster, and every
+        # position is a row of nodes, which measures need, without a copy.
         last = torch.full((replicates, out_channels, kernel_size, kernel_size, in_channels), torch.nan)
         self.weight = nn.Parameter(last.movedim(-1, 2))
         self.bias = nn.Parameter(torch.full((replicates, out_channels), torch.nan)) if bias else None
@@ -80,7 +80,7 @@ class ReplicatedConv2d(ReplicatedLayer):
             None,
             self.stride,
             self.padding,
-            [side - own for side, own in zip(size, reached, strict=True)],  # positions that no kernel starts at
+            [side - own for side, own in zip(size, reached, strict=True)],  # positions at which no kernel starts
             groups=replicates,
         )
         return maps.unflatten(1, (replicates, -1)).transpose(0, 1)
@@ -101,7 +101,7 @@ class ConvNet(FeedForward):
         stride: Their step between positions, as above.
         padding: Zeros they add on every side, less than the kernel size, as above.
         bias: Whether every layer has a bias.
-        activation: Of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear.
+        activation: Activation of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear.
         negative_slope: Slope of relu below zero, up to 1; more than 0 is leaky ReLU.
         batch_norm: Whether every convolution has a BatchNorm, before or after its activation.
         batch_norm_affine: Whether each has a trained scale and shift.
@@ -189,11 +189,11 @@ class ConvNet(FeedForward):
         return gradients[::-1]
 
     def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
-        """E β_kk over images and positions, node k being a channel at a position.
+        """E β_kk over images and positions, where node k is a channel at a position.
 
-        Of the last convolution, where V_l is the linear layer's weights, exact. Below, V_l(x) would take one backward
-        signal for each output; estimated instead on `some_images` by one signal v of random signs for each, for which
-        E_v[(V_lᵀ v)_k²] = β_kk (Hutchinson's estimate of a diagonal).
+        It is exact for the last convolution, where V_l is the linear layer's weights. For lower ones, V_l(x) would need
+        one backward pass for each output. There it is estimated on `some_images`, each with one signal v of random
+        signs, for which E_v[(V_lᵀ v)_k²] = β_kk (Hutchinson's estimate of a diagonal).
         """
         images = some_images(activations.output.shape[1])
         few = of_images(activations, images)
@@ -206,7 +206,7 @@ class ConvNet(FeedForward):
         return [*(gradient.square().mean(dim=(1, 3, 4)) for gradient in gradients[:-1]), top]
 
     def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
-        """g_1 of `some_images` alone, or evaluation would take half as long again; see the base class.
+        """g_1 of `some_images` only: all images would make evaluation 1.5 times as long; see the base class.
 
         Returns:
             `[R, images, channels, height, width]`.
@@ -235,7 +235,7 @@ class ConvNet(FeedForward):
 
 
 def some_images(count: int) -> slice:
-    """Which images of a batch the measures take that need a backward pass: one in 16, but not fewer than 16 of them."""
+    """The images of a batch for measures that need a backward pass: one in 16, but at least 16 of them."""
     return slice(None, None, max(1, min(16, count // 16)))
 
 
@@ -249,7 +249,7 @@ def per_layer(value: int | list[int], depth: int, name: str) -> list[int]:
     """One value for each convolution.
 
     Raises:
-        InputError: If a list has another length.
+        InputError: If the list has not one value for each convolution.
     """
     values = [value] * depth if isinstance(value, int) else list(value)
     if len(values) != depth:
@@ -265,7 +265,7 @@ def sizes_of_maps(
     """Height and width of each convolution's maps, for images of a height and width.
 
     Raises:
-        InputError: If a kernel does not fit, or would lie on the padding alone.
+        InputError: If a kernel does not fit, or would cover only padding.
     """
     sizes = []
     for layer, (kernel, stride, padding) in enumerate(zip(kernels, strides, paddings, strict=True), start=1):

@@ -15,12 +15,13 @@ from tsl.replicates import PerReplicate, per_replicate
 
 
 class DeepSeparableInitialization(Initialization):
-    """The paper's deep teacher: separable weights in every layer, the output's too, and nodes of unit norm.
+    """The paper's deep teacher: separable weights in every layer including the output, and nodes of unit norm.
 
     A layer's weight vectors are drawn uniformly from {−1, −.75, …, .75, 1}^in, no two in the same direction and none
     zero, and its biases from U(−½, ½). Polarity p holds in every hidden layer: the fan-out of its node j, a column of
     the weights above it, is divided by jᵖ. After that every row of weights and its bias are divided by the norm of the
-    weights alone. (The deeper experiments of the paper's released code, which go on to `tsl.networks.condition`.)
+    weights alone. (As in the deeper experiments of the paper's released code, which then apply
+    `tsl.networks.condition`.)
 
     Args:
         polarity: The exponent p, or a list of them that repeats along the replicates.
@@ -34,14 +35,14 @@ class DeepSeparableInitialization(Initialization):
         """Initialize `network`; see the class.
 
         Raises:
-            InputError: If the network is no MLP.
+            InputError: If the network is not an MLP.
         """
         network = as_mlp(network, *MLP_ALONE)
         polarity = torch.tensor(per_replicate(self.polarity, len(generators), POLARITY), dtype=torch.float64)
         for number, layer in enumerate(network.layers):
             _, nodes, below = layer.weight.shape
             rows = torch.stack([separable_rows(nodes, below, g) for g in generators])
-            if number > 0:  # the inputs are no nodes
+            if number > 0:  # inputs are not nodes
                 node = torch.arange(1, below + 1, dtype=torch.float64, device="cpu")
                 rows = rows * node ** -polarity[:, None, None]
             if layer.bias is not None:
@@ -52,9 +53,9 @@ class DeepSeparableInitialization(Initialization):
 
 
 class DefaultInitialization(Initialization):
-    """How `torch.nn.Linear` and `Conv2d` start: weights and biases of every layer from U(±1/√in). The paper's students.
+    """PyTorch's default for `Linear` and `Conv2d`: weights and biases from U(±1/√in). The paper's deep students.
 
-    `in` counts a node's incoming weights: of a convolution, its input channels times the entries of a kernel.
+    `in` is the number of a node's incoming weights; for a convolution, input channels times entries of a kernel.
     """
 
     @torch.no_grad()

@@ -21,18 +21,17 @@ def lowest_layer(network: FeedForward) -> tuple[Tensor, Tensor]:
 def effective_layers(network: FeedForward) -> list[tuple[Tensor, Tensor]]:
     """Weights and biases of the plain network that computes what `network` does in evaluation mode.
 
-    There BatchNorm is an affine map of each node: the running statistics are taken for constants, and no gradient goes
-    through them. BatchNorm before the activation goes into its own layer. BatchNorm after it goes into the layer above,
-    so that f_l, and with it β_kk, then means the activation's output before normalization. Either way, pre-activations
-    and gates are those of `network.activations`.
+    In evaluation mode BatchNorm is an affine map of each node: the running statistics are constants, and no gradient
+    passes through them. BatchNorm before the activation is folded into its own layer. BatchNorm after it is folded into
+    the layer above, so that f_l and β_kk refer to the activation's output before normalization. In both cases
+    pre-activations and gates are those of `network.activations`.
 
     Args:
-        network: The network; its mode does not matter, but activations used with the result are to come from
-            evaluation mode.
+        network: The network, in any mode; activations used with the result must come from evaluation mode.
 
     Returns:
-        From layer 1 to the output, weight `[R, out, in]` and bias `[R, out]`; the bias is 0 where there is none, and
-        layers that no BatchNorm touches are the network's own parameters.
+        From layer 1 to the output, weight `[R, out, in]` and bias `[R, out]`. The bias is 0 if the layer has none.
+        Layers without BatchNorm are the network's own parameters.
     """
     layers: list[tuple[Tensor, Tensor]] = []
     for layer in network.layers:

@@ -1,4 +1,4 @@
-"""Modules that are named rather than made: models of torchvision and timm, and anything that can be imported."""
+"""Modules by their names: models of torchvision and timm, and anything that can be imported."""
 
 from difflib import get_close_matches
 from importlib import import_module
@@ -11,17 +11,17 @@ from tsl.errors import InputError
 
 
 def named_model(name: str, setting: str, outputs: int | None = None) -> nn.Module:
-    """A model of torchvision or, where that has none and it is installed, of timm; its weights are drawn at random.
+    """A model of torchvision or, if torchvision has none, of timm (if installed), with random weights.
 
-    Nothing is downloaded. `timm/NAME` is timm's where both have one.
+    Nothing is downloaded. If both have a model of this name, `timm/NAME` is timm's.
 
     Args:
-        name: Its name.
-        setting: What it is called in messages.
-        outputs: Its classes; the library's number (1,000) if None.
+        name: Name of the model.
+        setting: The setting's name in messages.
+        outputs: Number of classes; the library's number (1,000) if None.
 
     Raises:
-        InputError: If there is none; the message names the nearest.
+        InputError: If there is no such model; the message lists the nearest names.
     """
     library, _, bare = name.rpartition("/")
     settings: dict[str, Any] = {} if outputs is None else {"num_classes": outputs}
@@ -59,7 +59,7 @@ def imported_module(path: str, setting: str) -> nn.Module:
     if not isinstance(found, nn.Module):
         try:
             found = found()
-        except Exception as error:  # whatever it raises
+        except Exception as error:  # it may raise anything
             raise InputError(
                 f"{setting} = {path} cannot be made without arguments ({' '.join(str(error).split())}): give a "
                 "function that takes none"

@@ -25,29 +25,29 @@ log = logging.getLogger(__name__)
 class External(Network):
     """One trained module as the teacher of all R replicates: they are folded into its batch.
 
-    It is frozen and always in evaluation mode, and gets a copy of the inputs, so that one that changes them in place
-    does not change the student's. A watched layer is what one of its modules puts out, maps `[B, C, H, W]` or nodes
-    `[B, nodes]`, before an activation in place overwrites it. Of a module that is called several times, such as the
-    ReLU of a ResNet's block, `relu#1` is the first call, and plain `relu` the last. Pre- and post-activations are both
-    that output, so watch activations, not what comes before them: the sign of a ReLU's output shows that of its
-    input. Strengths are NaN, and no node counts as pruned. Its student needs an architecture of its own,
+    The module is frozen and always in evaluation mode. It gets a copy of the inputs, so a module that changes them in
+    place does not change the student's. A watched layer is the output of one of its modules, maps `[B, C, H, W]` or
+    nodes `[B, nodes]`, before an in-place activation overwrites it. If a module is called several times, such as the
+    ReLU of a ResNet's block, `relu#1` is the first call, and plain `relu` the last. The output serves as pre- and as
+    post-activation, so watch activations rather than the layers before them: a ReLU's output is positive exactly where
+    its input is. Strengths are NaN, and no node counts as pruned. Its student needs an architecture of its own,
     `model.init_args.student`.
 
     Args:
-        replicates: Number R of replicates that share it.
+        replicates: Number R of replicates that share the module.
         input_shape: Shape of an input, such as [3, 32, 32].
-        layers: Names of the modules to watch, from the input upward, as `named_modules` gives them.
+        layers: Names of the modules to watch, from the input upward, as in `named_modules`.
         module: The module, by class_path and init_args: a class or an annotated function.
-        torchvision_model: The name of a model of torchvision instead, such as resnet18; or of timm, such as
-            timm/resnet18, if it is installed.
-        outputs: Classes of the model that is named; the library's number (1,000) if None.
-        weights: File of its state dict, of `torch.save` or of safetensors; see `tsl.networks.weights.load_weights` for
-            what may be in it. As the module comes if None.
+        torchvision_model: Instead of `module`, the name of a model of torchvision, such as resnet18; or of timm, such
+            as timm/resnet18, if it is installed.
+        outputs: Number of classes of `torchvision_model`; the library's number (1,000) if None.
+        weights: File of its state dict, written by `torch.save` or safetensors; `tsl.networks.weights.load_weights`
+            describes its content. If None, the module keeps its own weights.
         weights_key: The key under which the file holds the state dict; not needed if the file is one.
 
     Raises:
-        InputError: If there are no or two modules, layers that are not there or cannot be watched, inputs that do not
-            fit, or a file that is missing, damaged or of another module.
+        InputError: If not exactly one of `module` and `torchvision_model` is given, a layer does not exist or cannot be
+            watched, inputs do not fit, or the file is missing, damaged or of another module.
     """
 
     def __init__(
@@ -103,11 +103,11 @@ class External(Network):
 
 
 class WatchedShapes(NamedTuple):
-    """What inputs of one shape make of a module.
+    """The shapes of a module's output and watched layers, for inputs of one shape.
 
     Attributes:
         widths: Nodes of every watched layer.
-        map_sizes: Height and width of its maps; () where its nodes are no channels.
+        map_sizes: Height and width of its maps; () if its nodes are not channels.
         output_dim: Number of outputs.
     """
 
@@ -121,10 +121,10 @@ def watched_shapes(watcher: Watcher, layers: Sequence[str], input_shape: Sequenc
     """The shapes of a module's output and of the layers to watch, found by a pass of two inputs of zeros.
 
     Args:
-        watcher: Of the module, in evaluation mode.
+        watcher: Watcher of the module, which is in evaluation mode.
         layers: Names of the layers.
         input_shape: Shape of an input.
-        setting: What the module's settings are called in messages, such as model.init_args.teacher.init_args.
+        setting: Name of the module's settings in messages, such as model.init_args.teacher.init_args.
 
     Raises:
         InputError: If inputs do not fit, or a layer did not run, is named twice or cannot be watched.
@@ -158,7 +158,7 @@ def _check_layers(module: nn.Module, layers: list[str], ran: set[str], setting: 
     """Refuse layers that did not run, or are named twice.
 
     Raises:
-        InputError: Naming those that can be watched.
+        InputError: If there are such layers; the message lists those that can be watched.
     """
     calls = {name: name for name in ran}
     for name in sorted(ran):  # a plain name is the last call
@@ -172,7 +172,7 @@ def _check_layers(module: nn.Module, layers: list[str], ran: set[str], setting: 
             f"{setting}.layers = {layers}: no such layers as {missing}"
             + (f" ({', '.join(there)} never ran)" if there else "")
             + f"; choose, from the input upward, among {', '.join(sorted(ran))}. An activation that is a function "
-            "(F.relu) is no module: give it as tsl.networks.watching.WatchedLayer()(F.relu(x))"
+            "(F.relu) is not a module: write it as tsl.networks.watching.WatchedLayer()(F.relu(x))"
         )
     same = [calls[name] for name in layers]
     twice = [name for name, call in zip(layers, same, strict=True) if same.count(call) > 1]

@@ -28,19 +28,19 @@ log = logging.getLogger(__name__)
 class ExternalStudent(TrainableNetwork):
     """R copies of any torch module, each trained on inputs of its own.
 
-    The copies run one after the other, so a module may hold anything that torch can train, BatchNorm and dropout
-    included, and R copies take R times as long as one. Watched layers are as for `tsl.networks.External`; strengths and
-    g_1 are NaN. Copies start as the module starts itself, replicate r's by its own seed, or all from a file of weights,
-    so `model.init_args.student_initialization` is null.
+    The copies run one after the other, so a module may contain anything that torch can train, including BatchNorm and
+    dropout; R copies take R times as long as one. Watched layers are as for `tsl.networks.External`; strengths and g_1
+    are NaN. Each copy is initialized by the module itself, with the seed of its replicate, or all copies by a file of
+    weights. `model.init_args.student_initialization` must therefore be null.
 
     Args:
         replicates: Number R of copies.
         input_shape: Shape of an input, such as [3, 64, 64].
         layers: Names of the modules to watch, from the input upward, one for each watched layer of the teacher.
         module: Makes the module, by class_path and init_args: a class or an annotated function.
-        torchvision_model: The name of a model of torchvision instead, such as resnet18; or of timm, such as
-            timm/resnet18, if it is installed.
-        outputs: Classes of the model that is named; the library's number (1,000) if None.
+        torchvision_model: Instead of `module`, the name of a model of torchvision, such as resnet18; or of timm, such
+            as timm/resnet18, if it is installed.
+        outputs: Number of classes of `torchvision_model`; the library's number (1,000) if None.
         weights: File of the weights that all copies start from, as for `tsl.networks.External`.
         weights_key: The key under which the file holds them; not needed if the file is a state dict.
 
@@ -63,7 +63,7 @@ class ExternalStudent(TrainableNetwork):
         super().__init__()
         if (module is None) == (torchvision_model is None):
             raise InputError(f"{KEY}: give module or torchvision_model, not both")
-        if isinstance(module, nn.Module):  # jsonargparse has called a function already, where it has init_args
+        if isinstance(module, nn.Module):  # jsonargparse calls a function that has init_args
             raise InputError(
                 f"{KEY}.module is one {type(module).__name__}, but each replicate needs its own: name a class with "
                 "init_args, a function without, or torchvision_model with outputs"
@@ -84,7 +84,7 @@ class ExternalStudent(TrainableNetwork):
         self.widths, self.map_sizes, self.output_dim = shapes
         self.train()
         self.batch_norm = any(isinstance(inner, nn.modules.batchnorm._BatchNorm) for inner in self.modules())
-        self.is_random = True  # as it may be: any module draws from torch's own generator
+        self.is_random = True  # it may be: any module can draw from torch's own generator
         self._seeds: list[int] | None = None
         self._compiled = False
 
@@ -94,7 +94,7 @@ class ExternalStudent(TrainableNetwork):
         return self.layers
 
     def draw(self, generators: Sequence[Generator]) -> None:
-        """Start every copy as the module starts itself, from its generator's seed; a file's weights stay."""
+        """Initialize every copy as the module does itself, with its generator's seed; a file's weights stay."""
         if self._starts_from_file:
             return
         for copy, generator in zip(self.copies, generators, strict=True):
@@ -103,13 +103,13 @@ class ExternalStudent(TrainableNetwork):
                 copy.load_state_dict(self._make_module().state_dict())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile every copy; passes in which layers are watched stay as they are."""
+        """Compile every copy; passes in which layers are watched are not compiled."""
         self._compiled = True
         for copy in self.copies:
             copy.compile(*args, **kwargs)
 
     def seed_dropout(self, generators: Sequence[Generator]) -> None:
-        """Seed what a module draws in its next pass in training; see the base class."""
+        """Seed the random numbers of a module's next training pass; see the base class."""
         self._seeds = [generator.initial_seed() for generator in generators]
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class ExternalStudent(TrainableNetwork):
         return Activations(watched, watched, torch.stack([output for output, _ in passes]))
 
     def _run(self, replicate: int, run: Callable[[], Any]) -> Any:
-        """In training, with torch's generators seeded for this step and replicate, and restored afterwards."""
+        """Run a copy; in training, torch's generators are seeded for step and replicate, and restored afterwards."""
         if not self.training or self._seeds is None:
             return run()
         with torch.random.fork_rng():

@@ -1,7 +1,7 @@
 """The base class of MLPs and convolutional networks: hidden layers one after the other, then a linear output.
 
-Letters: R replicates, B inputs. Replicate r of every weight meets replicate r of the inputs only, so one forward pass
-trains or evaluates R independent networks.
+Letters: R replicates, B inputs. Replicate r of every weight is applied only to replicate r of the inputs, so one
+forward pass trains or evaluates R independent networks.
 """
 
 from abc import abstractmethod
@@ -43,13 +43,13 @@ class ReplicatedLinear(ReplicatedLayer):
 
     def __init__(self, replicates: int, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
-        # Laid out in memory as [R, in, out]: the gradient of x @ weight.mT then arrives in the parameter's own layout,
-        # which saves autograd a transposing copy in every step.
+        # The memory layout is [R, in, out]: the gradient of x @ weight.mT then has the parameter's own layout, so
+        # autograd needs no transposing copy in every step.
         self.weight = nn.Parameter(torch.full((replicates, in_features, out_features), torch.nan).mT)
         self.bias = nn.Parameter(torch.full((replicates, out_features), torch.nan)) if bias else None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map `[R, B, in]`, or `[R, B, ...]` of as many numbers, to `[R, B, out]`."""
+        """Map `[R, B, in]`, or `[R, B, ...]` with `in` numbers for each input, to `[R, B, out]`."""
         if inputs.ndim > 3:
             inputs = inputs.flatten(2)
         if self.bias is None:
@@ -58,12 +58,12 @@ class ReplicatedLinear(ReplicatedLayer):
 
 
 class FeedForward(TrainableNetwork):
-    """R independent networks whose layers follow each other; `MLP` and `ConvNet` say which layers.
+    """R independent networks whose layers follow each other; `MLP` and `ConvNet` define the layers.
 
     Args:
-        layers: From the input upward, the last a `ReplicatedLinear`.
+        layers: Layers from the input upward; the last is a `ReplicatedLinear`.
         widths: Nodes of each hidden layer.
-        activation: Of the hidden nodes; see `tsl.theory.activation`.
+        activation: Activation of the hidden nodes; see `tsl.theory.activation`.
         negative_slope: Slope of relu below zero, up to 1; more than 0 is leaky ReLU.
         batch_norm: Whether every hidden layer has a BatchNorm, before or after its activation.
         batch_norm_affine: Whether each has a trained scale and shift.
@@ -89,7 +89,7 @@ class FeedForward(TrainableNetwork):
         if not widths:
             raise InputError("widths is empty: expected at least one hidden layer")
         if not 0 <= dropout < 1:
-            raise InputError(f"dropout = {dropout:g}: give a probability from 0 to below 1")
+            raise InputError(f"dropout = {dropout:g}: expected a probability from 0 to below 1")
         self.layers: Sequence[ReplicatedLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.replicates, self.output_dim = self.layers[-1].weight.shape[:2]
         self.widths = list(widths)
@@ -120,7 +120,7 @@ class FeedForward(TrainableNetwork):
         ]
 
     def with_widths(self: Own, widths: list[int], **changes: Any) -> Own:
-        """A network that differs in the nodes of its hidden layers and in `changes` alone, uninitialized."""
+        """An uninitialized network that differs only in the nodes of its hidden layers and in `changes`."""
         kind: Any = type(self)
         return kind(self.replicates, **(self.init_args | {"widths": widths} | changes))
 
@@ -128,7 +128,7 @@ class FeedForward(TrainableNetwork):
         """A network of the same kind with `multiplier` times the nodes in every hidden layer, uninitialized.
 
         Args:
-            multiplier: Nodes for each of this network's.
+            multiplier: Number of nodes for each node of this network.
             changes: Arguments of the constructor in which the new network differs, such as `negative_slope`.
 
         Raises:
@@ -137,10 +137,10 @@ class FeedForward(TrainableNetwork):
         return self.with_widths(multiplied(self.widths, multiplier), **changes)
 
     def seed_dropout(self, generators: Sequence[Generator]) -> None:
-        """Restart the dropout masks, replicate r's from `generators[r]` alone.
+        """Restart the dropout masks, those of replicate r from `generators[r]` alone.
 
-        To be called at the start of every training epoch with generators of that epoch, so that a resumed run drops the
-        same nodes. Masks are drawn on the network's own device, by a generator that starts from the seed given.
+        Call it at the start of every training epoch with generators of that epoch, so that a resumed run drops the same
+        nodes. Masks are drawn on the network's own device, by a generator that is seeded from the given one.
         """
         device = self.layers[0].weight.device
         self._dropout_generators = [Generator(device).manual_seed(given.initial_seed()) for given in generators]
@@ -171,7 +171,7 @@ class FeedForward(TrainableNetwork):
     def _dropout_mask(self, post: Tensor) -> Tensor:
         if self._dropout_generators is None:
             raise InputError(
-                f"dropout = {self.dropout:g}: masks come from seeded generators, so call seed_dropout before training"
+                f"dropout = {self.dropout:g} needs seeded generators for its masks: call seed_dropout before training"
             )
         keep = 1 - self.dropout
         mask = torch.empty(post.shape, dtype=post.dtype, device=post.device)

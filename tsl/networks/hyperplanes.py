@@ -38,7 +38,7 @@ class Hyperplanes(ABC):
 
 
 class LinearHyperplanes(Hyperplanes):
-    """Of the nodes of an affine layer.
+    """The hyperplanes of an affine layer's nodes.
 
     Args:
         weight: `[R, nodes, d]`.
@@ -59,9 +59,10 @@ class LinearHyperplanes(Hyperplanes):
 
 
 class ConvolutionHyperplanes(Hyperplanes):
-    """Of the nodes of a convolution: node (channel · rows + row) · columns + column is a channel at an output position.
+    """The hyperplanes of a convolution's nodes, where a node is a channel at an output position.
 
-    Its normal is the channel's kernel, placed at that position on the input; what lies on the padding is cut off.
+    The number of a node is (channel · rows + row) · columns + column. Its normal is the channel's kernel, placed at
+    that position on the input; the part on the padding is cut off.
 
     Args:
         weight: Kernels `[R, channels, input channels, height, width]`.
@@ -103,7 +104,7 @@ class ConvolutionHyperplanes(Hyperplanes):
 
 @singledispatch
 def hyperplanes(network: nn.Module, shape: Sequence[int]) -> Hyperplanes:
-    """The hyperplanes of a network's lowest layer, for inputs of a shape; each kind of network registers its own.
+    """The hyperplanes of a network's lowest layer, for inputs of a shape; each network class registers its function.
 
     Raises:
         InputError: If none is registered for the network, inputs do not fit it, or a node has no hyperplane.

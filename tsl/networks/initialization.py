@@ -32,7 +32,7 @@ SEPARABLE_VALUES = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 class Initialization(ABC):
     """Fills the parameters of a network in place.
 
-    Those of tsl start BatchNorm with scale 1, shift 0 and no statistics, unless they say otherwise.
+    The initializations of tsl start BatchNorm with scale 1, shift 0 and no statistics, unless documented otherwise.
     """
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Initialization(ABC):
         Args:
             network: The network to fill.
             generators: One generator for each replicate of `network`.
-            teacher: The initialized teacher, where `network` is its student.
+            teacher: The initialized teacher, if `network` is its student.
         """
 
 
@@ -110,7 +110,7 @@ class GaussianInitialization(Initialization):
 
 
 class AdversarialInitialization(Initialization):
-    """A start that favours or hinders one teacher node: the weakest, whose fan-out has the least norm.
+    """Initial weights that help or hinder learning of the weakest teacher node, whose fan-out has the smallest norm.
 
     After `base`, every lowest-layer weight vector w of the student is moved to w ± strength · ‖w‖ · u, where u is the
     unit weight vector of the teacher's weakest node in the lowest layer.
@@ -118,7 +118,7 @@ class AdversarialInitialization(Initialization):
     Args:
         base: The initialization to start from.
         direction: Whether student nodes are pushed away from that teacher node or towards it.
-        strength: Length of the push in units of each student node's own norm.
+        strength: Length of the move in units of each student node's own norm.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class AdversarialInitialization(Initialization):
         """Initialize `network`; see the class.
 
         Raises:
-            InputError: If there is no teacher to favour or hinder, or teacher or student is no MLP.
+            InputError: If there is no teacher, or teacher or student is not an MLP.
         """
         if teacher is None:
             raise InputError(
@@ -156,7 +156,7 @@ class FromFile(Initialization):
     """Weights from a file, such as the smaller student that `tsl.prune_student` writes.
 
     Args:
-        path: What `torch.save(network.state_dict(), path)` wrote of a network of the same shape and replicates.
+        path: File written by `torch.save(network.state_dict(), path)` for a network of the same shape and replicates.
     """
 
     def __init__(self, path: str) -> None:
@@ -184,7 +184,7 @@ def separable_rows(rows: int, dim: int, generator: Generator) -> Tensor:
     """Rows drawn uniformly from {−1, −.75, …, 1}ᵈ, none zero and no two in the same direction, `[rows, dim]` float64.
 
     Raises:
-        InputError: If so many rows of so few dimensions cannot be found.
+        InputError: If there are not that many rows in `dim` dimensions, or they were not found.
     """
     values = torch.tensor(SEPARABLE_VALUES, dtype=torch.float64, device="cpu")
     drawn = torch.zeros(rows, dim, dtype=torch.float64, device="cpu")

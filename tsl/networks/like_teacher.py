@@ -1,4 +1,4 @@
-"""Students whose networks follow from their teachers'."""
+"""Students whose architecture is derived from their teacher's."""
 
 from typing import Any, Literal
 
@@ -15,11 +15,11 @@ class LikeTeacher:
 
     Args:
         multiplier: Student nodes for each teacher node.
-        activation: Of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear. This and what follows
-            is as in the teacher if None.
-        negative_slope: Slope of relu below zero, up to 1; 0 where another activation is given alone.
+        activation: Activation of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear. This and
+            the following settings are the teacher's if None.
+        negative_slope: Slope of relu below zero, up to 1; 0 if not given but `activation` is.
         batch_norm: Where each hidden layer normalizes its nodes: before or after the activation, or nowhere ("none").
-        batch_norm_affine: Whether that is followed by a trained scale and shift.
+        batch_norm_affine: Whether the normalization is followed by a trained scale and shift.
         dropout: Probability with which an output of a hidden node is dropped in training.
     """
 
@@ -43,8 +43,8 @@ class LikeTeacher:
         """The student's network, uninitialized.
 
         Args:
-            teacher: The teacher's.
-            active_only: Count only the teacher nodes that were not pruned; of replicates, those of the one with most.
+            teacher: The teacher's network.
+            active_only: Count only the teacher nodes that were not pruned, in the replicate with most of them.
 
         Raises:
             InputError: If the widths do not fit the teacher's, or no student can be made like it.
@@ -72,10 +72,10 @@ class WithWidths(LikeTeacher):
 
     Args:
         widths: The student's nodes in each hidden layer.
-        activation: Of the hidden nodes. This and what follows: see `LikeTeacher`.
+        activation: Activation of the hidden nodes. For this and the following settings see `LikeTeacher`.
         negative_slope: Slope of relu below zero.
         batch_norm: Where each hidden layer normalizes its nodes.
-        batch_norm_affine: Whether that is followed by a trained scale and shift.
+        batch_norm_affine: Whether the normalization is followed by a trained scale and shift.
         dropout: Probability with which an output of a hidden node is dropped in training.
     """
 

@@ -27,7 +27,7 @@ class MLP(FeedForward):
         widths: Nodes of each hidden layer, from the input upward.
         output_dim: Number of outputs.
         bias: Whether every layer has a bias.
-        activation: Of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear.
+        activation: Activation of the hidden nodes: relu, erf (of x/√2), tanh, sigmoid, quadratic or linear.
         negative_slope: Slope of relu below zero, up to 1; more than 0 is leaky ReLU.
         batch_norm: Whether every hidden layer has a BatchNorm, before or after its activation.
         batch_norm_affine: Whether each has a trained scale and shift.
@@ -71,7 +71,7 @@ class MLP(FeedForward):
         self.map_sizes = [()] * len(widths)
 
     def accepts(self, shape: Sequence[int]) -> bool:
-        """Any shape of as many numbers."""
+        """Whether the shape has `input_dim` numbers."""
         return prod(shape) == self.input_dim
 
     def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
@@ -79,7 +79,7 @@ class MLP(FeedForward):
         return squared_strengths(self, activations)
 
     def lowest_error(self, activations: Activations, error: Tensor) -> Tensor:
-        """Of all inputs, `[R, B, nodes]`; see the base class."""
+        """g_1 of all inputs, `[R, B, nodes]`; see the base class."""
         gates = [self.activation.gate(pre) for pre in activations.pre]
         return backpropagated_error([weight for weight, _ in effective_layers(self)], gates, error)
 
@@ -100,10 +100,10 @@ class MLP(FeedForward):
 
 
 def as_mlp(network: nn.Module, purpose: str, remedy: str) -> MLP:
-    """A network as the MLP that it is.
+    """Return the network, which must be an MLP.
 
     Raises:
-        InputError: If it is not an MLP; the message says that `purpose` is for MLPs, then `remedy`.
+        InputError: If it is not an MLP; the message says that `purpose` is for MLPs, and gives the `remedy`.
     """
     if not isinstance(network, MLP):
         raise InputError(f"{purpose} is for tsl.networks.MLP, not for {type(network).__name__}: {remedy}")

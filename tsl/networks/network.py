@@ -14,13 +14,13 @@ from torch import Generator, Tensor, nn
 class Activations(NamedTuple):
     """The output and the hidden activations of a network, layers in order from the input.
 
-    A layer's nodes are `[R, B, nodes]`, or maps `[R, B, channels, height, width]` of which every channel is a node.
+    A layer's nodes are `[R, B, nodes]`, or maps `[R, B, channels, height, width]` in which every channel is a node.
 
     Attributes:
-        pre: Pre-activations of each hidden layer: what the activation is applied to, so normalized where BatchNorm
-            comes before it.
-        post: Post-activation outputs of each hidden layer: what the next layer sees, but for dropout, so normalized
-            where BatchNorm comes after the activation.
+        pre: Pre-activations of each hidden layer, to which the activation is applied; normalized if BatchNorm comes
+            before it.
+        post: Post-activation outputs of each hidden layer, the next layer's inputs before dropout; normalized if
+            BatchNorm comes after the activation.
         output: The network's output, `[R, B, outputs]`.
     """
 
@@ -36,7 +36,7 @@ class Network(nn.Module, ABC):
         replicates: Number R of networks.
         input_shape: Shape of an input.
         widths: Nodes of every hidden layer, from the input upward.
-        map_sizes: Height and width of every hidden layer's maps; () where its nodes are no channels.
+        map_sizes: Height and width of every hidden layer's maps; () if its nodes are not channels.
         output_dim: Number of outputs.
     """
 
@@ -52,7 +52,7 @@ class Network(nn.Module, ABC):
         return [str(layer) for layer in range(1, len(self.widths) + 1)]
 
     def accepts(self, shape: Sequence[int]) -> bool:
-        """Whether inputs may have a shape."""
+        """Whether inputs may have this shape."""
         return list(shape) == self.input_shape
 
     @abstractmethod
@@ -61,18 +61,18 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def active_nodes(self) -> list[Tensor]:
-        """Which nodes of every hidden layer reach the layer above by a weight that is not 0, bool, each `[R, nodes]`.
+        """Which nodes of every hidden layer have an outgoing weight that is not 0, bool, each `[R, nodes]`.
 
-        The others were pruned: whatever they compute, nothing depends on it.
+        The others were pruned: nothing depends on their outputs.
         """
 
     @abstractmethod
     def squared_strengths(self, activations: Activations, probes: Generator) -> list[Tensor]:
-        """E_x β_kk of every hidden layer over a batch, each `[R, nodes]`, NaN where a network does not give it.
+        """E_x β_kk of every hidden layer over a batch, each `[R, nodes]`; NaN if it is not known.
 
         Args:
-            activations: The network's, in evaluation mode.
-            probes: CPU generator of what an estimate draws; all replicates share it.
+            activations: The network's activations in evaluation mode.
+            probes: CPU generator of the random numbers of an estimate; all replicates share it.
         """
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -84,8 +84,8 @@ class TrainableNetwork(Network):
     """A network that can be trained, and evaluated beside its teacher.
 
     Attributes:
-        batch_norm: What is truthy where it has BatchNorm.
-        is_random: Whether its passes in training draw random numbers, so that `seed_dropout` has to be called before.
+        batch_norm: A truthy value if the network has BatchNorm.
+        is_random: Whether its training passes draw random numbers, so that `seed_dropout` has to be called before.
     """
 
     batch_norm: object
@@ -96,27 +96,27 @@ class TrainableNetwork(Network):
         """g_1(x) = D_1(x) V_1(x)ᵀ (f°(x) − f(x)): the error at the lowest layer's pre-activations, before averaging.
 
         Args:
-            activations: The network's, in evaluation mode.
+            activations: The network's activations in evaluation mode.
             error: f°(x) − f(x), `[R, B, outputs]`.
 
         Returns:
-            Of the shape of the pre-activations, but for the number of inputs where a network takes only some; NaN where
-            a network does not give it.
+            A tensor of the shape of the pre-activations, with fewer inputs if a network uses only some; NaN if it is
+            not known.
         """
 
     @abstractmethod
     def seed_dropout(self, generators: Sequence[Generator]) -> None:
-        """Restart what training draws at random, replicate r's from `generators[r]` alone."""
+        """Restart the random numbers of training, those of replicate r from `generators[r]` alone."""
 
     def errors(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The quantities for the losses of an evaluation, for inputs `[R, B, ...]`; keeps no layer's activations.
+        """The quantities for the losses of an evaluation, without storing any layer's activations.
 
         Args:
             inputs: `[R, B, ...]`, for a network in evaluation mode.
             targets: The teacher's outputs f°(x), `[R, B, outputs]`.
 
         Returns:
-            f(x) and f°(x) − f(x), both `[R, B, outputs]`, and g_1(x), as `lowest_error` gives it.
+            f(x) and f°(x) − f(x), both `[R, B, outputs]`, and g_1(x), as returned by `lowest_error`.
         """
         activations = self.activations(inputs)
         error = targets - activations.output
@@ -124,7 +124,7 @@ class TrainableNetwork(Network):
 
 
 def without_strengths(network: Network, activations: Activations) -> list[Tensor]:
-    """`Network.squared_strengths` of a network that gives none: NaN for every node, each `[R, nodes]`."""
+    """`Network.squared_strengths` of a network whose strengths are not known: NaN for every node, each `[R, nodes]`."""
     return [post.new_full((network.replicates, post.shape[2]), torch.nan) for post in activations.post]
 
 

@@ -19,21 +19,21 @@ from tsl.networks.rows import set_rows
 
 
 class PerturbedTeacher(Initialization):
-    """The student as a noisy copy of its teacher, or of the teacher's directions or signs alone.
+    """The student as a noisy copy of its teacher, or only of the teacher's directions or signs.
 
     In a hidden layer of m teacher nodes, student node k copies teacher node k mod m, and the outgoing weights of the c
-    copies of a node are divided by c: a student of the teacher's kind computes the teacher's function, whatever its
-    widths. `keep` says what is kept of each row of these weights (a node's incoming weights and its bias):
+    copies of a node are divided by c. A student with the teacher's architecture then computes the teacher's function,
+    for any widths. `keep` selects what is kept of each row of these weights (a node's incoming weights and its bias):
 
     - all: the row itself;
     - directions: the row's direction, at the norm of a row of `DefaultInitialization`;
     - signs: the sign of each entry (so a zero stays zero), at the magnitude of an entry of `DefaultInitialization`.
 
-    Independent N(0, noise²) is then added to every weight and bias, the output's too. BatchNorm is copied where teacher
-    and student have it in the same place, without noise, and is initialized as new otherwise.
+    Independent N(0, noise²) is then added to every weight and bias, also of the output layer. BatchNorm is copied
+    without noise if teacher and student have it in the same place, and is otherwise reset.
 
     Args:
-        noise: Standard deviation of what is added, in the units of the weights.
+        noise: Standard deviation of the noise, in the units of the weights.
         keep: What is kept of the teacher.
     """
 
@@ -46,8 +46,8 @@ class PerturbedTeacher(Initialization):
         """Initialize `network`; see the class.
 
         Raises:
-            InputError: If there is no teacher, it or the student is no MLP, the student has too few nodes for it, or no
-                biases where it has.
+            InputError: If there is no teacher, the teacher or the student is not an MLP, the student has too few nodes,
+                or it has no biases although the teacher has.
         """
         if teacher is None:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Networks with their weights in one file, and such a file as a teacher."""
+"""Saves networks with their weights in one file, and loads such a file, for example as a teacher."""
 
 import inspect
 import json
@@ -20,14 +20,14 @@ RUN_PREFIX = "network."
 
 
 class Pretrained(FeedForward):
-    """Networks from a file: not a kind of network, but a way to make one where a config asks for a class.
+    """Loads networks from a file, so that a config can name them by `class_path`.
 
-    What is made is of the class that the file names. A file of one network serves any number of replicates.
+    The result is of the class that is named in the file. A file with one network serves any number of replicates.
 
     Args:
-        replicates: Number R of networks: as many as the file holds, or any number of copies of its only one.
-        checkpoint: What `save_network` wrote, such as the files of `tsl.prune_teacher`; or a checkpoint of a run
-            of `tsl.modules.Classifier`, in its directory: `runs/cifar10_teacher/version_0/checkpoints/best.ckpt`.
+        replicates: Number R of networks: as many as the file holds, or any number of copies if it holds one.
+        checkpoint: A file written by `save_network`, such as those of `tsl.prune_teacher`; or a checkpoint of a run of
+            `tsl.modules.Classifier`, in the run's directory: `runs/cifar10_teacher/version_0/checkpoints/best.ckpt`.
 
     Raises:
         InputError: If there is no such file, it is damaged, or its networks do not fit.
@@ -48,7 +48,7 @@ def save_network(network: FeedForward, path: Path | str) -> None:
     """
     kind = type(network)
     state = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
-    init_args = json.loads(json.dumps(network.init_args))  # jsonargparse's numbers could not be loaded
+    init_args = json.loads(json.dumps(network.init_args))  # numbers of jsonargparse's types could not be loaded
     torch.save({"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": init_args, "state_dict": state}, path)
 
 
@@ -56,7 +56,7 @@ def load_network(path: Path | str, replicates: int | None = None) -> FeedForward
     """Make the networks of a file, in the default precision.
 
     Args:
-        path: What `Pretrained` takes for its `checkpoint`.
+        path: As `checkpoint` of `Pretrained`.
         replicates: Number R of networks; as many as the file holds if None.
 
     Raises:
@@ -81,7 +81,7 @@ def load_network(path: Path | str, replicates: int | None = None) -> FeedForward
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The content of a file of `save_network`; of a Classifier's checkpoint, in the same form."""
+    """The content of a file of `save_network`, or that of a Classifier's checkpoint in the same form."""
     if not path.is_file():
         raise InputError(
             f"checkpoint: {path}: no such file. Give one that tsl.prune_teacher wrote, or a checkpoint of a run "
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(saved, dict) or not saved.keys() >= KEYS or not saved["state_dict"]:
         raise InputError(
             f"checkpoint: {path} holds no network with its settings ({', '.join(sorted(KEYS))}): write it with "
-            "tsl.networks.save_network, or name a checkpoint in the directory of its run"
+            "tsl.networks.save_network, or give a checkpoint in the directory of its run"
         )
     return saved
 
@@ -117,10 +117,10 @@ def _settings_of_run(checkpoint: Path) -> dict[str, Any]:
 
 
 def _check_class(path: Path, class_path: str) -> None:
-    """Refuse a class that is no network, without importing it: a file from elsewhere may name any module.
+    """Refuse a class that is not a network, without importing it, because an untrusted file may name any module.
 
     Raises:
-        InputError: If it is none of tsl's, and its module has not been imported, or it is no network.
+        InputError: If it is neither a network of tsl nor a network in a module that is already imported.
     """
     module, _, name = str(class_path).rpartition(".")
     if module.partition(".")[0] == "tsl":
@@ -128,8 +128,8 @@ def _check_class(path: Path, class_path: str) -> None:
     kind = getattr(sys.modules.get(module), name, None)
     if not inspect.isclass(kind) or not issubclass(kind, FeedForward):
         raise InputError(
-            f"checkpoint: {path} names {class_path}, which is no network of tsl.networks and is not imported for the "
-            "file's sake. If it is a network of yours, import its module before you load the file"
+            f"checkpoint: {path} names {class_path}, which is no network of tsl.networks, so it is not imported. If it "
+            "is a network of yours, import its module before you load the file"
         )
 
 

@@ -45,18 +45,18 @@ def prune(
 ) -> tuple[MLP, list[PrunedLayer]]:
     """Remove the worst nodes of every layer, lowest layer first, as many as threshold and budget allow.
 
-    Their number is found by bisection: one more, and a replicate would lose a node that reaches the threshold or exceed
-    the budget. A layer keeps at least one node; what lower layers use of the budget is gone for higher ones. The loss
-    that a relative error of 16 machine epsilons in the outputs would cause is rounding and costs nothing.
+    Their number is found by bisection: with one more node, a replicate would lose a node that reaches the threshold, or
+    exceed the budget. A layer keeps at least one node. Higher layers have only the budget that lower layers leave. A
+    loss as small as that from a relative error of 16 machine epsilons in the outputs is rounding and does not count.
 
     Args:
         student: The trained student in evaluation mode; it is not changed.
-        teacher: Its teacher, of as many layers.
-        batches: Inputs `[R, B, d]`, gone through several times (so no iterator).
-        loss: Its mean over all inputs is compared.
-        by: Rank nodes by their best correlation with a teacher node of their layer, or by their strength √E β_kk (at
-            the top the norm of their fan-out); taken again after the layers below were pruned.
-        threshold: Remove only nodes that score less; any if None.
+        teacher: Its teacher, with the same number of layers.
+        batches: Inputs `[R, B, d]`; they are read several times, so this cannot be an iterator.
+        loss: The loss whose mean over all inputs is compared.
+        by: Rank nodes by their best correlation with a teacher node of their layer, or by their strength √E β_kk (in
+            the top layer, the norm of their fan-out); computed again after the layers below are pruned.
+        threshold: Remove only nodes with a score below this; any node if None.
         max_loss_increase: By how much each replicate's loss may exceed that of `student`, relative to it: 0.01 is 1 %.
             No limit if None.
 
@@ -64,8 +64,8 @@ def prune(
         The smaller student, and what was done to each hidden layer.
 
     Raises:
-        InputError: If a network is no MLP, the student is in training mode where that matters, a correlation cannot
-            reach the threshold, or the student's loss is not finite.
+        InputError: If a network is not an MLP, a student with BatchNorm or dropout is in training mode, a correlation
+            cannot reach the threshold, or the student's loss is not finite.
     """
     student, teacher = (as_mlp(network, "this pruning", "use tsl.prune_teacher") for network in (student, teacher))
     if student.training and (student.batch_norm or student.dropout):
@@ -77,7 +77,7 @@ def prune(
         raise InputError(f"the student's loss is not finite, {loss_before.tolist()}: it diverged; train it again")
     exact, epsilons = mean_loss(teacher, teacher, batches, loss), 16 * torch.finfo(student.layers[0].weight.dtype).eps
     rounding = mean_loss(lambda inputs: teacher(inputs) * (1 + epsilons), teacher, batches, loss) - exact
-    # None is not an infinite budget: infinitely more than a loss of 0 would be NaN.
+    # None is not replaced by an infinite budget, because infinity times a loss of 0 is NaN.
     allowed = torch.inf if max_loss_increase is None else loss_before * (1 + max_loss_increase) + rounding.abs()
     report = []
     for hidden, nodes in enumerate(student.widths):
@@ -101,7 +101,7 @@ def prune(
 
 @torch.no_grad()
 def node_scores(student: MLP, teacher: MLP, hidden: int, batches: Iterable[Tensor], by: Score) -> tuple[Tensor, Tensor]:
-    """What the nodes of hidden layer `hidden` (from 0) are ranked by, and their mean outputs, each `[R, n]` float64."""
+    """The scores of the nodes of hidden layer `hidden` (from 0), and their mean outputs, each `[R, n]` float64."""
     nodes = teacher.widths[hidden], student.widths[hidden]
     device = student.layers[0].weight.device
     correlation = NodeCorrelation(*nodes, student.replicates).to(device)
@@ -124,8 +124,8 @@ def node_scores(student: MLP, teacher: MLP, hidden: int, batches: Iterable[Tenso
 def outgoing_weights(network: FeedForward, hidden: int) -> Tensor:
     """The weights that lead out of each node of hidden layer `hidden` (from 0), `[R, out, n, weights to one node]`.
 
-    To one node above there is one weight from a node of an MLP, a kernel from a channel, and to an output one from each
-    position of a channel.
+    The weights to one node above are one weight from a node of an MLP, a kernel from a channel, and, to an output, one
+    weight from each position of a channel.
     """
     weight = network.layers[hidden + 1].weight
     return weight.reshape(*weight.shape[:2], network.widths[hidden], -1)
@@ -135,10 +135,12 @@ def outgoing_weights(network: FeedForward, hidden: int) -> Tensor:
 def without_nodes(network: Kind, hidden: int, keep: Tensor, means: Tensor) -> Kind:
     """A copy of a network that has only the nodes `keep`, `[R, kept]`, in hidden layer `hidden` (from 0).
 
-    The `means` `[R, n]` of the nodes removed move into the biases above, if there are any: constant nodes go unnoticed.
+    The `means` `[R, n]` of the removed nodes are added to the biases above, if there are any, so removing constant
+    nodes does not change the output.
 
     Raises:
-        InputError: If a convolution above pads its maps, so that a constant below is no constant bias at their borders.
+        InputError: If a convolution above pads its maps, because a constant below is then not a constant bias at their
+            borders.
     """
     widths = [*network.widths[:hidden], keep.shape[1], *network.widths[hidden + 1 :]]
     smaller = network.with_widths(widths).to(network.layers[0].weight).train(network.training)

@@ -7,7 +7,7 @@ from tsl.networks.feed_forward import FeedForward, ReplicatedLayer
 
 
 def row_shape(layer: ReplicatedLayer) -> tuple[int, int]:
-    """A layer's nodes, and the incoming weights of each: its inputs, times the entries of a kernel where it has one."""
+    """A layer's nodes, and the incoming weights of each: its inputs, times the entries of a kernel if it has one."""
     return layer.weight.shape[1], layer.weight.shape[2:].numel()
 
 
@@ -24,8 +24,8 @@ def set_rows(layer: ReplicatedLayer, rows: Tensor) -> None:
 def normalize_weights_(network: FeedForward) -> None:
     """Scale every hidden node's row (w, b) to unit norm, in place; the output layer and frozen layers stay as they are.
 
-    A row of zeros stays zero. Where weights are to stay normalized, call it after every optimizer step; an optimizer's
-    momentum is left as it is.
+    A row of zeros stays zero. To keep weights normalized, call it after every optimizer step; the optimizer's momentum
+    is not changed.
     """
     *hidden, _ = network.layers
     for layer in hidden:

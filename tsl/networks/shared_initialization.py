@@ -14,7 +14,7 @@ from tsl.randomness import generator
 class SharedInitialization(Initialization):
     """Another initialization, drawn once: the same weights for all replicates, and for every seed of the run.
 
-    Settings that it takes as lists still differ along the replicates.
+    Settings that are lists still differ along the replicates.
 
     Args:
         initialization: How the weights are drawn, such as `tsl.networks.SeparableInitialization`.

@@ -1,4 +1,4 @@
-"""Watching what the modules of any torch network put out, call by call.
+"""Records the outputs of the modules of any torch network, call by call.
 
 Letters: B inputs, C channels, T tokens.
 """
@@ -15,21 +15,21 @@ FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
 """Modules whose nodes are channels, axis 1."""
 
 LAST = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.MultiheadAttention)
-"""Modules whose nodes are features, the last axis, unless their width tells another (LayerNorm over channels)."""
+"""Modules whose nodes are features, the last axis, unless their width fits another (LayerNorm over channels)."""
 
 NO_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.LogSoftmax, nn.Softmin)
 
 
 class WatchedLayer(nn.Identity):
-    """What a network puts in to have a place watched that is no module of its own, such as the output of `F.relu`."""
+    """Identity for values to watch that are not the output of a module of their own, such as `F.relu(x)`."""
 
 
 class Layer(NamedTuple):
-    """What is known of one call of one module.
+    """One call of one module.
 
     Attributes:
-        name: The module's name, followed by #1, #2 … where it is called several times in a pass.
-        shape: Of its output; () where it puts out no tensor.
+        name: The module's name, followed by #1, #2 … if it is called several times in a pass.
+        shape: Shape of its output; () if the output is not a tensor.
         node_axis: The axis of its nodes: 1 for channels `[B, C, …]`, the last for features `[B, T, features]`.
         is_activation: Whether it is an activation.
     """
@@ -41,14 +41,14 @@ class Layer(NamedTuple):
 
 
 class Watcher:
-    """Runs a network and hands out copies of what chosen modules put out.
+    """Runs a network and returns copies of the outputs of chosen modules.
 
-    A copy is taken at once, so an activation that works in place afterwards changes nothing. The network gets a copy
-    of its inputs, so one that changes them in place does not change anyone else's.
+    Each output is copied at once, so a later in-place activation does not change the copy. The network gets a copy of
+    its inputs, so a network that changes them in place does not change the caller's.
 
-    The axis of an output's nodes is that of the last module with weights that ran before: axis 1 after a convolution
-    or its normalization, the last axis after `nn.Linear` or `nn.LayerNorm`. Where none ran, it is axis 1 for maps
-    `[B, C, H, W]` and the last for tokens `[B, T, features]`.
+    The axis of an output's nodes is that of the last module with weights that ran before: axis 1 after a convolution or
+    its normalization, the last axis after `nn.Linear` or `nn.LayerNorm`. If none ran, it is axis 1 for maps `[B, C, H,
+    W]` and the last for tokens `[B, T, features]`.
 
     Args:
         module: The network. It has hooks while it runs.
@@ -73,11 +73,11 @@ class Watcher:
 
         Args:
             inputs: `[B, …]`; not changed.
-            names: Names as `layers` gives them; the plain name of a module called several times is its last call.
+            names: Names as in `layers`; the plain name of a module called several times is its last call.
 
         Returns:
-            The output, and a copy of each layer's by the names asked for; without those that put out no tensor or did
-            not run.
+            The output, and a copy of each layer's output by name, without layers that did not run or whose output is
+            not a tensor.
         """
         plain = {name.partition("#")[0] for name in names}
         output = self._run(inputs, wanted=plain)
@@ -124,7 +124,7 @@ def _node_axis(module: nn.Module, output: Tensor, before: int | None) -> int | N
 
 
 def _is_activation(module: nn.Module) -> bool:
-    """Of torch.nn, or of a library that keeps its own in a file of that name (timm, transformers)."""
+    """Whether it is from torch.nn's activations, or from a file of that name in a library (timm, transformers)."""
     kind = type(module)
     own = kind.__module__.rsplit(".", 1)[-1] in ("activation", "activations") and not isinstance(module, NO_ACTIVATIONS)
     return own or isinstance(module, WatchedLayer)

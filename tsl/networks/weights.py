@@ -1,4 +1,4 @@
-"""State dicts from elsewhere, read safely and fitted to a module."""
+"""Reads state dicts from other projects safely, and fits them to a module."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from tsl.errors import InputError
 from tsl.tensor_files import read_tensors
 
 PREFIXES = ("module.", "_orig_mod.", "model.")
-"""What DataParallel, torch.compile and a wrapping module put before every name."""
+"""Prefixes that DataParallel, torch.compile and a wrapping module add to every name."""
 
 CONTAINERS = ("state_dict", "model", "model_state_dict", "weights")
 """Keys under which checkpoints often hold a state dict."""
@@ -21,21 +21,21 @@ COUNTER = "num_batches_tracked"
 def load_weights(module: nn.Module, path: str, setting: str, weights_key: str | None = None) -> str:
     """Load a state dict from a file.
 
-    Prefixes that all names share (`module.`, `_orig_mod.`, `model.`) are taken off where the module has no such names;
-    masks of `torch.nn.utils.prune` are multiplied in; files of BatchNorm from before torch
-    counted batches load as torch itself loads them.
+    Prefixes that all names share (`module.`, `_orig_mod.`, `model.`) are removed if the module has no such names. Masks
+    of `torch.nn.utils.prune` are multiplied with their weights. Old files of BatchNorm without the number of batches
+    are loaded as torch itself does.
 
     Args:
-        module: What to load it into.
+        module: The module to load the weights into.
         path: A file of `torch.save`, or of safetensors.
-        setting: What the file is called in messages, such as `--weights`.
+        setting: Name of the setting in messages, such as `--weights`.
         weights_key: The key under which the file holds the state dict; not needed if the file is one.
 
     Returns:
-        Which prefix was taken off, in words; "" for none.
+        A sentence about the prefix that was removed; "" if there was none.
 
     Raises:
-        InputError: If the file is missing, damaged, or of another module; the message names keys.
+        InputError: If the file is missing, damaged, or of another module; the message lists the keys that differ.
     """
     saved = _state_dict(_read(path, setting), path, setting, weights_key)
     here = module.state_dict()
@@ -70,7 +70,7 @@ def _read(path: str, setting: str) -> Any:
             ) from error
         try:
             return load_file(path)
-        except Exception as error:  # its own, of a compiled library
+        except Exception as error:  # safetensors raises an error class of its own
             raise InputError(f"{setting} = {path} is damaged: {' '.join(str(error).split())}") from error
     return read_tensors(path, f"{setting} = {path}")
 
@@ -91,7 +91,7 @@ def _state_dict(saved: Any, path: str, setting: str, weights_key: str | None) ->
     if keys or more:
         names = ", ".join(dict.fromkeys([*keys, *more]))
         raise InputError(
-            f"{setting} = {path} is a checkpoint that holds state dicts under {names}: say which with weights_key "
+            f"{setting} = {path} is a checkpoint that holds state dicts under {names}: choose one with weights_key "
             f"(--weights-key {(keys or more)[0]} of tsl.compare)"
         )
     raise InputError(
@@ -111,7 +111,7 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _without_prefixes(saved: dict[str, Tensor], here: set[str]) -> tuple[dict[str, Tensor], str]:
-    """Without prefixes that all names share and that the module's names do not, and these prefixes."""
+    """The state dict without prefixes that all its names share and the module's names do not; and these prefixes."""
     taken = ""
     while (prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in saved)), None)) is not None:
         if any(name.startswith(prefix) for name in here):
@@ -122,7 +122,7 @@ def _without_prefixes(saved: dict[str, Tensor], here: set[str]) -> tuple[dict[st
 
 
 def _masked(saved: dict[str, Tensor]) -> dict[str, Tensor]:
-    """With weights that `torch.nn.utils.prune` keeps as weight_orig and weight_mask multiplied out."""
+    """The state dict with the product of each weight_orig and weight_mask of `torch.nn.utils.prune` as weight."""
     result = dict(saved)
     for name in saved:
         stem = name.removesuffix("_orig")

@@ -1,1 +1,1 @@
-"""What the theorems say, as functions of tensors."""
+"""The statements of the theorems, as functions of tensors."""

@@ -1,4 +1,4 @@
-"""What hidden nodes make of their pre-activations."""
+"""Activation functions of hidden nodes, and their derivatives."""
 
 import math
 from typing import Literal, NamedTuple
@@ -24,12 +24,12 @@ class Activation(NamedTuple):
 
     @property
     def is_piecewise_linear(self) -> bool:
-        """Whether g(x) = g'(x) x, on which Lemma 1 rests below the top hidden layer."""
+        """Whether g(x) = g'(x) x, which Lemma 1 requires below the top hidden layer."""
         return self.name in ("relu", "linear")
 
     @property
     def degree(self) -> int | None:
-        """The n of g(c x) = cⁿ g(x) for c > 0, by which a node may be scaled and its fan-out too; None without."""
+        """The n of g(c x) = cⁿ g(x) for c > 0, with which nodes and their fan-out can be rescaled; None if none."""
         return {"relu": 1, "linear": 1, "quadratic": 2}.get(self.name)
 
     def __call__(self, pre: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Activation(NamedTuple):
         return pre.square() if self.name == "quadratic" else pre
 
     def gate(self, pre: Tensor) -> Tensor:
-        """D(x) = g'(x) of pre-activations, of their shape; that of (leaky) ReLU at 0 is the leak."""
+        """D(x) = g'(x) of pre-activations, of their shape; at 0, (leaky) ReLU has its negative slope."""
         if self.name == "relu":
             return pre.sign().clamp_(min=self.negative_slope)  # a tenth of the time of torch.where
         if self.name == "erf":
@@ -59,13 +59,13 @@ class Activation(NamedTuple):
 
 
 def checked_activation(name: ActivationName, negative_slope: float) -> Activation:
-    """The activation that settings name.
+    """The activation with these settings.
 
     Raises:
         InputError: If a slope is out of range, or given to an activation that has none.
     """
     if not 0 <= negative_slope <= 1:
-        raise InputError(f"negative_slope = {negative_slope:g}: give a slope from 0 to 1")
+        raise InputError(f"negative_slope = {negative_slope:g}: expected a slope from 0 to 1")
     if negative_slope and name != "relu":
         raise InputError(
             f"negative_slope = {negative_slope:g} with activation: {name}: only relu has a slope below zero, so leave "

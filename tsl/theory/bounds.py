@@ -1,11 +1,11 @@
 """How many samples suffice, and how small the gradient must be, for two-layer students to specialize.
 
-The paper states orders; a `constant` stands for what they leave out, 1 unless told otherwise, so only how a bound
-grows means something. Letters: m teacher and n student nodes of the hidden layer, K = m + n, d the input dimension, ε
-the sine up to which a student node is to be aligned. (Tian, ICML 2020, abstract.)
+The paper states orders of growth. `constant`, 1 by default, is the factor that they leave out, so only the growth of a
+bound has a meaning. Letters: m teacher and n student nodes of the hidden layer, K = m + n, d the input dimension, ε the
+sine up to which a student node is to be aligned. (Tian, ICML 2020, abstract.)
 
-The theorem has one more condition constant, κ, which the abstract does not name. As we do not know its power, it is no
-argument of its own but a part of `constant`.
+The theorem has one more condition constant, κ, which the abstract does not name. Its power is unknown to us, so it is a
+part of `constant` and has no argument of its own.
 """
 
 
@@ -17,7 +17,8 @@ def base_samples(m: int, n: int, d: int, epsilon: float, constant: float = 1.0) 
 def augmented_samples(m: int, n: int, d: int, epsilon: float, constant: float = 1.0) -> float:
     """Samples after teacher-agnostic augmentation, of order K^{5/2} d³ ε⁻¹.
 
-    Each of the base samples, constant · K^{5/2} d² ε⁻¹, comes with 2d more: a step forth and back in every direction.
+    Each of the base samples, constant · K^{5/2} d² ε⁻¹, gets 2d more: a step forward and a step back in every
+    direction.
     """
     return (2 * d + 1) * base_samples(m, n, d, epsilon, constant)
 
@@ -28,7 +29,7 @@ def teacher_aware_samples(m: int, n: int, d: int, epsilon: float, constant: floa
 
 
 def gradient_bound(m: int, n: int, d: int, epsilon: float, alpha: float = 1.0, c: float = 5.0) -> float:
-    """The ‖g_1(x)‖∞ that may remain at every sample: α ε / (c K^{3/2} √d).
+    """The largest ‖g_1(x)‖∞ that the theorem allows at every sample: α ε / (c K^{3/2} √d).
 
     Args:
         m: Teacher nodes.
@@ -42,7 +43,7 @@ def gradient_bound(m: int, n: int, d: int, epsilon: float, alpha: float = 1.0, c
 
 
 def gradient_factor(teacher_nodes: int, dim: int, student_nodes: int, c: float) -> float:
-    """The factor c K^{3/2} √d: ε = factor · ‖g_1‖∞ / α_kj is granted, which is below 1 if ‖g_1‖∞ < α_kj / factor.
+    """The factor c K^{3/2} √d of the granted ε = factor · ‖g_1‖∞ / α_kj, which is below 1 if ‖g_1‖∞ < α_kj / factor.
 
     Args:
         teacher_nodes: m.

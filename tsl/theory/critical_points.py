@@ -1,4 +1,4 @@
-"""What kind of critical point a loss is at, from the eigenvalues of its Hessian.
+"""The kind of a critical point of a loss, from the eigenvalues of its Hessian.
 
 Letters: p parameters in one vector, s directions in which the loss is known to be flat.
 """
@@ -19,23 +19,23 @@ Loss = Callable[[Tensor], Tensor]
 Kind = Literal["minimum", "saddle", "flat", "kink", "not critical"]
 
 ZERO = 1e-6
-"""Eigenvalues that count as zero, in units of the largest magnitude: what a gradient norm of 1e-10 leaves undecided."""
+"""Eigenvalues up to this fraction of the largest count as zero: a gradient norm of 1e-10 leaves their sign open."""
 
 ZERO_OF_LANCZOS = 1e-4
-"""The same of eigenvalues that Lanczos' method found: it resolves no smaller ones in a few hundred steps."""
+"""The same for eigenvalues from Lanczos' method, which resolves no smaller ones in a few hundred steps."""
 
 AT_ENDS = 8
-"""Eigenvalues at the lower end that Lanczos' method finds."""
+"""Number of smallest eigenvalues that Lanczos' method finds."""
 
 COLUMNS = 32
-"""Columns of a Hessian that are computed at a time, a matter of memory alone."""
+"""Columns of a Hessian that are computed at a time; this affects only memory."""
 
 
 class Spectrum(NamedTuple):
     """Eigenvalues of a Hessian on the space orthogonal to known flat directions.
 
     Attributes:
-        values: Ascending; all of them, or the `AT_ENDS` least and the one of the largest magnitude.
+        values: In ascending order: all of them, or the `AT_ENDS` smallest and the one of the largest magnitude.
         complete: Whether they are all.
     """
 
@@ -54,12 +54,12 @@ class Spectrum(NamedTuple):
 
     @property
     def negative(self) -> int:
-        """How many are negative; at least so many if not complete."""
+        """How many are negative; a lower bound if not complete."""
         return int((self.values < -self.resolution).sum())
 
     @property
     def zero(self) -> int:
-        """How many are zero; at least so many if not complete."""
+        """How many are zero; a lower bound if not complete."""
         return int((np.abs(self.values) <= self.resolution).sum())
 
 
@@ -82,15 +82,15 @@ def hessian_product(loss: Loss, at: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def spectrum(loss: Loss, at: Tensor, symmetries: Tensor, full: int = 2000) -> Spectrum:
-    """The Hessian's eigenvalues beside those of known flat directions.
+    """The Hessian's eigenvalues on the space orthogonal to known flat directions.
 
     Args:
         loss: Twice differentiable.
         at: The parameters, `[p]` float64.
         symmetries: Directions in which the loss is flat at a critical point, `[s, p]`.
-        full: Parameters up to which all eigenvalues are computed, from the whole Hessian. Beyond, Lanczos' method
-            finds those at the ends, from products with vectors: the least one best, the others to a thousandth of the
-            largest magnitude, and of equal ones maybe fewer.
+        full: Largest number of parameters for which all eigenvalues are computed, from the whole Hessian. For more
+            parameters, Lanczos' method finds those at the ends, from products with vectors: the smallest one most
+            accurately, the others to a thousandth of the largest magnitude. It may find fewer of several equal ones.
     """
     if len(at) <= full:
         others = null_space(symmetries.numpy()) if len(symmetries) else np.eye(len(at))
@@ -106,12 +106,12 @@ def spectrum(loss: Loss, at: Tensor, symmetries: Tensor, full: int = 2000) -> Sp
 
     shape, start = (len(at), len(at)), np.random.default_rng(0).normal(size=len(at))
     (extreme,) = eigsh(LinearOperator(shape, reduced), k=1, v0=start, tol=1e-3, return_eigenvectors=False)
-    # The largest eigenvalues of s − H: those of H near 0 would be asked for to a share of themselves.
+    # The largest eigenvalues of s − H, because the tolerance is relative: too strict for eigenvalues of H near 0.
     shift = abs(extreme)
     turned = LinearOperator(shape, lambda vector: shift * beside(vector.ravel()) - reduced(vector))
     vectors = min(64, len(at) - 1)
     found = eigsh(turned, k=AT_ENDS, which="LA", v0=start, ncv=vectors, tol=1e-3, return_eigenvectors=False)
-    largest = [extreme] if extreme > 0 else []  # a negative one is among the least
+    largest = [extreme] if extreme > 0 else []  # a negative one is among the smallest
     return Spectrum(np.sort(np.append(shift - found, largest)), complete=False)
 
 
@@ -122,7 +122,7 @@ def critical_kind(found: Spectrum, gradient_norm: float, tolerance: float, at_ki
         found: Its Hessian's eigenvalues.
         gradient_norm: The norm of its gradient.
         tolerance: The norm up to which a point counts as critical.
-        at_kink: Whether the gradient jumps at the point: there it may be a minimum without a gradient of 0.
+        at_kink: Whether the gradient jumps at the point, which may then be a minimum although the gradient is not 0.
     """
     if gradient_norm > tolerance:
         return "kink" if at_kink else "not critical"

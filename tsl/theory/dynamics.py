@@ -1,8 +1,8 @@
 """Online learning of two-layer networks in the limit of large input dimension: differential equations in time α.
 
-A step sees a fresh Gaussian input x and the noisy answer y = f°(x) + ζ of the teacher. It moves the lowest weights,
-which meet x as w·x/√d, by −(η/√d) times the gradient of ½‖f(x) − y‖² at their pre-activations times x, and the output
-weights by −η_v/d times their gradient. α counts samples over d.
+Each step uses a new Gaussian input x and the noisy output y = f°(x) + ζ of the teacher. The lowest weights w, with
+pre-activations w·x/√d, change by −(η/√d) x times the gradient of ½‖f(x) − y‖² with respect to the pre-activations. The
+output weights change by −η_v/d times their gradient. The time α is the number of samples divided by d.
 
 Letters: K student nodes, M teacher nodes, O outputs; leading axes are replicates, which are integrated together.
 
@@ -25,17 +25,17 @@ from tsl.theory.population_loss import joint_gram, joint_readout, population_los
 Rate = TypeVar("Rate", float, Tensor, np.ndarray)
 
 BOUND = 1e6
-"""Overlaps beyond which a solution counts as growing without bound."""
+"""A solution with overlaps beyond this value counts as growing without bound."""
 
 
 class Rates(NamedTuple):
-    """What a step is made of; each number is one, or `[...]` for replicates.
+    """Learning rates and noise of a step; each is a number, or `[...]` for replicates.
 
     Attributes:
         lowest: η of the lowest weights; see `rates_of_sgd`.
-        readout: η_v of the output weights; 0 where they are not trained.
+        readout: η_v of the output weights; 0 if they are not trained.
         noise: Standard deviation of the noise ζ on each of the teacher's outputs.
-        small_rate: Leave out the terms in η², of fluctuations and noise: all that is closed for (leaky) ReLU.
+        small_rate: Leave out the terms in η², of fluctuations and noise; they have no closed form for (leaky) ReLU.
     """
 
     lowest: float | Tensor
@@ -45,7 +45,7 @@ class Rates(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """The course of learning.
+    """Overlaps, output weights and loss over time.
 
     Attributes:
         alpha: Times, `[times]`.
@@ -63,8 +63,8 @@ class Trajectory(NamedTuple):
 def rates_of_sgd(lr: Rate, dim: int, batch_size: int = 1, std: Rate | float = 1.0) -> tuple[Rate, Rate]:
     """η and η_v of plain SGD on networks whose pre-activations are w·x, with no 1/√d.
 
-    There the fields' weights are std · √d · w. A minibatch that is small beside d acts as so many steps one after the
-    other, each of a batch_size-th of the rate.
+    The weights of such a network, times std · √d, are those of the equations. A minibatch that is small compared with d
+    acts like `batch_size` steps one after the other, each with 1/`batch_size` of the rate.
 
     Args:
         lr: The optimizer's learning rate.
@@ -87,14 +87,14 @@ def derivatives(
         dR_in/dα = −η Σ_a G_ia I₃(i, n, a),        dV_oi/dα = −η_v Σ_a U_oa ⟨g_a g_i⟩
 
     Args:
-        overlaps: Normalized by "fields".
+        overlaps: Overlaps normalized by "fields".
         readout: V, `[..., O, K]`.
         teacher_readout: V°, `[..., O, M]`.
-        averages: Of both networks' activations.
+        averages: Gaussian averages of both networks' activations.
         rates: Learning rates and noise.
 
     Raises:
-        InputError: If terms in η² are asked for that have no closed form.
+        InputError: If the terms in η² are not left out and have no closed form.
     """
     K, C = readout.shape[-1], overlaps.covariance
     gram = joint_gram(readout, teacher_readout)
@@ -127,12 +127,12 @@ def learning_curve(
 
     Args:
         initial: Overlaps at α = alpha[0], normalized by "fields".
-        readout: V then, `[..., O, K]`.
+        readout: V at that time, `[..., O, K]`.
         teacher_readout: V°, `[..., O, M]`.
-        averages: Of both networks' activations.
+        averages: Gaussian averages of both networks' activations.
         rates: Learning rates and noise.
         alpha: Increasing times, `[times]`.
-        rtol: Relative error allowed in a step; the absolute one is a hundredth of it.
+        rtol: Relative error allowed in a step; the allowed absolute error is a hundredth of it.
 
     Raises:
         InputError: If terms in η² have no closed form, or a solution grows without bound.

@@ -1,7 +1,7 @@
-"""Averages of activations over zero-mean Gaussian fields, in closed form: what exact losses and dynamics are made of.
+"""Averages of activations over zero-mean Gaussian fields, in closed form, for exact losses and dynamics.
 
-Letters: n fields x_1 … x_n with the covariance C `[..., n, n]`, g an activation, g' its derivative. Fields i and k are
-those that derivatives are taken of; a and b may be any. Everything is float64.
+Letters: n fields x_1 … x_n with the covariance C `[..., n, n]`, g an activation, g' its derivative. Derivatives are
+those of g at fields i and k; a and b are any fields. Everything is float64.
 """
 
 import math
@@ -40,8 +40,8 @@ class GaussianAverages(ABC):
 class Erf(GaussianAverages):
     """g(x) = erf(x/√2): Saad & Solla 1995, Phys. Rev. E 52, 4225, appendix A.
 
-    As g'(x) = √(2/π) exp(−x²/2) is itself a Gaussian, a factor g'(x_i) turns the fields' covariance into
-    C − C_:i C_i: / (1 + C_ii), times √(2/π) / √(1 + C_ii); I₃ and I₄ are moments under what one and two of them leave.
+    As g'(x) = √(2/π) exp(−x²/2) is itself a Gaussian, a factor g'(x_i) turns the fields' covariance into C − C_:i C_i:
+    / (1 + C_ii), times √(2/π) / √(1 + C_ii); I₃ and I₄ are moments with the covariance after one and two such factors.
     """
 
     def products(self, C: Tensor) -> Tensor:
@@ -76,8 +76,8 @@ class Erf(GaussianAverages):
 class PiecewiseLinear(GaussianAverages):
     """g(x) = x for x > 0 and s·x below: ReLU for slope s = 0, leaky ReLU above, the identity for s = 1.
 
-    Writing g = s·x + (1 − s)·ReLU, all follows from averages of ReLU: Cho & Saul 2009 (arc-cosine kernels of degree 0
-    and 1), and for I₃ Straat & Biehl 2019, arXiv 1910.07476, here by Gaussian integration by parts.
+    With g = s·x + (1 − s)·ReLU, all averages follow from those of ReLU: Cho & Saul 2009 (arc-cosine kernels of degree 0
+    and 1), and for I₃ Straat & Biehl 2019, arXiv 1910.07476, derived here by Gaussian integration by parts.
 
     Args:
         slopes: s of every field, `[n]`.
@@ -103,18 +103,18 @@ class PiecewiseLinear(GaussianAverages):
         """C_ik ⟨g''(x_i) g(x_a)⟩ + C_ka ⟨g'(x_i) g'(x_a)⟩, g'' being (1 − s) times Dirac's δ; see the base class."""
         size, angle = _angles(C)
         variance = C.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
-        # ⟨δ(x_i) ReLU(x_a)⟩ = √C_aa sin θ / (2π √C_ii), and 0 where a field is constant
+        # ⟨δ(x_i) ReLU(x_a)⟩ = √C_aa sin θ / (2π √C_ii), and 0 if a field is constant
         at_zero = torch.where(variance > 0, size * angle.sin() / (2 * math.pi * variance), 0)
         s, t = self.slopes.unsqueeze(-1), self.slopes.unsqueeze(-2)
         curved = (1 - s) * (1 - t) * at_zero  # as the mean of t·x_a is 0 there; [..., i, a]
         return C.unsqueeze(-1) * curved.unsqueeze(-2) + C.unsqueeze(-3) * self.gains(C).unsqueeze(-2)
 
     def diffusions(self, C: Tensor) -> Tensor:
-        """Closed for the identity alone; see the base class."""
+        """In closed form only for the identity; see the base class."""
         if (self.slopes != 1).any():
             raise InputError(
-                "the average ⟨g'(x_i) g'(x_k) g(x_a) g(x_b)⟩ of (leaky) ReLU has no closed form: theory is for small "
-                "learning rates, without terms of second order (small_rate)"
+                "the average ⟨g'(x_i) g'(x_k) g(x_a) g(x_b)⟩ of (leaky) ReLU has no closed form: set small_rate "
+                "to true, for the theory of small learning rates without terms of second order"
             )
         return C[..., None, None, :, :].expand(*C.shape, *C.shape[-2:])
 

@@ -1,4 +1,4 @@
-"""Lemma 1: how an error at the output reaches a hidden layer, sample by sample.
+"""Lemma 1: the gradient at a hidden layer for every sample, from the error at the output.
 
     g_l(x) = D_l(x) [A_l(x) f°_l(x) − B_l(x) f_l(x)],    A_l = V_lᵀ V°_l,    B_l = V_lᵀ V_l
 
@@ -10,8 +10,8 @@ Biases enter as weights of a constant-1 unit, which `network_pass` appends to ev
 V_l(x) f_l(x) is the whole output f(x), and Lemma 1 holds as it stands. At the top hidden layer, where V_l is the output
 weights, it holds for any activation; below, for those that are piecewise linear, as `network_pass` checks.
 
-With BatchNorm, give the weights and biases of `tsl.networks.effective_layers`: in evaluation mode BatchNorm is an
-affine map, its running statistics taken for constants, and the lemma is that of the plain network it amounts to.
+With BatchNorm, give the weights and biases of `tsl.networks.effective_layers`. In evaluation mode BatchNorm is an
+affine map with constant running statistics, so the lemma holds for the equivalent plain network.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ from tsl.theory.activation import Activation
 
 
 class NetworkPass(NamedTuple):
-    """What Lemma 1 needs to know of a network and one batch, a constant-1 unit appended to every layer.
+    """What Lemma 1 needs of a network and one batch, with a constant-1 unit appended to every layer.
 
     Attributes:
         weights: W_l with its bias as last column, from layer 1 to the output: `[R, nodes + 1, in + 1]` for a hidden
@@ -42,9 +42,9 @@ class NetworkPass(NamedTuple):
 
 
 class LayerTerms(NamedTuple):
-    """The terms of Lemma 1 at one hidden layer of m teacher and n student nodes, the constant-1 unit last in each.
+    """The terms of Lemma 1 at one hidden layer of m teacher and n student nodes, each with the constant-1 unit last.
 
-    The nodes × nodes matrices of every sample are formed only by `A` and `B`.
+    Only `A` and `B` form the nodes × nodes matrices of every sample.
 
     Attributes:
         V: The student's V_l(x), `[R, B, outputs, n + 1]`; B is 1 at the top, where it is the same for every input.
@@ -93,22 +93,22 @@ def network_pass(
     pre: Sequence[Tensor],
     activation: Activation = Activation(),  # noqa: B008 (a tuple)
 ) -> NetworkPass:
-    """Append the constant-1 unit to every layer of a network and of what it computed.
+    """Append the constant-1 unit to every layer of a network and of its activations.
 
     Args:
         weights: W_l from layer 1 to the output, each `[R, out, in]`.
         biases: The bias of each, `[R, out]`, or None.
         pre: Pre-activations of every hidden layer, `[R, B, nodes]`.
-        activation: Of the hidden layers.
+        activation: Activation of the hidden layers.
 
     Raises:
         InputError: If there is more than one hidden layer, and the activation is not piecewise linear.
     """
     if len(pre) > 1 and not activation.is_piecewise_linear:
         raise InputError(
-            "Lemma 1 writes the output as V_l(x) f_l(x), which below the top hidden layer needs an activation that is "
-            f"piecewise linear, and the network has {activation.name} in {len(pre)} hidden layers: set "
-            "records.mean_matrices to false, or take one hidden layer, or activation: relu or linear"
+            "Lemma 1 needs a piecewise linear activation below the top hidden layer, where it writes the output as "
+            f"V_l(x) f_l(x), but the network has {activation.name} in {len(pre)} hidden layers: set "
+            "records.mean_matrices to false, or use one hidden layer, or activation: relu or linear"
         )
     no_biases = [weight.new_zeros(weight.shape[:2]) for weight in weights]
     columns = [none if bias is None else bias for bias, none in zip(biases, no_biases, strict=True)]
@@ -133,7 +133,7 @@ def output_jacobians(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> Iter
 
     Args:
         weights: The network's weights from layer 1 to the output, each `[R, out, in]`.
-        gates: D_l(x) of hidden layers 2 to L, each `[R, B, nodes]`; that of layer 1 may stand before them, unread.
+        gates: D_l(x) of hidden layers 2 to L, each `[R, B, nodes]`; that of layer 1 may come first and is ignored.
 
     Yields:
         `[R, B, outputs, nodes]`; B is 1 at layer L, where it is the same for every input. Each costs one batched
@@ -167,14 +167,14 @@ def backpropagated_error(weights: Sequence[Tensor], gates: Sequence[Tensor], err
 
 
 def mean_beta_diagonals(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> list[Tensor]:
-    """E_x β_kk of every hidden layer, where β_kk(x) = Σ_outputs V_l(x)²: how strongly node k drives the output.
+    """E_x β_kk of every hidden layer, where β_kk(x) = Σ_outputs V_l(x)²: how strongly node k acts on the output.
 
-    At the top hidden layer it is the squared norm of the node's fan-out weights, the same for every input. Costs one
-    backward pass of V_l for every output, taken a few inputs at a time; no nodes × nodes matrix is formed.
+    At the top hidden layer it is the squared norm of the node's fan-out weights, the same for every input. The cost is
+    one backward pass of V_l for every output, a few inputs at a time; no nodes × nodes matrix is formed.
 
     Args:
         weights: The network's weights from layer 1 to the output, each `[R, out, in]`.
-        gates: D_l(x) of hidden layers 2 to L, each `[R, B, nodes]`; that of layer 1 may stand before them, unread.
+        gates: D_l(x) of hidden layers 2 to L, each `[R, B, nodes]`; that of layer 1 may come first and is ignored.
 
     Returns:
         For layers 1 to L, the mean over the B inputs, `[R, nodes]`.
@@ -183,7 +183,7 @@ def mean_beta_diagonals(weights: Sequence[Tensor], gates: Sequence[Tensor]) -> l
     if len(weights) == 2:
         return [top]
     samples = gates[-1].shape[1]
-    # A core's cache holds V_l of few inputs; a GPU is idle with so few.
+    # A core's cache holds V_l of a few inputs only; on a GPU so few inputs would be slow.
     numbers_at_once = 2**18 if top.device.type == "cpu" else 2**24
     block = max(1, numbers_at_once // (weights[-1].shape[:2].numel() * max(w.shape[2] for w in weights[1:])))
     sums = [top.new_zeros(weight.shape[::2]) for weight in weights[1:-1]]

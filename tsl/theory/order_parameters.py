@@ -1,7 +1,7 @@
-"""The order parameters of two-layer students: overlaps of lowest weight vectors, by which theory knows a network.
+"""The order parameters of two-layer students: overlaps of the lowest weight vectorsthat theory needs.
 
-Letters: R, the overlaps of student and teacher, is the field's; replicates are leading axes here. K student nodes,
-M teacher nodes, d input dimension.
+Letters: R are the overlaps of student and teacher, as in the literature, so replicates are leading axes here. K student
+nodes, M teacher nodes, d input dimension.
 """
 
 from typing import Literal, NamedTuple
@@ -41,13 +41,13 @@ def order_parameters(
 ) -> OrderParameters:
     """Q = W Wᵀ, R = W W°ᵀ and T = W° W°ᵀ, scaled.
 
-    "fields" multiplies by the inputs' variance: then they are covariances of the pre-activations w·x of inputs
-    N(0, std²), which theory is about (Saad & Solla 1995, who have weights of size 1 and pre-activations w·x/√d, and so
-    overlaps over d). "dimension" divides by d, for networks that take their pre-activations so. "none" does neither.
+    "fields" multiplies by the inputs' variance: the result is the covariances of the pre-activations w·x of inputs N(0,
+    std²), which the theory uses. (Saad & Solla 1995 have weights of size 1 and pre-activations w·x/√d, hence overlaps
+    divided by d.) "dimension" divides by d, for networks with such pre-activations. "none" does neither.
 
     Args:
         student: Lowest weights of the student, `[..., K, d]`.
-        teacher: Of the teacher, `[..., M, d]`.
+        teacher: Lowest weights of the teacher, `[..., M, d]`.
         std: Standard deviation of an input coordinate, one or `[...]` for replicates.
         normalization: As above.
     """

@@ -1,4 +1,4 @@
-"""The exact loss of two-layer networks without biases under Gaussian inputs: no test set, so no error of one.
+"""The exact loss of two-layer networks without biases on Gaussian inputs, with no sampling error of a test set.
 
 Letters: K student nodes, M teacher nodes, O outputs; leading axes are replicates.
 """
@@ -19,7 +19,7 @@ def gaussian_averages(student: Activation, teacher: Activation, nodes: Sequence[
 
     Args:
         student: The student's activation.
-        teacher: The teacher's; another only within (leaky) ReLU and linear.
+        teacher: The teacher's activation; it may differ only if both are (leaky) ReLU or linear.
         nodes: K and M.
 
     Raises:
@@ -32,8 +32,8 @@ def gaussian_averages(student: Activation, teacher: Activation, nodes: Sequence[
     if student.name == teacher.name and student.name in closed:
         return closed[student.name]()
     raise InputError(
-        f"averages of a student with the activation {student.name} and a teacher with {teacher.name} have no closed "
-        "form here: give both erf, both quadratic, or each relu (of any negative_slope) or linear"
+        "expected erf for student and teacher, or quadratic for both, or each of them relu (any negative_slope) or "
+        f"linear, got a student with {student.name} and a teacher with {teacher.name}: no closed form"
     )
 
 
@@ -46,13 +46,13 @@ def population_loss(
     that is the generalization error of Saad & Solla 1995, eq. (10).
 
     Args:
-        overlaps: Normalized by "fields".
+        overlaps: Overlaps normalized by "fields".
         student_readout: V, `[..., O, K]`.
         teacher_readout: V°, `[..., O, M]`.
-        averages: Of both networks' activations.
+        averages: Gaussian averages of both networks' activations.
 
     Returns:
-        `[...]` float64, not below 0. Near 0 it is right to about 1e-16 times the mean square of the outputs.
+        `[...]` float64, not below 0. Its error is about 1e-16 times the mean square of the outputs, also near 0.
     """
     gram = joint_gram(student_readout, teacher_readout)
     return (gram * averages.products(overlaps.covariance)).sum(dim=(-2, -1)).div(2).clamp(min=0)

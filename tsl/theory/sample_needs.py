@@ -1,10 +1,10 @@
-"""How many samples recovery at ε was measured to need, how that grows, and how it would by the theorem's orders.
+"""The measured number of samples for recovery at ε, its growth, and its growth by the theorem's orders.
 
 A teacher node counts as recovered at ε if its best correlation ρ* exceeds √(1 − ε²). For Gaussian inputs the sine
-between its weights and those of that student is then below ε, whatever the biases: no functions of two jointly
-Gaussian numbers are more correlated than the numbers themselves (Gebelein 1941; Lancaster 1957, Biometrika 44, 289).
-That is what the theorem's ε-alignment says of the weights. A gap between the biases lowers ρ* too, but has no bound of
-its own here.
+between its weights and those of that student is then below ε, for any biases: functions of two jointly Gaussian numbers
+are never more correlated than the numbers themselves (Gebelein 1941; Lancaster 1957, Biometrika 44, 289). This is the
+part of the theorem's ε-alignment that concerns the weights. A gap between the biases lowers ρ* too, but is not bounded
+separately here.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +15,10 @@ from tsl.theory.bounds import augmented_samples, teacher_aware_samples
 from tsl.theory.tipping_point import Growth, TippingPoint, growth
 
 LEAST_VALUES = 3
-"""Fewer needs than these along an axis give no exponent."""
+"""The smallest number of needs along an axis for which an exponent is fitted."""
 
 BOUNDS = {"agnostic": augmented_samples, "aware": teacher_aware_samples}
-"""The theorem's order of the samples, augmented ones counted, by kind of augmentation."""
+"""The theorem's order of the number of samples, including augmented ones, by kind of augmentation."""
 
 
 class Need(NamedTuple):
@@ -30,7 +30,7 @@ class Need(NamedTuple):
         m: Teacher nodes.
         n: Student nodes.
         epsilon: ε.
-        samples_each: Samples of each input, with augmentation.
+        samples_each: Samples of each input, including augmented ones.
         inputs: The number of inputs, before augmentation.
     """
 
@@ -44,13 +44,13 @@ class Need(NamedTuple):
 
     @property
     def samples(self) -> TippingPoint:
-        """The number of samples, augmented ones counted."""
+        """The number of samples, including augmented ones."""
         point, each = self.inputs, self.samples_each
         return TippingPoint(point.size * each, point.low * each, point.high * each, point.draws * each)
 
     @property
     def bound(self) -> float | None:
-        """The theorem's order of the number of samples, its constant taken as 1; None for plain inputs."""
+        """The theorem's order of the number of samples, with a constant of 1; None for plain inputs."""
         order = BOUNDS.get(self.kind)
         return None if order is None else order(self.m, self.n, self.d, self.epsilon)
 
@@ -61,7 +61,7 @@ AXES: Mapping[str, Callable[[Need], float]] = {
     "K by n": lambda need: need.m + need.n,
     "1/ε": lambda need: 1 / need.epsilon,
 }
-"""What needs are drawn against, one at a time: K = m + n grows by teacher nodes with n/m fixed, or by student nodes."""
+"""Quantities that vary, one at a time: K = m + n grows by teacher nodes with n/m fixed, or by student nodes alone."""
 
 ORDERS: Mapping[str, Mapping[str, float]] = {
     "d": {"agnostic": 3, "aware": 1},
@@ -69,19 +69,19 @@ ORDERS: Mapping[str, Mapping[str, float]] = {
     "K by n": {"agnostic": 2.5, "aware": 2.5},
     "1/ε": {"agnostic": 1, "aware": 1},
 }
-"""The exponents of the theorem's orders, augmented samples counted. Of inputs, agnostic data needs d²."""
+"""The exponents of the theorem's orders, including augmented samples. In inputs, agnostic data needs order d²."""
 
 
 class Exponent(NamedTuple):
     """How needs grow along an axis.
 
     Attributes:
-        kind: As of `Need`.
+        kind: As in `Need`.
         axis: A key of `AXES`.
-        epsilon: The ε they are at; None along 1/ε.
-        counted: "samples", or "inputs" without augmented ones, of which only d makes another exponent.
+        epsilon: ε of the needs; None along 1/ε.
+        counted: "samples", or "inputs" without augmented ones; the exponents differ only along d.
         fit: The fit over the needs found.
-        values: How many they are.
+        values: The number of needs.
         order: The theorem's exponent; None for plain inputs.
     """
 
@@ -101,7 +101,7 @@ class Exponent(NamedTuple):
 
 
 def along(needs: Sequence[Need], axis: str) -> list[Need]:
-    """The needs of one axis: those in which all else is the median of all needs."""
+    """The needs along one axis: those in which all other quantities are the median over all needs."""
     d, m, n = (median_low(getattr(need, name) for need in needs) for name in "dmn")
     chosen: dict[str, Callable[[Need], bool]] = {
         "d": lambda need: (need.m, need.n) == (m, n),
@@ -113,7 +113,7 @@ def along(needs: Sequence[Need], axis: str) -> list[Need]:
 
 
 def exponents(needs: Sequence[Need]) -> Iterator[Exponent]:
-    """The exponents of each kind of data along each axis, at each ε; only of needs that the sizes measured enclose."""
+    """The exponents of each kind of data along each axis at each ε, from needs within the range of measured sizes."""
     for axis, value in AXES.items():
         of_axis = along(needs, axis)
         for kind in dict.fromkeys(need.kind for need in needs):

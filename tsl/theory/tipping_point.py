@@ -1,11 +1,12 @@
-"""Where a share that grows with the training size crosses a level: search, estimate, interval, and growth.
+"""The training size at which a share crosses a level, such as the share of recovered nodes: search, estimate, growth.
 
-Of each size N the share of teacher nodes recovered is known for R replicates, `[R]`. Nodes of one replicate share their
-teacher, student and inputs, and are not independent; replicates are. So the interval is a bootstrap over whole
-replicates (a cluster bootstrap: Davison and Hinkley 1997, section 3.8), where a binomial interval over nodes would be
-too narrow. A replicate has the same seed at every size, so it is drawn with all its sizes. The curve is assumed to grow
-with N, and nothing else: its estimate is the isotonic regression of the mean share, interpolated linearly in log N.
-A logistic curve would also need the share to reach 1, which students that run out of steps do not.
+For each size N the share of recovered teacher nodes is given for R replicates, `[R]`. Replicates are independent, but
+the nodes of one replicate are not, because they share teacher, student and inputs. The interval is therefore a
+bootstrap over whole replicates (a cluster bootstrap: Davison and Hinkley 1997, section 3.8); a binomial interval over
+nodes would be too narrow. A replicate has the same seed at every size, so it is drawn with all its sizes. The only
+assumption about the curve is that it grows with N: its estimate is the isotonic regression of the mean share,
+interpolated linearly in log N. A logistic curve would also need the share to reach 1, which it does not if students run
+out of steps.
 """
 
 import math
@@ -26,11 +27,11 @@ class TippingPoint(NamedTuple):
     """The size at which the mean share crosses the level.
 
     Attributes:
-        size: N*; 0 if the least size is above the level already, infinite if no size reaches it.
+        size: N*; 0 if the smallest size is above the level already, infinite if no size reaches it.
         low: Lower end of its 95 % interval, which may be 0.
         high: Upper end, which may be infinite.
-        draws: N* of each bootstrap draw, `[DRAWS]`. Draws of two tipping points with the same number of replicates
-            took the same replicates.
+        draws: N* of each bootstrap draw, `[DRAWS]`. Two tipping points with the same number of replicates have draws of
+            the same replicates.
     """
 
     size: float
@@ -40,7 +41,7 @@ class TippingPoint(NamedTuple):
 
     @property
     def found(self) -> bool:
-        """Whether the sizes measured enclose it."""
+        """Whether N* is within the measured sizes."""
         return 0 < self.size < math.inf
 
 
@@ -50,8 +51,8 @@ class Growth(NamedTuple):
     Attributes:
         exponent: b.
         intercept: a.
-        standard_error: Of the exponent, from the replicates' scatter: the standard deviation of the exponent over
-            bootstrap draws. Whether it is a power law at all it does not say.
+        standard_error: Standard deviation of the exponent over bootstrap draws, that is, from the scatter of the
+            replicates. It does not show whether the growth is a power law at all.
     """
 
     exponent: float
@@ -60,12 +61,12 @@ class Growth(NamedTuple):
 
 
 class Bracket(NamedTuple):
-    """Where bisection on log N stands.
+    """The state of the bisection on log N.
 
     Attributes:
         lower: The largest size known to be below the level.
         upper: The smallest size known not to be.
-        next_size: The size to measure next; None where the search has ended.
+        next_size: The size to measure next; None if the search has ended.
     """
 
     lower: int
@@ -76,7 +77,7 @@ class Bracket(NamedTuple):
 def bisect(shares: Shares, least: int, most: int, level: float, precision: float) -> Bracket:
     """The bracket after the sizes measured so far; a pure function of them, so that a search can be resumed.
 
-    Both ends are measured first. If they do not enclose the level, that ends the search.
+    Both ends are measured first. The search ends at once if they do not enclose the level.
 
     Args:
         shares: The sizes measured so far.
@@ -105,7 +106,7 @@ def bisect(shares: Shares, least: int, most: int, level: float, precision: float
 
 
 def runs_left(bracket: Bracket, shares: Shares, least: int, most: int, precision: float) -> int:
-    """How many sizes bisection has yet to measure, up to rounding to whole sizes; arguments as of `bisect`."""
+    """How many sizes bisection has yet to measure, up to rounding to whole sizes; arguments as for `bisect`."""
     if bracket.next_size is None:
         return 0
     ends = len({least, most} - set(shares))
@@ -126,15 +127,15 @@ def tipping_point(shares: Shares, level: float) -> TippingPoint:
     chosen = np.random.default_rng(0).integers(replicates, size=(DRAWS, replicates))
     means = by_size[:, chosen].mean(axis=2)  # (sizes, DRAWS)
     draws = np.array([_crossing(log_sizes, mean, level) for mean in means.T])
-    low, high = np.quantile(draws, [0.025, 0.975], method="inverted_cdf")  # takes no mean of a number and infinity
+    low, high = np.quantile(draws, [0.025, 0.975], method="inverted_cdf")  # does not average a number and infinity
     return TippingPoint(_crossing(log_sizes, by_size.mean(axis=1), level), float(low), float(high), draws)
 
 
 def growth(points: Mapping[float, TippingPoint]) -> Growth | None:
     """Fit how the tipping point grows with a value, over those that are finite and not 0.
 
-    A bootstrap draw in which a tipping point lies outside the sizes measured counts with the nearest one that lies
-    inside, so that few replicates make the standard error rather too small than infinite.
+    If a tipping point lies outside the measured sizes in some bootstrap draws, these draws count with the nearest value
+    inside. With few replicates the standard error is then rather too small, but not infinite.
 
     Args:
         points: The tipping points by value, of the same number of replicates.
@@ -154,7 +155,7 @@ def growth(points: Mapping[float, TippingPoint]) -> Growth | None:
 
 def _crossing(log_sizes: NDArray[np.float64], mean: NDArray[np.float64], level: float) -> float:
     fitted = isotonic_regression(mean).x
-    # A mean of equal numbers may differ from them in the last bit, as may a share from the level.
+    # By rounding, a mean of equal numbers may differ from them in the last bit, and a share from the level.
     above = int(np.searchsorted(fitted, level - 1e-12))
     if above == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""Measures as pure functions: `[..., samples, nodes]` in, numbers out."""
+"""Measures as pure functions, most of them of activations `[..., samples, nodes]`."""
 
 from tsl.metrics.functional.activations import positions_as_samples
 from tsl.metrics.functional.best_correlation import BestCorrelation, best_correlation

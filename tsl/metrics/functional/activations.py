@@ -1,4 +1,4 @@
-"""What the activations of a layer look like, and the messages for those that do not."""
+"""Checks of a layer's activations, and the conversion of a convolution's output to samples and nodes."""
 
 from torch import Tensor
 
@@ -40,7 +40,7 @@ def check_activations(teacher: Tensor, student: Tensor) -> None:
         student: Floating point, `[..., samples, n]`, the same samples and leading axes.
 
     Raises:
-        ValueError: If they have another shape or type.
+        ValueError: If their shapes or types are not as described.
     """
     for name, activations in (("teacher", teacher), ("student", student)):
         if activations.ndim < 2:
@@ -55,16 +55,16 @@ def check_activations(teacher: Tensor, student: Tensor) -> None:
 
 
 def check_finite(**sides: Tensor) -> None:
-    """Refuse activations that are not finite: what is measured on them would mean nothing.
+    """Refuse activations that are not finite, because no measure of them has a meaning.
 
     Args:
-        sides: Activations by whose they are: `teacher`, `student`.
+        sides: Activations by the network they come from: `teacher`, `student`.
 
     Raises:
-        ValueError: Naming the side, and how many of its values are NaN or infinite.
+        ValueError: If any is NaN or infinite; the message names the network and the number of such values.
     """
     for side, activations in sides.items():
-        if activations.sum().isfinite():  # a cheap pass; where no value is infinite, the sum may be
+        if activations.sum().isfinite():  # a cheap first test: the sum of finite values may overflow
             continue
         bad = int((~activations.isfinite()).sum())
         if bad:

@@ -1,4 +1,4 @@
-"""The best partner of every node, both ways."""
+"""The best-correlated partner of every teacher node and of every student node."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class BestCorrelation(NamedTuple):
-    """The best partner of every node; nodes count from 0 here, from 1 in records.
+    """The best partner of every node; nodes are counted from 0 here, from 1 in records.
 
     Attributes:
         teacher_correlation: ρ*_j = max_k ρ_jk of each teacher node, `[..., m]`.
@@ -22,15 +22,16 @@ class BestCorrelation(NamedTuple):
 
 
 def best_correlation(correlation: Tensor) -> BestCorrelation:
-    """The best correlation of every teacher node, and of every student node, and with whom.
+    """The best correlation of every teacher node and of every student node, and the partner that has it.
 
-    ρ*_j = max_k ρ_jk for teacher node j, and max_j ρ_jk for student node k; of equals, one of them.
+    ρ*_j = max_k ρ_jk for teacher node j, and max_j ρ_jk for student node k. If several are equal, one of them is taken.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        correlation: `[..., m, n]`, as returned by `node_correlation`.
 
     Returns:
-        Values and indices both ways. Range and direction are those of the correlation. Cost: two passes over it.
+        Values and indices for both networks. Range and direction are those of the correlation. Cost: two passes over
+        it.
 
     Source: the paper's experiments (Tian, ICML 2020).
 

@@ -1,4 +1,4 @@
-"""Walking through a batch in blocks that fit in a core's cache, so that passes over it cost little."""
+"""Processes a batch in blocks that fit in a core's cache, so that several passes over it cost little."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,10 +9,10 @@ BLOCK = 1 << 18
 """Elements in a block on a CPU, teacher and student together."""
 
 ACCELERATOR_BLOCK = 1 << 24
-"""Elements in a block elsewhere, where each call costs more and memory is faster: 128 MiB in float64."""
+"""Elements in a block on other devices, where each call costs more and memory is faster: 128 MiB in float64."""
 
 BLOCK_SAMPLES = 256
-"""The least samples in a block of many nodes, so that a matrix product remains one."""
+"""The smallest number of samples in a block: with many nodes, fewer would make matrix products inefficient."""
 
 Block = tuple[Tensor, Tensor]
 
@@ -20,7 +20,7 @@ Block = tuple[Tensor, Tensor]
 def over_replicates(
     reduce: Callable[[Sequence[Block]], Sequence[Tensor]], teacher: Tensor, student: Tensor
 ) -> list[Tensor]:
-    """Reduce the samples of each replicate, walking through them in blocks.
+    """Reduce the samples of each replicate, block by block.
 
     Args:
         reduce: Maps the blocks of a few replicates, pairs `[replicates, samples, m]` and `[replicates, samples, n]`, to

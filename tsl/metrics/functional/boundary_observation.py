@@ -10,7 +10,7 @@ from tsl.metrics.functional.blocks import Block, over_replicates
 
 
 def boundary_observation(teacher: Tensor, student: Tensor) -> Tensor:
-    """How well the active region of each student node sees both sides of each teacher node's hyperplane.
+    """Number of samples in each student node's active region, on the side of a teacher node's hyperplane with fewer.
 
     O_jk = min(#{x: t_j > 0, s_k > 0}, #{x: t_j ≤ 0, s_k > 0})
 
@@ -25,7 +25,7 @@ def boundary_observation(teacher: Tensor, student: Tensor) -> Tensor:
     Raises:
         ValueError: If the activations cannot be compared or are not finite.
 
-    Source: the paper's definition of observation (Tian, ICML 2020), as its released experiments count it.
+    Source: the paper's definition of observation (Tian, ICML 2020), counted as in its released experiments.
 
     Example:
         >>> teacher = torch.tensor([[1.0], [2.0], [0.0], [0.0]])
@@ -56,9 +56,9 @@ def observed(observation: Tensor) -> Tensor:
 
 
 def activity_counts(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples on which both nodes are active, `[..., m, n]`, and on which the student node is, `[..., n]`; int64.
+    """Counts of samples: both nodes are active, `[..., m, n]`; the student node is active, `[..., n]`; both int64.
 
-    A node is inactive where it is NaN.
+    A node counts as inactive on samples where it is NaN.
     """
     check_activations(teacher, student)
     [counts] = over_replicates(_activity_counts, teacher, student)
@@ -66,7 +66,7 @@ def activity_counts(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _activity_counts(blocks: Sequence[Block]) -> list[Tensor]:
-    """Both counts, one below the other, by one product of float32 masks, exact for a block."""
+    """Both counts, by one product of float32 masks, which is exact for a block."""
     counts: list[Tensor] = []
     for t, s in blocks:
         active_t, active_s = (values.sign().clamp_(min=0).float() for values in (t, s))  # faster than comparing

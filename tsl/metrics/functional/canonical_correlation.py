@@ -13,18 +13,18 @@ from tsl.metrics.functional.wide import narrowed_moments
 def cca(teacher: Tensor, student: Tensor) -> Tensor:
     """The mean canonical correlation of two layers.
 
-    CCA = (1/r) Σ_i ρ_i, ρ_i the singular values of the cross-covariance of the whitened layers, r the lesser rank; 0
-    where a layer is constant. Directions whose spread is below 1e-6 of the largest are rounding and count as missing,
-    so dead, repeated and linearly dependent nodes are harmless. With no more samples than nodes it is 1 for any two
-    layers.
+    CCA = (1/r) Σ_i ρ_i, where ρ_i are the singular values of the cross-covariance of the whitened layers and r is the
+    smaller rank; 0 if a layer is constant. Directions whose spread is below 1e-6 of the largest are only rounding and
+    are left out, so dead, repeated and linearly dependent nodes are harmless. With no more samples than nodes it is 1
+    for any two layers.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.
         student: Activations S, `[..., samples, n]`.
 
     Returns:
-        `[...]`, float64, in [0, 1]. Higher is closer; 1 where one layer is a linear function of the other. Indifferent
-        to any invertible linear map of either. Cost: the three products of T and S with themselves and each other, two
+        `[...]`, float64, in [0, 1]. Higher is closer; 1 if one layer is a linear function of the other. Invariant to
+        any invertible linear map of either. Cost: the three products of T and S with themselves and each other, two
         eigendecompositions, and singular values of [m, n].
 
     Raises:
@@ -51,15 +51,15 @@ def cca_from_moments(moments: CrossMoments) -> Tensor:
 def svcca(teacher: Tensor, student: Tensor) -> Tensor:
     """Singular vector CCA: the mean canonical correlation of the principal directions with 99 % of the variance.
 
-    Each layer is reduced to the fewest principal directions that hold 99 % of its variance, then as `cca`.
+    Each layer is reduced to the fewest principal directions that hold 99 % of its variance; the rest is as in `cca`.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.
         student: Activations S, `[..., samples, n]`.
 
     Returns:
-        `[...]`, float64, in [0, 1]. Higher is closer. Indifferent to rotation, reflection and one scale of either
-        layer, but not to scales of single nodes. Cost: that of `cca`.
+        `[...]`, float64, in [0, 1]. Higher is closer. Invariant to rotation, reflection and one scale of either layer,
+        but not to scales of single nodes. Cost: that of `cca`.
 
     Raises:
         ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
@@ -83,7 +83,7 @@ def svcca_from_moments(moments: CrossMoments) -> Tensor:
 
 
 def standardized(moments: CrossMoments) -> CrossMoments:
-    """The moments of nodes scaled to unit variance, constant ones to 0: what CCA is indifferent to, rounding is not."""
+    """The moments of nodes scaled to unit variance (constant ones to 0): CCA stays the same, rounding errors shrink."""
     moments = without_constant_nodes(moments)
     scale_t, scale_s = (
         torch.where(squares > 0, squares, 1).rsqrt()

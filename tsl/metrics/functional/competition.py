@@ -1,4 +1,4 @@
-"""How many more student nodes the strongest teacher node attracts than the next."""
+"""How many more student nodes match the strongest teacher node than the next."""
 
 from torch import Tensor
 
@@ -6,18 +6,18 @@ from tsl.metrics.functional.match_count import match_count
 
 
 def competition(correlation: Tensor, threshold: float = 0.9) -> Tensor:
-    """How many student nodes match teacher node 1, over how many match teacher node 2.
+    """The number of student nodes that match teacher node 1, divided by the number that match teacher node 2.
 
-    #{k: ρ_1k > θ} / #{k: ρ_2k > θ}; infinite where only the second count is 0, NaN where both are. Over few nodes the
-    mean of such ratios is no good summary: for many replicates take the ratio of the mean `match_count`s.
+    #{k: ρ_1k > θ} / #{k: ρ_2k > θ}; infinite if only the second count is 0, NaN if both are. With few nodes the mean of
+    such ratios is a poor summary: for many replicates take the ratio of the mean `match_count`s.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it, teacher nodes in the order of their strength.
+        correlation: `[..., m, n]`, as returned by `node_correlation`, teacher nodes in the order of their strength.
         threshold: θ, strictly between 0 and 1.
 
     Returns:
-        `[...]`, from 0 to n, or inf, or NaN. Above 1 where the stronger node attracts more students. Cost: one pass
-        over two rows of the correlation.
+        `[...]`, from 0 to n, or inf, or NaN. Above 1 if more student nodes match the stronger node. Cost: one pass over
+        two rows of the correlation.
 
     Raises:
         ValueError: If there are fewer than 2 teacher nodes, or the threshold is not strictly between 0 and 1.

@@ -11,9 +11,9 @@ from tsl.metrics.functional.precision import accumulation_dtype, clamp_to_one
 
 
 def cosine_correlation(teacher: Tensor, student: Tensor) -> Tensor:
-    """Cosine of every teacher node with every student node over the samples: correlation about 0, not the mean.
+    """Cosine of every teacher node with every student node over the samples: a correlation about 0 instead of the mean.
 
-    cos_jk = Σ t_j s_k / √(Σ t_j² · Σ s_k²), and 0 where either node is 0 on every sample.
+    cos_jk = Σ t_j s_k / √(Σ t_j² · Σ s_k²), and 0 if either node is 0 on every sample.
 
     Args:
         teacher: Post-activation outputs t_j, `[..., samples, m]`.

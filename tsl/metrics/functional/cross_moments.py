@@ -1,7 +1,7 @@
-"""Means and centred second moments of teacher and student activations: the one state behind most measures.
+"""Means and centred second moments of teacher and student activations, from which most measures are computed.
 
 Batches are centred before they are multiplied, and merged by the parallel update of Chan, Golub and LeVeque (1983,
-"Algorithms for computing the sample variance"), so nothing is lost where a mean is far larger than its spread.
+"Algorithms for computing the sample variance"), so no precision is lost if a mean is far larger than the spread.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tsl.metrics.functional.blocks import Block, over_replicates
 from tsl.metrics.functional.precision import accumulation_dtype
 
 CONSTANT = 4
-"""A node is constant when its standard deviation is at most so many machine epsilons (of its input) of its mean."""
+"""A node is constant if its standard deviation is at most this many machine epsilons (of its input) times its mean."""
 
 
 class CrossMoments(NamedTuple):
@@ -47,13 +47,13 @@ def cross_moments(teacher: Tensor, student: Tensor, *, full: bool, products: tor
     Args:
         teacher: `[..., samples, m]`.
         student: `[..., samples, n]`.
-        full: Whether the two scatter matrices are wanted whole, or only their diagonals.
+        full: Whether to compute the two scatter matrices whole, or only their diagonals.
         products: Precision in which a block's centred activations are multiplied and summed, before blocks are added in
             float64; float64 if None.
 
     Returns:
-        The moments of these samples. Cost: one product [m, samples] × [samples, n], and for `full` the two of teacher
-        and student with themselves; memory for one block beside the result.
+        The moments of these samples. Cost: one product [m, samples] × [samples, n], and for `full` also the products of
+        teacher and student with themselves; memory for one block beside the result.
 
     Raises:
         ValueError: If the activations cannot be compared.
@@ -70,7 +70,7 @@ def cross_moments(teacher: Tensor, student: Tensor, *, full: bool, products: tor
 
 
 def counted(teacher: Tensor, student: Tensor, sums: Sequence[Tensor]) -> CrossMoments:
-    """What `centred_sums` gave, with the number of samples and their resolution."""
+    """The result of `centred_sums`, together with the number of samples and their resolution."""
     resolution = max(torch.finfo(teacher.dtype).eps, torch.finfo(student.dtype).eps)
     return CrossMoments(sums[0].new_tensor(teacher.shape[-2]), sums[0].new_tensor(resolution), *sums)
 
@@ -78,9 +78,9 @@ def counted(teacher: Tensor, student: Tensor, sums: Sequence[Tensor]) -> CrossMo
 def centred_sums(blocks: Sequence[Block], full: bool, products: torch.dtype | None = None) -> list[Tensor]:
     """Means and scatter of a few replicates.
 
-    What is subtracted is the mean of the first block, and the sums are corrected to the mean of all at the end. Where
-    that block holds a fraction f of the samples, its mean lies within √(1/f) standard deviations of theirs, so the
-    correction cancels no more than a factor 1/f, whatever the data.
+    The mean of the first block is subtracted, and the sums are corrected to the mean of all samples at the end. If the
+    first block holds a fraction f of the samples, its mean is within √(1/f) standard deviations of the mean of all. The
+    correction therefore cancels at most a factor 1/f, for any data.
     """
     dtype = accumulation_dtype(blocks[0][0].device)
     means = (first.to(dtype).sum(dim=1, keepdim=True) / max(first.shape[1], 1) for first in blocks[0])
@@ -106,14 +106,14 @@ def centred_sums(blocks: Sequence[Block], full: bool, products: torch.dtype | No
 
 
 def recentred(samples: int, shift_t: Tensor, shift_s: Tensor, sums: Sequence[Tensor], full: bool) -> list[Tensor]:
-    """From sums about a shift to means and scatter about them, the fields of `CrossMoments` from the third on.
+    """Turn sums about a shift into means and scatter about the means: the fields of `CrossMoments` from the third on.
 
     Args:
         samples: Number N of samples.
-        shift_t: What was subtracted of the teacher's nodes, `[..., m]`.
-        shift_s: And of the student's, `[..., n]`.
-        sums: Σ t̃, Σ s̃, Σ t̃t̃ᵀ, Σ s̃s̃ᵀ (or their diagonals) and Σ t̃s̃ᵀ, of which the last is overwritten.
-        full: Whether matrices are whole.
+        shift_t: What was subtracted from the teacher's nodes, `[..., m]`.
+        shift_s: What was subtracted from the student's nodes, `[..., n]`.
+        sums: Σ t̃, Σ s̃, Σ t̃t̃ᵀ, Σ s̃s̃ᵀ (or their diagonals) and Σ t̃s̃ᵀ; the last is overwritten.
+        full: Whether the scatter matrices are whole, rather than only their diagonals.
     """
     sum_t, sum_s, scatter_t, scatter_s, cross = sums
     offset_t, offset_s = sum_t / max(samples, 1), sum_s / max(samples, 1)
@@ -127,7 +127,7 @@ def recentred(samples: int, shift_t: Tensor, shift_s: Tensor, sums: Sequence[Ten
 
 
 def merge(first: CrossMoments, second: CrossMoments) -> CrossMoments:
-    """The moments of the samples of both, by the parallel update; either may be of no samples.
+    """The moments of the samples of both, by the parallel update; either may have no samples.
 
     With δ the difference of the means: mean = mean₁ + δ·N₂/N, scatter = scatter₁ + scatter₂ + δδᵀ·N₁N₂/N.
     """
@@ -150,9 +150,9 @@ def merge(first: CrossMoments, second: CrossMoments) -> CrossMoments:
 def constant_nodes(moments: CrossMoments) -> tuple[Tensor, Tensor]:
     """Which teacher and which student nodes never change except by rounding, `[..., m]` and `[..., n]` bool.
 
-    A node is constant when its standard deviation is at most `CONSTANT` machine epsilons of the precision its
-    activations came in, relative to its mean; a dead node, zero everywhere, is one. One whose scatter is not finite is
-    none.
+    A node is constant if its standard deviation, relative to its mean, is at most `CONSTANT` machine epsilons of its
+    activations' original precision. A dead node, zero everywhere, is constant. A node whose scatter is not finite is
+    not.
     """
     result = []
     for mean, scatter in (
@@ -166,7 +166,7 @@ def constant_nodes(moments: CrossMoments) -> tuple[Tensor, Tensor]:
 
 
 def without_constant_nodes(moments: CrossMoments) -> CrossMoments:
-    """The moments, whole scatter matrices, with what rounding left of constant nodes set to 0."""
+    """The moments, with whole scatter matrices, after setting the rounding errors of constant nodes to 0."""
     constant_t, constant_s = constant_nodes(moments)
     keep_t, keep_s = (~constant_t).to(moments.cross_scatter.dtype), (~constant_s).to(moments.cross_scatter.dtype)
     return moments._replace(
@@ -177,9 +177,9 @@ def without_constant_nodes(moments: CrossMoments) -> CrossMoments:
 
 
 def undefined(moments: CrossMoments) -> Tensor:
-    """NaN where a replicate's moments are not finite, else 0, `[...]`: added to a measure, it makes that NaN there.
+    """NaN for replicates whose moments are not finite, else 0, `[...]`; added to a measure, it makes those NaN.
 
-    They are not where activations are NaN or infinite, or their squares overflow.
+    Moments are not finite if activations are NaN or infinite, or if their squares overflow.
     """
     return 0 * (moments.teacher_scatter.flatten(-2).sum(dim=-1) + moments.student_scatter.flatten(-2).sum(dim=-1))
 
@@ -189,7 +189,7 @@ def _outer(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _add_outer(matrix: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    return matrix.addcmul_(left.unsqueeze(-1), right.unsqueeze(-2))  # one pass over what is largest, in place
+    return matrix.addcmul_(left.unsqueeze(-1), right.unsqueeze(-2))  # one pass over the largest tensor, in place
 
 
 def _square(vector: Tensor, full: bool) -> Tensor:

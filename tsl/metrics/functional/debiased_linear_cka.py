@@ -38,7 +38,7 @@ class NormMoments(NamedTuple):
 def debiased_linear_cka(teacher: Tensor, student: Tensor) -> Tensor:
     """Linear centred kernel alignment by the unbiased estimate of HSIC: 0 on average for unrelated layers.
 
-    CKA = H(T, S) / √(H(T, T) · H(S, S)), 0 where a layer is constant, with T and S centred, a = ‖t‖², b = ‖s‖² of each
+    CKA = H(T, S) / √(H(T, T) · H(S, S)), 0 if a layer is constant, with T and S centred, a = ‖t‖², b = ‖s‖² of each
     sample, and, up to a factor that cancels,
 
     H(T, S) = ‖TᵀS‖²_F − N/(N−2) · Σ a·b + Σ a · Σ b / ((N−1)(N−2))
@@ -112,7 +112,7 @@ def _moved(moments: CrossMoments, norms: NormMoments, about: CrossMoments) -> No
     tt, ss = _times(moments.teacher_scatter, shift_t), _times(moments.student_scatter, shift_s)
     ts, st = _times(moments.cross_scatter, shift_s), _times(moments.cross_scatter.mT, shift_t)
     number = moments.samples
-    # What a and b sum to once moved by a constant, of which each vector takes its shift.
+    # Σ ‖t + δ‖² and Σ ‖s + δ‖²: the factors of the shifts in the sums of vectors below.
     weight_a, weight_b = (total_a + number * length_t).unsqueeze(-1), (total_b + number * length_s).unsqueeze(-1)
     return NormMoments(
         norms.aa + 4 * _dot(shift_t, norms.at + tt) + length_t * (2 * total_a + number * length_t),

@@ -12,8 +12,8 @@ from tsl.metrics.functional.wide import narrowed_moments
 def linear_cka(teacher: Tensor, student: Tensor) -> Tensor:
     """Linear centred kernel alignment, biased: how alike the two layers' similarities between samples are.
 
-    CKA = ‖TᵀS‖²_F / (‖TᵀT‖_F · ‖SᵀS‖_F), T and S centred; 0 where a layer is constant. With few samples to the number
-    of nodes it is far above 0 for unrelated layers; `debiased_linear_cka` is not.
+    CKA = ‖TᵀS‖²_F / (‖TᵀT‖_F · ‖SᵀS‖_F), T and S centred; 0 if a layer is constant. If there are few samples compared
+    with nodes, it is far above 0 even for unrelated layers; `debiased_linear_cka` is not.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.
@@ -21,8 +21,8 @@ def linear_cka(teacher: Tensor, student: Tensor) -> Tensor:
 
     Returns:
         `[...]`, float64, in [0, 1]. Higher is closer; 1 is the same layer up to rotation, reflection and one scale.
-        Cost: the three products of T and S with themselves and each other, at most samples² · (m + n)
-        multiplications where nodes outnumber samples (`tsl.metrics.functional.wide.narrowed`).
+        Cost: the three products of T and S with themselves and each other, at most samples² · (m + n) multiplications
+        if there are more nodes than samples (`tsl.metrics.functional.wide.narrowed`).
 
     Raises:
         ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.
@@ -51,7 +51,7 @@ def linear_cka_from_moments(moments: CrossMoments) -> Tensor:
 
 
 def alignment(cross: Tensor, teacher: Tensor, student: Tensor) -> Tensor:
-    """Cross / √(teacher · student), in [−1, 1]; 0 where either is not positive, NaN where one of all is not finite."""
+    """Cross / √(teacher · student), in [−1, 1]; 0 if either is not positive, NaN if any is not finite."""
     defined = (teacher > 0) & (student > 0)
     norm = teacher.where(defined, 1).sqrt() * student.where(defined, 1).sqrt()
     return torch.where(defined, clamp_to_one(cross / norm), 0) + 0 * (cross + teacher + student)

@@ -16,9 +16,9 @@ Direction = Literal["teacher_from_student", "student_from_teacher"]
 def linear_regression_r2(teacher: Tensor, student: Tensor, direction: Direction = "teacher_from_student") -> Tensor:
     """The share of one layer's variance that the best linear function of the other explains, on the same samples.
 
-    R² = 1 − min over A, c of Σ‖t − A·s − c‖² / Σ‖t − t̄‖², over all nodes together; 0 where a layer is constant.
-    Directions of the explaining layer whose spread is below 1e-6 of the largest are rounding and explain nothing. With
-    no more samples than explaining nodes it is 1 for any two layers.
+    R² = 1 − min over A, c of Σ‖t − A·s − c‖² / Σ‖t − t̄‖², over all nodes together; 0 if a layer is constant.
+    Directions of the explaining layer whose spread is below 1e-6 of the largest are only rounding and are left out.
+    With no more samples than explaining nodes it is 1 for any two layers.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.
@@ -26,8 +26,8 @@ def linear_regression_r2(teacher: Tensor, student: Tensor, direction: Direction 
         direction: Which layer is explained, and from which; the two values differ.
 
     Returns:
-        `[...]`, float64, in [0, 1]. Higher is closer; 1 where the one is a linear function of the other. Cost: the
-        three products of T and S with themselves and each other, and one eigendecomposition.
+        `[...]`, float64, in [0, 1]. Higher is closer; 1 if the explained layer is a linear function of the other. Cost:
+        the three products of T and S with themselves and each other, and one eigendecomposition.
 
     Raises:
         ValueError: If the activations cannot be compared or are not finite, there are fewer than 2 samples, or the
@@ -69,7 +69,7 @@ def check_direction(direction: str) -> None:
     """Refuse an unknown direction.
 
     Raises:
-        ValueError: If it is none of the two.
+        ValueError: If it is neither of the two.
     """
     if direction not in get_args(Direction):
         raise ValueError(f"expected direction to be one of {', '.join(get_args(Direction))}, got {direction!r}")

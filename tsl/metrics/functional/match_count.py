@@ -12,7 +12,7 @@ def match_count(correlation: Tensor, threshold: float = RECOVERED) -> Tensor:
     A student node above the threshold with two teacher nodes counts for both; `redundancy` counts it once.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        correlation: `[..., m, n]`, as returned by `node_correlation`.
         threshold: θ, strictly between 0 and 1; the paper's are `tsl.names.THRESHOLDS`.
 
     Returns:

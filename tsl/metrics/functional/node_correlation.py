@@ -11,10 +11,10 @@ from tsl.metrics.functional.precision import clamp_to_one
 def node_correlation(teacher: Tensor, student: Tensor) -> Tensor:
     """Pearson correlation of every teacher node with every student node over the samples.
 
-    ρ_jk = Σ (t_j − t̄_j)(s_k − s̄_k) / √(Σ (t_j − t̄_j)² · Σ (s_k − s̄_k)²), and 0 where either node is constant.
+    ρ_jk = Σ (t_j − t̄_j)(s_k − s̄_k) / √(Σ (t_j − t̄_j)² · Σ (s_k − s̄_k)²), and 0 if either node is constant.
 
-    A node counts as constant when its standard deviation is at most 4 machine epsilons (of the precision it came in) of
-    its mean: what is left of such a node is rounding. Values within rounding of 1 are given as 1.
+    A node counts as constant if its standard deviation, relative to its mean, is at most 4 machine epsilons of its
+    original precision, because such a spread is only rounding. Values within rounding of 1 are returned as 1.
 
     Args:
         teacher: Post-activation outputs t_j, `[..., samples, m]`.
@@ -48,5 +48,5 @@ def node_correlation_from_moments(moments: CrossMoments) -> Tensor:
     norm_t = moments.teacher_scatter.where(~constant_t, 1).sqrt().unsqueeze(-1)
     norm_s = moments.student_scatter.where(~constant_s, 1).sqrt().unsqueeze(-2)
     correlation = clamp_to_one(moments.cross_scatter / norm_t / norm_s)
-    # NaN for a node whose scatter is not finite, with constant nodes too.
+    # NaN for a node whose scatter is not finite, also in its pairs with constant nodes.
     return torch.where(constant_t.unsqueeze(-1) | constant_s.unsqueeze(-2), 0, correlation) + 0 * (norm_t * norm_s)

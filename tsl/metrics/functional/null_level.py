@@ -1,8 +1,8 @@
 """The value of a measure that is due to chance.
 
-Two nulls belong beside every correlation-like measure. One is the untrained student against the same teacher: the
-measure's value at epoch 0, 0.2 to 0.6 for ρ_mean, as both networks see the same inputs. The other is here: the trained
-student against the teacher's outputs on shuffled samples, so that any association left is chance.
+Compare every correlation-like measure with two null levels. One is its value for the untrained student and the same
+teacher, at epoch 0: 0.2 to 0.6 for ρ_mean, because both networks have the same inputs. The other is computed here: the
+trained student against the teacher's outputs on shuffled samples, where any association is due to chance.
 """
 
 from collections.abc import Callable
@@ -17,24 +17,25 @@ Value = TypeVar("Value")
 def null_level(
     measure: Callable[[Tensor, Tensor], Value], teacher: Tensor, student: Tensor, generator: torch.Generator
 ) -> Value:
-    """A measure of the teacher on shuffled samples against the student.
+    """The value of a measure for the student and the teacher on shuffled samples.
 
-    measure(t(π(x)), s(x)) with π a random permutation of the samples: every node keeps its distribution and its
-    relation to the nodes of its own network, and loses that to the other's. (Permuting nodes would be no null: the best
-    correlation is indifferent to their order.) The value falls with more samples, about √(2 ln n / N) for ρ_mean, so
-    compare at the same number; one batch is enough.
+    It is measure(t(π(x)), s(x)) with a random permutation π of the samples. Every node keeps its distribution and its
+    relation to the nodes of its own network, but loses its relation to the nodes of the other network. (Permuting nodes
+    would not give a null level, because the best correlation does not depend on their order.) The value falls with
+    more samples, about as √(2 ln n / N) for ρ_mean, so compare values of the same number of samples; one batch is
+    enough.
 
     Args:
         measure: Any measure of two activations, such as `node_correlation`, or one composed with `rho_mean`.
         teacher: `[..., samples, m]`.
         student: `[..., samples, n]`.
-        generator: Where the permutation comes from; all replicates share it, so that a replicate's null level is the
+        generator: Generator of the permutation, which all replicates share, so that a replicate's null level is the
             same alone and among others.
 
     Returns:
-        What `measure` returns. Cost: a copy of `teacher`, the narrower layer, and the measure.
+        What `measure` returns. Cost: a copy of `teacher`, usually the narrower layer, and the cost of the measure.
 
-    Source: our own; no paper.
+    Source: our own, from no paper.
 
     Example:
         >>> from tsl.metrics.functional import node_correlation, rho_mean
@@ -50,11 +51,12 @@ def null_level(
 def shuffled_samples(activations: Tensor, generator: torch.Generator) -> Tensor:
     """Activations with their samples in random order, the same for all nodes and replicates.
 
-    A Metric's null level streams: update a second one with the teacher's shuffled batch and the student's.
+    For the null level of a streaming Metric, update a second Metric with the teacher's shuffled batch and the
+    student's.
 
     Args:
         activations: `[..., samples, nodes]`.
-        generator: Where the order comes from.
+        generator: Generator of the order.
 
     Returns:
         The same shape.

@@ -1,4 +1,4 @@
-"""The best matching in which no student node serves two teacher nodes."""
+"""The best matching in which no student node is matched with two teacher nodes."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 class OneToOne(NamedTuple):
-    """A one-to-one matching; nodes count from 0 here.
+    """A one-to-one matching; nodes are counted from 0 here.
 
     Attributes:
-        correlation: ρ_jk of each teacher node with its student node, 0 without one, `[..., m]`.
-        student: That student node k, −1 without one, `[..., m]` int64.
+        correlation: ρ_jk of each teacher node with its student node, 0 if it has none, `[..., m]`.
+        student: That student node k, −1 if there is none, `[..., m]` int64.
     """
 
     correlation: Tensor
@@ -22,16 +22,16 @@ class OneToOne(NamedTuple):
 def one_to_one(correlation: Tensor) -> OneToOne:
     """The matching of teacher with student nodes of the greatest total correlation, each node in at most one pair.
 
-    argmax over injective k(·) of Σ_j ρ_{j k(j)} (the Hungarian method, `scipy.optimize.linear_sum_assignment`). Where
-    there are fewer student than teacher nodes, some teacher nodes have none.
+    argmax over injective k(·) of Σ_j ρ_{j k(j)} (the Hungarian method, `scipy.optimize.linear_sum_assignment`). If
+    there are fewer student than teacher nodes, some teacher nodes have no partner.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        correlation: `[..., m, n]`, as returned by `node_correlation`.
 
     Returns:
-        The matching; its correlations lie in [−1, 1], higher is closer, none above the best correlation of its teacher
-        node. Where a correlation of a network is NaN, all of its matching are, and no teacher node has a student node.
-        Cost: cubic in the nodes, on the CPU.
+        The matching; its correlations lie in [−1, 1], higher is closer, and none is above the best correlation of its
+        teacher node. If a correlation of a replicate is NaN, all correlations of its matching are NaN, and its teacher
+        nodes have no student node. Cost: cubic in the nodes, on the CPU.
 
     Source: Kuhn 1955, "The Hungarian method for the assignment problem"; for representations Li et al. 2016,
     "Convergent learning".
@@ -58,10 +58,10 @@ def one_to_one(correlation: Tensor) -> OneToOne:
 def one_to_one_mean(correlation: Tensor) -> Tensor:
     """The mean correlation of the best one-to-one matching, over teacher nodes.
 
-    (1/m) Σ_j ρ_{j k(j)}; unlike `rho_mean` it gives no credit twice for one student node.
+    (1/m) Σ_j ρ_{j k(j)}; unlike `rho_mean`, it counts each student node at most once.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        correlation: `[..., m, n]`, as returned by `node_correlation`.
 
     Returns:
         `[...]`, in [−1, 1], at most `rho_mean`; higher is closer. Cost: that of `one_to_one`.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 ROUNDING = 512
-"""Machine epsilons within which a normalized value of 1 is 1: the rounding of a long sum, never a finding."""
+"""Normalized values within this many machine epsilons of 1 count as 1: the difference is the rounding of a long sum."""
 
 
 def accumulation_dtype(device: torch.device) -> torch.dtype:

@@ -11,10 +11,10 @@ from tsl.metrics.functional.wide import narrowed_moments
 
 
 def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
-    """How well the best rotation or reflection of one layer, scaled, covers the other.
+    """How similar one layer is to the other after the best rotation or reflection and scaling.
 
-    ‖TᵀS‖_* / (‖T‖_F · ‖S‖_F), T and S centred, ‖·‖_* the sum of singular values; 0 where a layer is constant. The
-    narrower layer is taken as padded with zero nodes.
+    ‖TᵀS‖_* / (‖T‖_F · ‖S‖_F), T and S centred, ‖·‖_* the sum of singular values; 0 if a layer is constant. The narrower
+    layer is padded with zero nodes.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.
@@ -43,8 +43,8 @@ def procrustes_similarity(teacher: Tensor, student: Tensor) -> Tensor:
 def procrustes_distance(teacher: Tensor, student: Tensor) -> Tensor:
     """The distance of one layer from the best rotation or reflection of the other, both scaled to unit length.
 
-    min over orthogonal Q of ‖T/‖T‖_F − S·Q/‖S‖_F‖_F = √(2 − 2·`procrustes_similarity`), a metric. As a difference from
-    1 it resolves distances down to 5e-7; below, it is 0.
+    min over orthogonal Q of ‖T/‖T‖_F − S·Q/‖S‖_F‖_F = √(2 − 2·`procrustes_similarity`), a metric. It is computed from a
+    difference to 1, so it resolves distances down to 5e-7; smaller ones are returned as 0.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.

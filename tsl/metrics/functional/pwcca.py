@@ -14,16 +14,17 @@ def pwcca(teacher: Tensor, student: Tensor) -> Tensor:
     """Projection-weighted CCA: canonical correlations weighted by how much of the teacher each accounts for.
 
     PWCCA = Σ_i α_i ρ_i / Σ_i α_i, α_i = Σ_j |⟨h_i, t_j⟩|, h_i the teacher's canonical variates (of unit length over the
-    samples), i up to the lesser rank; 0 where a layer is constant. Rounding and too few samples as for `cca`. Not
-    symmetric in teacher and student, and not determined where some, but not all, canonical correlations coincide.
+    samples), i up to the smaller rank; 0 if a layer is constant. Rounding and too few samples have the same effect as
+    for `cca`. The measure is not symmetric in teacher and student, and it is not unique if some, but not all, canonical
+    correlations are equal.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.
         student: Activations S, `[..., samples, n]`.
 
     Returns:
-        `[...]`, float64, in [0, 1]. Higher is closer. Indifferent to any invertible linear map of the student. Cost:
-        that of `cca`, with singular vectors of [m, n].
+        `[...]`, float64, in [0, 1]. Higher is closer. Invariant to any invertible linear map of the student. Cost: that
+        of `cca`, with singular vectors of [m, n].
 
     Raises:
         ValueError: If the activations cannot be compared or are not finite, or there are fewer than 2 samples.

@@ -10,10 +10,10 @@ from tsl.metrics.functional.precision import accumulation_dtype
 
 
 def rank_correlation(teacher: Tensor, student: Tensor) -> Tensor:
-    """Spearman's correlation of every teacher node with every student node: Pearson's, of their ranks.
+    """Spearman's correlation of every teacher node with every student node: Pearson's correlation of their ranks.
 
-    Ties have the mean of their ranks: a ReLU node ties on every sample where it is inactive. 0 where either node is
-    constant, as `node_correlation` defines it. A rank needs all samples at once: this does not stream.
+    Tied samples get the mean of their ranks: all samples on which a ReLU node is inactive are tied. The value is 0 if
+    either node is constant, as `node_correlation` defines it. Ranks need all samples at once, so it does not stream.
 
     Args:
         teacher: Post-activation outputs t_j, `[..., samples, m]`.
@@ -41,17 +41,17 @@ def rank_correlation(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 def rank_correlation_at(teacher: Tensor, student: Tensor, resolution: float) -> Tensor:
-    """`rank_correlation` of activations that came with another machine epsilon than their dtype tells."""
+    """`rank_correlation` of activations whose original precision had the machine epsilon `resolution`."""
     check_samples("rank correlation", 2, teacher.shape[-2])
     moments = cross_moments(teacher, student, full=False)
     constant_t, constant_s = constant_nodes(moments._replace(resolution=torch.as_tensor(resolution)))
     correlation = node_correlation(ranks(teacher), ranks(student))
-    undefined = 0 * (moments.teacher_scatter.unsqueeze(-1) + moments.student_scatter.unsqueeze(-2))  # NaN has a rank
+    undefined = 0 * (moments.teacher_scatter.unsqueeze(-1) + moments.student_scatter.unsqueeze(-2))  # ranks hide NaN
     return torch.where(constant_t.unsqueeze(-1) | constant_s.unsqueeze(-2), 0, correlation) + undefined
 
 
 def ranks(activations: Tensor) -> Tensor:
-    """Ranks from 0 of every node's activations over the samples, ties having the mean of theirs.
+    """Ranks, from 0, of every node's activations over the samples; tied samples get the mean of their ranks.
 
     Args:
         activations: `[..., samples, nodes]`.

@@ -11,9 +11,10 @@ from tsl.metrics.functional.precision import accumulation_dtype
 def rbf_cka(teacher: Tensor, student: Tensor, bandwidth: float = 1.0) -> Tensor:
     """Centred kernel alignment with Gaussian kernels, debiased, of one minibatch.
 
-    CKA = H(K, L) / √(H(K, K) · H(L, L)), 0 where a layer is constant, with K_xy = exp(−‖t(x) − t(y)‖² / 2σ²), L alike
-    of the student, σ = `bandwidth` times the median distance of two samples (their root mean square where the median is
-    0), and H the unbiased estimate of HSIC: the mean over pairs of samples of the product of both kernels, U-centred.
+    CKA = H(K, L) / √(H(K, K) · H(L, L)), 0 if a layer is constant, with K_xy = exp(−‖t(x) − t(y)‖² / 2σ²), L the same
+    for the student, σ = `bandwidth` times the median distance of two samples (their root mean square where the median
+    is 0), and H the unbiased estimate of HSIC: the mean over pairs of samples of the product of both kernels,
+    U-centred.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.
@@ -22,8 +23,8 @@ def rbf_cka(teacher: Tensor, student: Tensor, bandwidth: float = 1.0) -> Tensor:
 
     Returns:
         `[...]`, float64, in [−1, 1], below 0 by chance only. Higher is closer; 1 is the same layer up to rotation,
-        reflection and one scale. Cost: samples² · (m + n) in time and samples² in memory, one replicate at a time, as
-        the measure is defined so: give it minibatches.
+        reflection and one scale. Cost: samples² · (m + n) in time and samples² in memory, one replicate at a time. All
+        pairs of samples are compared, so use minibatches.
 
     Raises:
         ValueError: If the activations cannot be compared or are not finite, there are fewer than 4 samples, or the
@@ -76,7 +77,7 @@ def check_bandwidth(bandwidth: float) -> None:
     """Refuse a bandwidth that is not positive.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it is not positive.
     """
     if bandwidth <= 0:
         raise ValueError(f"expected bandwidth to be positive, got {bandwidth}")

@@ -11,11 +11,11 @@ def recovered(correlation: Tensor, threshold: float = RECOVERED) -> Tensor:
     The *success rate* of node j is the mean of this over replicates.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        correlation: `[..., m, n]`, as returned by `node_correlation`.
         threshold: θ, strictly between 0 and 1; the paper's are `tsl.names.THRESHOLDS`.
 
     Returns:
-        `[..., m]` bool; more are closer. Cost: one pass over the correlation.
+        `[..., m]` bool; the more nodes are recovered, the closer are the networks. Cost: one pass over the correlation.
 
     Raises:
         ValueError: If the threshold is not strictly between 0 and 1.
@@ -35,7 +35,7 @@ def check_threshold(threshold: float) -> None:
     """Refuse a threshold that is not strictly between 0 and 1.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it is not in this range.
     """
     if not 0 < threshold < 1:
         raise ValueError(f"expected a threshold strictly between 0 and 1, got {threshold}")

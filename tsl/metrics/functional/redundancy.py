@@ -8,13 +8,13 @@ from tsl.names import RECOVERED
 
 
 def redundancy(correlation: Tensor, threshold: float = RECOVERED) -> Tensor:
-    """How many student nodes have each teacher node as their best one, and above a threshold.
+    """How many student nodes have each teacher node as their best partner, with a correlation above a threshold.
 
-    #{k: j = argmax_j' ρ_j'k and ρ_jk > θ}. Every student node counts at most once, for one of equals;
-    `match_count` counts it for every teacher node above the threshold.
+    #{k: j = argmax_j' ρ_j'k and ρ_jk > θ}. Every student node counts for at most one teacher node, even if several are
+    equally good; `match_count` counts it for every teacher node above the threshold.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        correlation: `[..., m, n]`, as returned by `node_correlation`.
         threshold: θ, strictly between 0 and 1; the paper's are `tsl.names.THRESHOLDS`.
 
     Returns:

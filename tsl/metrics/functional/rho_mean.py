@@ -7,20 +7,20 @@ from torch import Tensor
 def rho_mean(correlation: Tensor, active: Tensor | None = None) -> Tensor:
     """The mean over teacher nodes of their best correlation.
 
-    ρ_mean = mean_j max_k ρ_jk, over the active teacher nodes where some were pruned.
+    ρ_mean = mean_j max_k ρ_jk, over the active teacher nodes if some were pruned.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        correlation: `[..., m, n]`, as returned by `node_correlation`.
         active: Which teacher nodes count, bool, `[m]` or `[..., m]`; all by default.
 
     Returns:
-        `[...]`, in [−1, 1]; higher is closer, 1 means that every teacher node is recovered. Read it beside its null
+        `[...]`, in [−1, 1]; higher is closer, 1 means that every teacher node is recovered. Compare it with its null
         level: an untrained student already has 0.2 to 0.6. Cost: one pass over the correlation.
 
     Raises:
         ValueError: If `active` leaves a layer without teacher nodes.
 
-    Source: the paper's experiments (Tian, ICML 2020); over active teacher nodes alone where the teacher was pruned.
+    Source: the paper's experiments (Tian, ICML 2020); over active teacher nodes only if the teacher was pruned.
 
     Example:
         >>> correlation = torch.tensor([[0.9, 0.2], [0.3, 0.8]])

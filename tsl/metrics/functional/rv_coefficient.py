@@ -11,8 +11,8 @@ from tsl.metrics.functional.wide import narrowed_moments
 def rv_coefficient(teacher: Tensor, student: Tensor) -> Tensor:
     """The RV coefficient, the correlation of two layers as multivariate variables.
 
-    RV = tr(Σ_ts Σ_st) / √(tr(Σ_tt²) · tr(Σ_ss²)), Σ the covariances. The statisticians' name for biased `linear_cka`:
-    the same number.
+    RV = tr(Σ_ts Σ_st) / √(tr(Σ_tt²) · tr(Σ_ss²)), Σ the covariances. It is the same number as biased `linear_cka`,
+    under its name in statistics.
 
     Args:
         teacher: Activations T, `[..., samples, m]`.

@@ -7,18 +7,18 @@ import torch
 from torch import Tensor
 
 COPIES = 4
-"""So many times the wider layer's nodes an assignment problem may have before the linear program is faster."""
+"""The largest assignment problem, in multiples of the wider layer's nodes; beyond, the linear program is faster."""
 
 
 def soft_matching(correlation: Tensor) -> Tensor:
     """The mean correlation of the best soft matching: every node has the same weight in its layer, and may split it.
 
-    max over P ≥ 0 with row sums 1/m and column sums 1/n of Σ_jk P_jk ρ_jk. For layers of one width the best P is a
-    permutation, and this is `one_to_one_mean`. Solved exactly: copies of each node make the widths equal where few are
-    enough (a layer of 64 nodes and one of 128), and a linear program does it elsewhere.
+    max over P ≥ 0 with row sums 1/m and column sums 1/n of Σ_jk P_jk ρ_jk. For layers of the same width the best P is a
+    permutation, and this is `one_to_one_mean`. The solution is exact: if a few copies of each node make the widths
+    equal (64 and 128 nodes, for example), it is an assignment of the copies, otherwise a linear program.
 
     Args:
-        correlation: `[..., m, n]`, as `node_correlation` gives it.
+        correlation: `[..., m, n]`, as returned by `node_correlation`.
 
     Returns:
         `[...]`, in [−1, 1]; higher is closer, and it is the same with m and n swapped; NaN where a correlation is NaN.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 RANK = 4096
-"""Directions whose variance is at most so many machine epsilons of the largest are rounding: a spread below 1e-6."""
+"""Directions are rounding if their variance is at most this many machine epsilons times the largest (spread 1e-6)."""
 
 
 def whitening(scatter: Tensor, variance: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -33,23 +33,23 @@ def whitening(scatter: Tensor, variance: float = 1.0) -> tuple[Tensor, Tensor]:
 
 
 def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, ascending, and eigenvectors; on the CPU for a device that cannot."""
+    """Eigenvalues, ascending, and eigenvectors; on the CPU if the device cannot compute them."""
     values, vectors = torch.linalg.eigh(_decomposable(matrix))
     return values.to(matrix.device), vectors.to(matrix.device)
 
 
 def svd(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Left singular vectors and singular values, descending; on the CPU for a device that cannot."""
+    """Left singular vectors and singular values, descending; on the CPU if the device cannot compute them."""
     vectors, values, _ = torch.linalg.svd(_decomposable(matrix), full_matrices=False)
     return vectors.to(matrix.device), values.to(matrix.device)
 
 
 def svdvals(matrix: Tensor) -> Tensor:
-    """Singular values, descending; on the CPU for a device that cannot."""
+    """Singular values, descending; on the CPU if the device cannot compute them."""
     return torch.linalg.svdvals(_decomposable(matrix)).to(matrix.device)
 
 
 def _decomposable(matrix: Tensor) -> Tensor:
-    """The matrix where it can be decomposed; zeros in place of one that is not finite, for which LAPACK fails."""
+    """The matrices, with zeros in place of those that are not finite, because LAPACK fails on them."""
     matrix = matrix.cpu() if matrix.device.type == "mps" else matrix
     return matrix.where(matrix.isfinite().all(dim=-1).all(dim=-1)[..., None, None], 0)

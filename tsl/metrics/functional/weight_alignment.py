@@ -1,4 +1,4 @@
-"""How nearly a student node computes with the weights of a teacher node."""
+"""How close a student node's weights and bias are to a teacher node's, up to a positive scale."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class WeightAlignment(NamedTuple):
-    """How nearly every student node is aligned with every teacher node, each `[..., m, n]`.
+    """How closely every student node is aligned with every teacher node, each `[..., m, n]`.
 
     Attributes:
         sine: sin∠(w_j, w_k), in [0, 1]; 1 for angles of 90° and more.
@@ -27,9 +27,10 @@ def weight_alignment(
 
     With (w, b) divided by ‖w‖: sin∠(w_j, w_k) ≤ ε and |b_j − b_k| ≤ M·ε, so ε = max(sin∠, |b_j − b_k| / M).
 
-    For unit vectors sin∠ = ‖u − v‖·‖u + v‖/2, which is right to rounding for the smallest angles too. A ReLU node of
-    weights −w is another node than that of w: the sine is 1 wherever the cosine is not positive. A node of zero weights
-    has no hyperplane and is aligned with nothing at any ε: sine 1, bias gap and ε infinite.
+    For unit vectors sin∠ = ‖u − v‖·‖u + v‖/2, which is accurate up to rounding for the smallest angles too. A ReLU node
+    with weights −w differs from one with w, so the sine is set to 1 wherever the cosine is not positive. A node with
+    zero weights has no hyperplane and is not aligned with any node at any ε: its sine is 1, its bias gap and ε are
+    infinite.
 
     Args:
         teacher_weight: Incoming weights w_j, `[..., m, d]`.
@@ -44,7 +45,7 @@ def weight_alignment(
         of that size.
 
     Raises:
-        ValueError: If M is not positive, or teacher and student have another number of inputs.
+        ValueError: If M is not positive, or teacher and student have different numbers of inputs.
 
     Source: the ε-alignment of the paper's theorems for the lowest layer (Tian, ICML 2020).
 

@@ -1,4 +1,4 @@
-"""Layers of more nodes than samples, such as flattened maps."""
+"""Reduces layers of more nodes than samples, such as flattened maps, to as many nodes as samples."""
 
 import torch
 from torch import Tensor
@@ -12,14 +12,14 @@ def narrowed(activations: Tensor) -> Tensor:
     """A layer of more nodes than samples, rotated into as many nodes as samples; any other layer as it is.
 
     T = L Q with orthonormal rows Q, so L Lᵀ = T Tᵀ: the samples have the same products, and everything that is
-    indifferent to rotation is the same for L [samples, samples] as for T [samples, m], at samples² · m multiplications
+    invariant to rotation is the same for L [samples, samples] as for T [samples, m], at samples² · m multiplications
     and without any m × m matrix.
 
     Args:
         activations: T, `[..., samples, m]`, floating point.
 
     Returns:
-        L, float64, of centred nodes; those that are constant but for rounding are left out of it.
+        L, float64, of centred nodes; nodes that are constant except for rounding are left out.
 
     Example:
         >>> layer = torch.tensor([[1.0, 0.0, 2.0], [0.0, 1.0, 2.0]])
@@ -39,7 +39,7 @@ def narrowed(activations: Tensor) -> Tensor:
 
 
 def narrowed_moments(teacher: Tensor, student: Tensor) -> CrossMoments:
-    """The moments `[..., samples, m]` and `[..., samples, n]` have when wide layers are `narrowed`.
+    """The moments of `[..., samples, m]` and `[..., samples, n]` after wide layers are `narrowed`.
 
     Raises:
         ValueError: If the activations cannot be compared.

@@ -1,4 +1,4 @@
-"""The pieces that training and evaluation share: products, activations, objectives, and the pass through a network.
+"""What training and evaluation share: products, activations, objectives, and the forward pass through a network.
 
 For B inputs and layers l = 1 … L, where W_l is `[in, out]`, H_0 are the inputs, and σ is the identity in the output
 layer:
@@ -6,7 +6,7 @@ layer:
     Z_l = H_{l−1} W_l + 1 b_lᵀ       H_l = σ(Z_l)       S_l = σ'(Z_l)         all [B, nodes of layer l]
 
 Every product is a plain BLAS call, everything else a loop. Sums may be taken in any order. Infinite and undefined
-numbers stay what they are, so that a run that diverges is found out.
+numbers are propagated, so that divergence is detected.
 """
 
 import math
@@ -30,7 +30,7 @@ _gemm = types.ExternalFunction(  # the BLAS that SciPy brings, as numba's own np
 
 
 class Settings(NamedTuple):
-    """What is computed, as numbers.
+    """The settings of a computation, as numbers.
 
     Attributes:
         activation: σ, by its number above.
@@ -82,13 +82,13 @@ def vectors(flat, sizes):
 
 @compiled
 def room(batch, widths, like):
-    """Uninitialized matrices `[B, width]`, of the precision of `like`."""
+    """Uninitialized matrices `[B, width]` in the precision of `like`, as workspace."""
     return [np.empty((batch, width), like.dtype) for width in widths]
 
 
 @compiled
 def product(alpha, A, transpose_A, B, transpose_B, beta, C, factors):
-    """C ← α A B + β C, with Aᵀ or Bᵀ if so set; BLAS sees every matrix transposed. `factors` is room for α and β."""
+    """C ← α A B + β C, with Aᵀ or Bᵀ if so set; for BLAS every matrix is transposed. `factors` stores α and β."""
     factors[0], factors[1] = alpha, beta
     kind = 100 if C.itemsize == 8 else 115  # "d" and "s"
     _gemm(
@@ -143,7 +143,7 @@ def activate(settings, Z, H, S):
 
 @compiled
 def objective(settings, outputs, targets, rows, error):
-    """J, and its derivative by the outputs `[B, c]` in `error`; the target of output i is row rows[i] of `targets`."""
+    """Return J, and fill `error` with ∂J/∂outputs `[B, c]`; the target of output i is row rows[i] of `targets`."""
     batch, c = outputs.shape
     total = 0.0
     if settings.objective == SQUARED:
@@ -194,7 +194,7 @@ def softmax(logits, T, probabilities):
 
 @compiled
 def one_hot(logits, probabilities):
-    """Give probability 1 to the first of the largest logits."""
+    """Fill `probabilities` with 1 for the first of the largest logits, and 0 for all others."""
     highest = 0
     for j in range(len(logits)):
         probabilities[j] = 0
@@ -205,7 +205,7 @@ def one_hot(logits, probabilities):
 
 @compiled
 def back(E, W, S, below, factors):
-    """One layer down: below ← (E Wᵀ) ∘ S, the derivative by the pre-activations of the layer below."""
+    """Back-propagate by one layer: below ← (E Wᵀ) ∘ S, the derivative by the pre-activations of the layer below."""
     number = E.dtype.type
     product(number(1), E, False, W, True, number(0), below, factors)
     for i in range(below.shape[0]):

@@ -1,13 +1,13 @@
-"""Losses, and sums of node activations, of one multi-layer perceptron: what `FusedEvaluation` calls.
+"""Losses, and sums of node activations, of one multi-layer perceptron, called by `FusedEvaluation`.
 
-Inputs are taken `BLOCK` at a time, so that a block's activations stay in one core's cache. Of each block, after the
-pass forward (`arithmetic`):
+Inputs are processed `BLOCK` at a time, so that a block's activations stay in one core's cache. For each block, after
+the forward pass (`arithmetic`):
 
     error       E_L = f − f°                     E_{l−1} = (E_l W_lᵀ) ∘ S_{l−1}, down to g_1 = −E_1
     nodes       Σ s̃, Σ s̃², Σ t̃, Σ t̃²            T̃ᵀ S̃           [T > 0, 1]ᵀ [S > 0]
 
-where s̃ = s − the mean of the first block, t̃ likewise, and the teacher's nodes t stand twice in a row: in order, and in
-another order of the inputs. Blocks are added in float64.
+where s̃ = s − the mean of the first block, and t̃ likewise. The teacher's nodes t occur twice: with the inputs in
+order, and in another order. Blocks are added in float64.
 """
 
 import math
@@ -29,21 +29,22 @@ from tsl.modules.compiled.arithmetic import (
 )
 
 BLOCK = 128
-"""Inputs at a time."""
+"""Inputs in a block."""
 
 
 class Sums(NamedTuple):
-    """Sums over inputs, of the 2m teacher nodes, the second m of them in another order, and the n student nodes.
+    """Sums over inputs of the n student nodes and 2m teacher nodes; the second m have the inputs in another order.
 
     Attributes:
-        shift_t: What is subtracted of the teacher's nodes, `[2m]`, of the activations' precision.
-        shift_s: And of the student's, `[n]`.
+        shift_t: What is subtracted from the teacher's nodes, `[2m]`, in the activations' precision.
+        shift_s: What is subtracted from the student's nodes, `[n]`.
         t: Σ t̃, `[2m]` float64.
         s: Σ s̃, `[n]`.
         tt: Σ t̃², `[2m]`.
         ss: Σ s̃², `[n]`.
         ts: Σ t̃ s̃, `[2m, n]`.
-        active: On how many inputs both nodes are active, and in the last row the student's, `[m + 1, n]`.
+        active: Number of inputs on which both nodes are active; in the last row, on which the student's is: `[m + 1,
+            n]`.
     """
 
     shift_t: np.ndarray
@@ -68,9 +69,9 @@ def evaluate(settings, widths, W, b, inputs, targets, losses, nodes, pre, post, 
         inputs: `[N, d]`.
         targets: f°, `[N, c]`.
         losses: `[3]` float64.
-        nodes: Whether sums of the nodes are wanted, of a network with one hidden layer.
+        nodes: Whether to add sums of the nodes, for a network with one hidden layer.
         pre: The teacher's pre-activations, `[N, m]`.
-        post: And its activations.
+        post: The teacher's post-activations, `[N, m]`.
         order: The other order of the inputs, `[N]`.
         sums: See `Sums`.
     """
@@ -112,7 +113,7 @@ def raise_to_magnitudes(largest, E):
 
 @compiled
 def add_nodes(pre, post, order, start, S, sums):
-    """Add a block of inputs, of which the first is `start`: the teacher's as `evaluate` has them, the student's S."""
+    """Add the block of inputs from `start` on: the teacher's activations as in `evaluate`, the student's in S."""
     n, m = pre.shape
     number = S.dtype.type
     T, active_T = np.empty((n, 2 * m), S.dtype), np.ones((n, m + 1), np.float32)
@@ -140,7 +141,7 @@ def add_nodes(pre, post, order, start, S, sums):
 
 @compiled
 def set_means(values, means):
-    """The mean of every column."""
+    """Fill `means` with the mean of every column."""
     total = np.zeros(len(means))
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
@@ -162,7 +163,7 @@ def centre(values, shift, total, squares, centred):
 
 @compiled
 def add(total, part):
-    """Add a matrix to another of float64."""
+    """Add a matrix to another one in float64."""
     for i in range(part.shape[0]):
         for j in range(part.shape[1]):
             total[i, j] += part[i, j]

@@ -1,4 +1,4 @@
-"""From torch's networks and objectives to what compiled code takes, and its calls on several cores.
+"""Converts torch's networks and objectives to the arguments of compiled code, and calls it on several cores.
 
 Letters: R replicates.
 """
@@ -22,12 +22,12 @@ OBJECTIVES = {half_squared_error: SQUARED, mse: SQUARED, cross_entropy: MOST_LIK
 
 
 def settings_of(network: MLP, loss: Any, batch: int, **more: Any) -> Settings:
-    """The settings of compiled code.
+    """The settings for compiled code.
 
     Args:
         network: The networks.
         loss: One of `tsl.modules.losses`.
-        batch: Inputs that the loss is a mean over.
+        batch: Number of inputs over which the loss is averaged.
         more: Settings of the optimizer.
     """
     return Settings(
@@ -47,14 +47,14 @@ def widths_of(network: MLP) -> np.ndarray:
 
 
 def weights_and_biases(network: MLP) -> tuple[Tensor, Tensor]:
-    """Copies of all layers' weights `[R, Σ in · out]` and biases `[R, Σ out]`, zero where there are none."""
+    """Copies of all layers' weights `[R, Σ in · out]` and biases `[R, Σ out]`; zeros if a layer has no biases."""
     weights: list[Tensor] = [layer.weight for layer in network.layers]
     biases = [layer.bias for layer in network.layers if layer.bias is not None]
     return flat(weights), flat(biases or [weight.new_zeros(weight.shape[:2]) for weight in weights])
 
 
 def as_in_memory(parameter: Tensor) -> Tensor:
-    """Weights `[R, out, in]` as `[R, in, out]`, and the other way round; biases `[R, out]` as they are."""
+    """Weights `[R, out, in]` as `[R, in, out]`, or the reverse; biases `[R, out]` unchanged."""
     return parameter.mT if parameter.ndim == 3 else parameter
 
 
@@ -64,12 +64,12 @@ def flat(parameters: Sequence[Tensor]) -> Tensor:
 
 
 def of_replicate(tensors: Sequence[Tensor], r: int) -> list[np.ndarray]:
-    """Replicate r of tensors `[R, …]`, as arrays that share their memory; a copy of what does not lie in order."""
+    """Replicate r of tensors `[R, …]`, as arrays that share their memory if it is contiguous, else as copies."""
     return [np.ascontiguousarray(tensor[r].numpy()) for tensor in tensors]
 
 
 def for_each_replicate(work: Callable[[int], None], replicates: int) -> None:
-    """Do some work for each replicate, on `torch.get_num_threads()` threads.
+    """Call `work` for each replicate, on `torch.get_num_threads()` threads.
 
     Replicates are handed out one at a time, so that a core with other work takes fewer of them.
     """
@@ -84,5 +84,5 @@ def for_each_replicate(work: Callable[[int], None], replicates: int) -> None:
 
 @cache
 def blas() -> ThreadpoolController:
-    """The libraries whose own threads are kept from running beside ours."""
+    """The libraries whose own threads are switched off while our threads run."""
     return ThreadpoolController()

@@ -20,11 +20,11 @@ from tsl.modules.compiled.from_torch import (
 from tsl.networks import MLP, Activations
 
 SIGN_KEEPING = ("relu", "erf", "tanh", "linear")
-"""Activations of a node that are positive where its pre-activation is."""
+"""Activation functions that are positive exactly where the pre-activation is."""
 
 
 class Losses(NamedTuple):
-    """Of a batch, each `[R]` float64.
+    """The losses of a batch, each `[R]` float64.
 
     Attributes:
         loss: The objective.
@@ -38,13 +38,13 @@ class Losses(NamedTuple):
 
 
 class NodeSums(NamedTuple):
-    """Of a batch of B inputs, of networks with one hidden layer.
+    """Sums over a batch of B inputs, for networks with one hidden layer.
 
     Attributes:
-        moments: Of the teacher's nodes and, after them, the same nodes for inputs in another order, `[R, 2m]`, with
-            the student's nodes `[R, n]`; scatter matrices of their own are diagonals.
-        both_active: On how many inputs both nodes are active, `[R, m, n]` int64.
-        student_active: On how many the student's is, `[R, n]` int64.
+        moments: Moments of the teacher's nodes `[R, 2m]` (the second m with the inputs in another order) and the
+            student's nodes `[R, n]`; each network's own scatter matrix is a diagonal.
+        both_active: Number of inputs on which both nodes are active, `[R, m, n]` int64.
+        student_active: Number of inputs on which the student's node is active, `[R, n]` int64.
         student_strength: E β_kk = ‖v_k‖², `[R, n]`.
     """
 
@@ -55,10 +55,10 @@ class NodeSums(NamedTuple):
 
 
 class FusedEvaluation:
-    """Evaluates R MLPs, whose weights stay what they are meanwhile.
+    """Evaluates R MLPs, whose weights must not change meanwhile.
 
     Args:
-        network: The networks, whose mode and dropout do not matter.
+        network: The networks; their mode and dropout are ignored.
         loss: One of `tsl.modules.losses`.
     """
 
@@ -71,7 +71,7 @@ class FusedEvaluation:
 
     @property
     def sums_nodes(self) -> bool:
-        """Whether there can be `NodeSums` of these networks."""
+        """Whether `NodeSums` can be computed for these networks."""
         return len(self.network.widths) == 1 and self.network.activation.name in SIGN_KEEPING
 
     @torch.no_grad()
@@ -82,8 +82,8 @@ class FusedEvaluation:
 
         Args:
             inputs: `[R, B, ...]`.
-            teacher: The teacher's, with its one hidden layer if there is an order.
-            order: The other order of inputs, `[B]`, if sums of the nodes are wanted.
+            teacher: The teacher's activations, with its one hidden layer if `order` is given.
+            order: The other order of the inputs, `[B]`, to compute sums of the nodes; None for losses only.
         """
         replicates, batch = inputs.shape[:2]
         settings = settings_of(self.network, self.loss, batch)

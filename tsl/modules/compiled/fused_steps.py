@@ -28,18 +28,18 @@ from tsl.networks import MLP
 
 
 def is_kept() -> bool:
-    """Whether steps were compiled before on this machine, and are loaded."""
+    """Whether compiled steps from an earlier run on this machine are loaded."""
     return any(Path(str(take_steps.stats.cache_path)).glob("training.take_steps*.nbi"))
 
 
 class FusedSteps:
-    """Takes the steps of SGD of R MLPs: what `StepModule` takes with autograd, a replicate on one core for K steps.
+    """Takes the steps of SGD of R MLPs as `StepModule` does with autograd, but each replicate's K steps on one core.
 
-    Momentum lives in the optimizer's state, where eager steps keep theirs.
+    Momentum is stored in the optimizer's state, as for eager steps.
 
     Args:
         network: The networks.
-        optimizer: Of their trained parameters.
+        optimizer: The optimizer of their trained parameters.
         loss: One of `tsl.modules.losses`.
         unit_norm: Whether hidden nodes are scaled to unit norm after every step.
     """
@@ -58,8 +58,8 @@ class FusedSteps:
 
         Args:
             inputs: `[R, N, ...]`.
-            targets: What the outputs are to be, `[R, N, outputs]`.
-            index: Which inputs each minibatch takes, `[R, K, B]`.
+            targets: Targets of the outputs, `[R, N, outputs]`.
+            index: The indices of the inputs in each minibatch, `[R, K, B]`.
             diverged: Which replicates are frozen, bool `[R]`; those that diverge now are added, and stay as they were
                 after their last finite step. None takes all steps of all replicates, finite or not.
 
@@ -105,7 +105,7 @@ class FusedSteps:
         )
 
     def _momentum(self, parameters: Sequence[Tensor], like: Tensor) -> Tensor:
-        """The optimizer's momenta, side by side; zeros where there are none."""
+        """The optimizer's momenta, joined to one tensor; zeros if there are none."""
         state = self.optimizer.state
         if not any(parameter in state for parameter in parameters):
             return torch.zeros_like(like)
@@ -143,7 +143,7 @@ def take_finite_steps(
     """Take the steps of one replicate as long as losses and weights are finite; arguments as of the kernel.
 
     Returns:
-        Whether all of them were. Where not, the losses and gradients are NaN.
+        Whether all of them were finite. If not, the losses and gradients are NaN.
     """
     state = W, b, V, v
     start = [each.copy() for each in state]
@@ -156,7 +156,7 @@ def take_finite_steps(
     if finite.all() and is_finite():
         return True
     steps = len(losses) if finite.all() else int(finite.argmin())
-    while True:  # again, up to the step before: one that makes a weight infinite may still have a finite loss
+    while True:  # retry with fewer steps: a step that makes a weight infinite may still have a finite loss
         for each, value in zip(state, start, strict=True):
             each[:] = value
         some_steps(inputs, targets, index[:steps], *state, G, g, losses)

@@ -1,15 +1,15 @@
-"""K steps of stochastic gradient descent of one multi-layer perceptron, compiled by numba: what `FusedSteps` calls.
+"""K steps of stochastic gradient descent of one multi-layer perceptron, compiled by numba, called by `FusedSteps`.
 
 A network's weights, minibatch and activations (20 to 600 kB) stay in one core's cache for all K steps, and nothing is
-allocated between them. After the pass forward (`arithmetic`), for a minibatch of B inputs and layers l = L … 1:
+allocated between them. After the forward pass (`arithmetic`), for a minibatch of B inputs and layers l = L … 1:
 
     error       E_L = ∂J/∂Z_L                    E_{l−1} = (E_l W_lᵀ) ∘ S_{l−1}           [B, nodes of layer l]
     gradient    G_l = ∂J/∂W_l = H_{l−1}ᵀ E_l     ∂J/∂b_l = E_lᵀ 1
     momentum    V ← μ V + (1 − τ) (G + λ W)      W ← W − η V, or W − η (G + λ W + μ V) with Nesterov
     without     W ← (1 − η λ) W − η G
-    unit norm   every hidden node's (w, b) is divided by its norm, where asked for
+    unit norm   every hidden node's (w, b) is divided by its norm, if set
 
-as `torch.optim.SGD` has it: η learning rate, μ momentum, τ dampening, λ weight decay.
+as in `torch.optim.SGD`: η learning rate, μ momentum, τ dampening, λ weight decay.
 """
 
 import math
@@ -31,12 +31,12 @@ def take_steps(settings, widths, trained, rate, begun, inputs, targets, index, W
         begun: Whether V and v hold the momentum of earlier steps.
         inputs: `[N, d]`.
         targets: `[N, c]`.
-        index: Which inputs each minibatch takes, `[K, B]`.
+        index: The indices of the inputs in each minibatch, `[K, B]`.
         W: All layers' weights `[in, out]`, one after the other.
         b: All layers' biases.
         V: Momentum of W.
         v: Momentum of b.
-        G: Room for ∂J/∂W; in the end it is that of the last step.
+        G: Workspace for ∂J/∂W; at the end it is that of the last step.
         g: The same for b.
         losses: J before each step, `[K]`.
     """
@@ -73,7 +73,7 @@ def take_rows(values, rows, taken):
 
 @compiled
 def update(settings, rate, begun, last, H, E, W, V, G, b, v, g, factors):
-    """One layer's step, of its inputs H and errors E; without momentum, G is filled in the last step alone."""
+    """One layer's step, from its inputs H and errors E; without momentum, G is filled only in the last step."""
     number = W.dtype.type
     column_sums(E, g)
     if settings.momentum != 0:
@@ -102,7 +102,7 @@ def column_sums(E, g):
 
 @compiled
 def descend(settings, rate, begun, W, G, V):
-    """A step of SGD with momentum, entry by entry; without a step before, V becomes G + λ W."""
+    """A step of SGD with momentum, entry by entry; in the first step, V becomes G + λ W."""
     number = W.dtype.type
     eta, mu, decay = number(rate), number(settings.momentum), number(settings.weight_decay)
     keep, take = (mu, number(1 - settings.dampening)) if begun else (number(0), number(1))
