@@ -67,7 +67,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         (["--trainer.overfit_batches", "null"], ["trainer.overfit_batches: expected int, expected float"]),
         (
             [f"{DATA}.train_size", "1000000000000"],
-            ["the memory cannot hold this", "lower --replicates, data."],
+            ["there is not enough memory", "lower --replicates, data."],
         ),
         (["--replicates", "1000000000000"], ["replicates = 1000000000000: expected at most 1048576"]),
         (["--trainer.check_val_every_n_epoch", "0"], ["trainer.check_val_every_n_epoch = 0: expected 1 or more"]),
