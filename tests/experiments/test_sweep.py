@@ -55,14 +55,14 @@ def status_of(*arguments: str) -> Any:
         ({"axes": {"polarity": []}}, "axes.polarity = []: expected a list of one or more values"),
         ({"axes": {"polarity": 3}}, "axes.polarity = 3: expected a list of one or more values"),
         ({"axes": {"polarity": [1, 2, 1]}}, "axes.polarity lists 1 twice"),
-        ({"seeds": 0}, "seeds = 0: expected a whole number from 1 on"),
-        ({"seeds": True}, "seeds = True: expected a whole number from 1 on"),
-        ({"seeds": "many"}, "seeds = many: expected a whole number from 1 on"),
+        ({"seeds": 0}, "seeds = 0: expected a whole number, 1 or more"),
+        ({"seeds": True}, "seeds = True: expected a whole number, 1 or more"),
+        ({"seeds": "many"}, "seeds = many: expected a whole number, 1 or more"),
         ({"axes": {"width": [1]}}, "axes.width: no setting of these configs has that name; did you mean widths"),
         ({"axes": {"std": [1, 2]}}, f"axes.std may be {STD} or {START_STD}: write one of these names in full"),
         (
             {"axes": {"dim": [3], "input_dim": [3]}},
-            "axes.input_dim and axes.dim are both model.init_args.teacher.init_args.input_dim: leave one of them out",
+            "axes.input_dim and axes.dim both name model.init_args.teacher.init_args.input_dim: leave one of them out",
         ),
         ({"axes": {"replicates": [1, 2]}}, "axes.replicates: replicates cannot vary, because the sweep sets it"),
         ({"axes": {"default_root_dir": ["a"]}}, "trainer.default_root_dir cannot vary"),
@@ -215,7 +215,7 @@ def test_what_was_trained_is_not_repeated(swept: Path, capsys: pytest.CaptureFix
     file = swept.parents[1] / "small.yaml"
     before = {path: path.stat().st_mtime for path in swept.rglob("*.parquet")}
     assert command.main([str(file), "--root", str(swept.parent)]) == 0
-    assert "runs: 2, of them complete: 2" in capsys.readouterr().out
+    assert "runs: 2, complete: 2" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime for path in swept.rglob("*.parquet")}
 
 

@@ -71,7 +71,7 @@ def test_complete_runs_are_not_repeated_and_failed_ones_are_tried_again(tmp_path
         assert train_all.train_all([good, twice, never, there], start, console) == [never]
     assert [run.begun for run in (good, twice, never, there)] == [1, 2, 2, 0]
     told = console.export_text()
-    assert "runs: 4, of them complete: 1" in told
+    assert "runs: 4, complete: 1" in told
     assert f"error: {never.path} ended with status 1 after 0 of 1 epochs" in told
     assert "[boom]" in told
     assert "Repeat this run alone:" in told
@@ -200,4 +200,4 @@ def test_what_is_left_of_begun_runs_is_said(tmp_path: Path) -> None:
     console = Console(record=True)
     with local(1, 0) as start:
         train_all.train_all([run], start, console)
-    assert "left of those begun: 30 of 40 student-steps" in console.export_text()
+    assert "left to train: 30 of 40 student-steps" in console.export_text()
