@@ -107,7 +107,7 @@ def test_what_is_no_mistake_of_the_user_says_where_to_report_it(
     with pytest.raises(KeyError) as bug:
         main([*TINY, "--trainer.default_root_dir", str(tmp_path)])
     [note] = bug.value.__notes__
-    assert "please report it where you got tsl from, with the lines above" in note
+    assert "Please report it where you got tsl from, with the lines above" in note
 
 
 def test_a_milestone_may_be_added_by_its_dotted_name(tmp_path: Path) -> None:
