@@ -64,9 +64,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
         "correlation in each seed, and the mean with its 95 % confidence interval; −1: the strongest nodes come first"
     ]
     if undefined:
-        notes.append(
-            f"{undefined} rank correlations are undefined and left out (all nodes at the same epoch, or none)"
-        )
+        notes.append(f"{undefined} rank correlations are undefined and left out (all nodes at the same epoch, or none)")
     footnotes(figure, [*notes, *unfinished(runs, "teacher_nodes")])
     return figure
 
