@@ -181,4 +181,4 @@ def test_deeper_networks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     fit([*TINY, *where, "--model.init_args.teacher.init_args.widths", "[4, 3]"])
     capsys.readouterr()
     assert certify.main([str(tmp_path / "tiny" / "run")]) == 2
-    assert "expected one hidden layer, but the teacher has [4, 3]" in one_line(capsys)
+    assert "expected one hidden layer, but the teacher has widths [4, 3]" in one_line(capsys)

@@ -159,7 +159,7 @@ def test_complete_runs_are_not_repeated(
     command = ["E2", "--where", "polarity=1", "multiplier=1,2", "--root", str(tmp_path), "--config", str(TINY)]
     assert reproduce.main([*command, "--out", str(tmp_path / "figures")]) == 0
     told = capsys.readouterr().out
-    assert "runs: 2, complete: 2" in told
+    assert "runs: 2, of them complete: 2" in told
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"E2.pdf", "E2.png", "E2.json"}
     rows = json.loads((tmp_path / "figures/E2.json").read_text())["rows"]
     assert [row["cell"]["multiplier"] for row in rows] == ["1", "2"]
@@ -245,7 +245,7 @@ def test_a_run_stopped_by_ctrl_c_goes_on(
     assert f"{run}.log" in {str(path) for path in (tmp_path / "quick/E4").iterdir()}
 
     assert reproduce.main(command) == 0
-    assert "runs: 1, complete: 1" in capsys.readouterr().out
+    assert "runs: 1, of them complete: 1" in capsys.readouterr().out
 
 
 def test_outcomes(planned: Callable[..., Any]) -> None:

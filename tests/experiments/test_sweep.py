@@ -215,7 +215,7 @@ def test_what_was_trained_is_not_repeated(swept: Path, capsys: pytest.CaptureFix
     file = swept.parents[1] / "small.yaml"
     before = {path: path.stat().st_mtime for path in swept.rglob("*.parquet")}
     assert command.main([str(file), "--root", str(swept.parent)]) == 0
-    assert "runs: 2, complete: 2" in capsys.readouterr().out
+    assert "runs: 2, of them complete: 2" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime for path in swept.rglob("*.parquet")}
 
 

@@ -71,7 +71,7 @@ def test_complete_runs_are_not_repeated_and_failed_ones_are_tried_again(tmp_path
         assert train_all.train_all([good, twice, never, there], start, console) == [never]
     assert [run.begun for run in (good, twice, never, there)] == [1, 2, 2, 0]
     told = console.export_text()
-    assert "runs: 4, complete: 1" in told
+    assert "runs: 4, of them complete: 1" in told
     assert f"error: {never.path} ended with status 1 after 0 of 1 epochs" in told
     assert "[boom]" in told
     assert "Repeat this run alone:" in told

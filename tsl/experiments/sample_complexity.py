@@ -306,7 +306,7 @@ def write_and_print(axis: str, searches: Sequence[Search], out: Path, console: C
 
 
 def find(asked: argparse.Namespace, start: Start, console: Console) -> int:
-    """Search and print the outcome, and return the exit status; a user's mistake raises an InputError."""
+    """Search and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
     axis, searches = plan(asked)
     enough = search_all(searches, asked.budget, start, console)
     measured = [search for search in searches if search.shares]

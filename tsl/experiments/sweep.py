@@ -111,7 +111,7 @@ def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
 
 
 def sweep_all(asked: argparse.Namespace, console: Console) -> int:
-    """Plan and train, and return the exit status; a user's mistake raises an InputError."""
+    """Plan and train; gives the exit status, and raises an InputError for a user's mistake."""
     sweep, name = read_sweep_file(asked.sweep), asked.name or asked.sweep.stem
     check_name("--name", name)
     directory = asked.root / name

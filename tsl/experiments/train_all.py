@@ -74,7 +74,7 @@ def train_all(runs: Sequence[PlannedRun], start: Start, console: Console) -> lis
     failed: list[PlannedRun] = []
     errors: list[str] = []
     complete = len(runs) - len(left)
-    console.print(f"runs: {len(runs)}, complete: {complete}")
+    console.print(f"runs: {len(runs)}, of them complete: {complete}")
     if not left:
         return []
     total = sum(run.epochs * run.student_steps for run in left)
