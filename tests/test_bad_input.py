@@ -67,7 +67,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         (["--trainer.overfit_batches", "null"], ["trainer.overfit_batches: expected int, expected float"]),
         (
             [f"{DATA}.train_size", "1000000000000"],
-            ["the memory cannot hold this", "lower --replicates, data."],
+            ["there is not enough memory", "lower --replicates, data."],
         ),
         (["--replicates", "1000000000000"], ["replicates = 1000000000000: expected at most 1048576"]),
         (["--trainer.check_val_every_n_epoch", "0"], ["trainer.check_val_every_n_epoch = 0: expected 1 or more"]),
@@ -107,7 +107,7 @@ def test_what_is_no_mistake_of_the_user_says_where_to_report_it(
     with pytest.raises(KeyError) as bug:
         main([*TINY, "--trainer.default_root_dir", str(tmp_path)])
     [note] = bug.value.__notes__
-    assert "please report it where you got tsl from, with the lines above" in note
+    assert "Please report it where you got tsl from, with the lines above" in note
 
 
 def test_a_milestone_may_be_added_by_its_dotted_name(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """Run `tsl` with these words in this process; gives the exit status."""
+    """Run `tsl` with these words in this process; returns the exit status."""
     monkeypatch.setattr(sys, "argv", ["/usr/bin/tsl", *words])
     try:
         return main()

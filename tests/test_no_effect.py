@@ -53,7 +53,7 @@ M = "model.init_args"
         ),
         (
             {"trainer.max_epochs": 2, "trainer.min_epochs": 5},
-            "trainer.min_epochs = 5: trainer.max_epochs = 2 ends the run before",
+            "trainer.min_epochs = 5: trainer.max_epochs = 2 ends the run earlier",
         ),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_replicate_that_diverges_in_another_process_is_named(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["--grid", "null"], ["replicates, but there are 1 of them and 2 processes", "trainer.strategy to ddp"]),
+        (["--grid", "null"], ["each process, but there are 1 replicates and 2 processes", "trainer.strategy to ddp"]),
         (["--trainer.callbacks", "tsl.callbacks.SeedRecords"], ["trainer.callbacks = tsl.callbacks.SeedRecords"]),
     ],
 )

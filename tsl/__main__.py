@@ -1,4 +1,4 @@
-"""The command `tsl`: `tsl fit …` is the program `python -m tsl.fit …`, and so are the others."""
+"""The command `tsl`: `tsl fit …` runs `python -m tsl.fit …`, and every other command works in the same way."""
 
 import difflib
 import runpy
@@ -17,7 +17,7 @@ COMMANDS = {
     "certify": ("tsl.certify", "compare a run with what the theorem guarantees"),
     "prune-teacher": ("tsl.prune_teacher", "prune a trained teacher and continue its training"),
     "prune-student": ("tsl.prune_student", "prune the nodes of a student that did not specialize"),
-    "polish": ("tsl.polish", "train on to a critical point, and say which kind"),
+    "polish": ("tsl.polish", "continue training to a critical point, and say which kind it is"),
     "cluster-students": ("tsl.cluster_students", "recover a teacher from the nodes of students"),
     "env": ("tsl.env", "print versions and hardware, for a bug report"),
     "create-dashboard": ("tsl.create_dashboard", "make the W&B workspace that shows runs"),
@@ -26,7 +26,7 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Run the command that the process's arguments name; gives the exit status."""
+    """Run the command that the process's arguments name, and return the exit status."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print("usage: tsl COMMAND …\n\nTeacher-student experiments. `tsl fit` is `python -m tsl.fit`, and so on.\n")

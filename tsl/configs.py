@@ -1,6 +1,6 @@
 """The configs that tsl ships: `python -m tsl.configs` lists them, `… copy two_layer.yaml` copies one to edit it.
 
-In a checkout they are the files of `configs/`; an installed tsl has them beside this file.
+In a checkout they are the files of `configs/`; an installed tsl has them in a folder beside this file.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def config_directory() -> Path:
 
 
 def shipped_configs() -> list[str]:
-    """The names of the shipped configs, such as "E5/aware.yaml", with numbers in names in the order of their size."""
+    """The names of the shipped configs, such as "E5/aware.yaml"; numbers in names are sorted by their size."""
 
     def parts(name: str) -> list[tuple[bool, int, str]]:
         words = re.findall(r"\d+|[^\d/]+|/", name.removesuffix(".yaml"))
@@ -42,10 +42,10 @@ def shipped_configs() -> list[str]:
 
 
 def find_config(name: str | Path) -> Path:
-    """The file of a config's name: the file of that path, else the shipped config of that name.
+    """The file that a config's name means: the file at that path, or else the shipped config of that name.
 
     Raises:
-        InputError: If there is neither.
+        InputError: If neither exists.
     """
     path = Path(name)
     return path if path.exists() and not path.is_dir() else shipped_config(name)
@@ -73,9 +73,9 @@ def shipped_config(name: str | Path) -> Path:
 
 
 def find_configs(arguments: Sequence[str]) -> list[str]:
-    """A command line of `tsl.fit` with the file of every `--config` found by `find_config`.
+    """A command line of `tsl.fit` in which `find_config` has replaced the name after every `--config` by its file.
 
-    Settings written out in YAML, and addresses, stay as they are.
+    Settings written as YAML text, and URLs, stay unchanged.
     """
     found: list[str] = []
     for word in arguments:
@@ -140,11 +140,11 @@ def copy_config(name: str, to: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tsl.configs", description="List the configs that tsl ships.")
-    copy = parser.add_subparsers(dest="command").add_parser("copy", help="copy one, to edit it")
-    copy.add_argument("config", metavar="CONFIG", help="its name in the list, such as two_layer.yaml")
-    copy.add_argument("to", type=Path, nargs="?", default=Path(), metavar="TO", help="file or folder (default: here)")
+    copy = parser.add_subparsers(dest="command").add_parser("copy", help="copy a shipped config, to edit it")
+    copy.add_argument("config", metavar="CONFIG", help="name in the list, such as two_layer.yaml")
+    copy.add_argument("to", type=Path, nargs="?", default=Path(), metavar="TO", help="file or folder (default: .)")
     asked = parser.parse_args(arguments)
     try:
         if asked.command == "copy":

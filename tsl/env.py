@@ -1,4 +1,4 @@
-"""Print what a bug report needs: versions, hardware, threads and commit: `python -m tsl.env`."""
+"""Print what a bug report needs (versions, hardware, threads and commit): `python -m tsl.env`."""
 
 import argparse
 import os
@@ -9,11 +9,11 @@ from tsl.runs.environment import environment
 from tsl.runs.status import machine
 
 THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Environment variables that say how many threads compute, and how they wait."""
+"""Environment variables that set how many threads compute and how they wait."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the environment, a line for each thing; gives the exit status."""
+    """Print the environment, one line for each item, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tsl.env", description="Print versions and hardware.")
     parser.parse_args(arguments)
     print("\n".join(f"{name}: {value}" for name, value in described().items()))
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def described() -> dict[str, str]:
     """Versions, hardware, threads and commit, in words."""
-    import torch  # takes seconds that --help need not wait for
+    import torch  # takes seconds, and --help does not need it
 
     found = environment()
     commit = found.get("git_commit", "none: tsl is not in a git repository")

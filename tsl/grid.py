@@ -27,13 +27,13 @@ def with_full_names(grid: Grid, config: Mapping[str, Any]) -> dict[str, list[Any
     """A grid whose axes have the full dotted names of settings.
 
     Args:
-        grid: By an axis's name, its values. A name is a setting's dotted name, with or without the words init_args, or
-            its last words, where only one setting that may differ along the replicates ends so.
+        grid: The values of each axis, by its name: a setting's dotted name, with or without the words init_args, or
+            its last words, if only one setting that may differ along the replicates ends with them.
         config: The nested settings of the run, defaults included.
 
     Raises:
-        InputError: If an axis has no values or one of them twice, is no setting that may differ along the replicates,
-            is ambiguous, or there already; or if epochs of the same number of steps need a setting.
+        InputError: If an axis has no values or a value twice, is not a setting that may differ along the replicates,
+            is ambiguous, or occurs twice; or if data.init_args.steps_per_epoch has to be set.
     """
     found: dict[str, list[Any]] = {}
     for name, values in grid.items():
@@ -49,19 +49,19 @@ def with_full_names(grid: Grid, config: Mapping[str, Any]) -> dict[str, list[Any
     data = (config.get("data") or {}).get("init_args") or {}
     if len(found.get(TRAIN_SIZE, [])) > 1 and data.get("steps_per_epoch") is None:
         raise InputError(
-            "grid.train_size: replicates with more inputs would take more steps in an epoch, and those of one run take "
-            "equally many: set data.init_args.steps_per_epoch"
+            "grid.train_size: all replicates of a run take the same number of steps in an epoch, but replicates with "
+            "more inputs would take more: set data.init_args.steps_per_epoch"
         )
     return found
 
 
 def count_replicates(grid: Grid, seeds: int | None, replicates: int) -> int:
-    """The number R of replicates: what a grid and a number of seeds make, or else the setting of that name.
+    """The number R of replicates: G · S if there is a grid or a number of seeds, or else the setting `replicates`.
 
     Args:
-        grid: As in `expanded`; empty for none.
-        seeds: Number S of seeds; if None, 1 with a grid, and as many as the replicates without.
-        replicates: The setting of that name.
+        grid: As in `expanded`; empty if there is none.
+        seeds: Number S of seeds; None means 1 with a grid, and as many as the replicates without a grid.
+        replicates: The setting `replicates`.
     """
     if not grid and seeds is None:
         return replicates
@@ -69,7 +69,7 @@ def count_replicates(grid: Grid, seeds: int | None, replicates: int) -> int:
 
 
 def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested settings in which some, by their dotted names, have other values."""
+    """A copy of nested settings in which some settings, given by their dotted names, have other values."""
     settings = deepcopy(dict(config))
     for name, value in values.items():
         set_value(settings, name, deepcopy(value))  # parsing changes lists in place
@@ -77,7 +77,7 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
 
 
 def set_value(settings: Any, name: str, value: Any) -> None:
-    """Set one of nested settings, a mapping or a Namespace, by its dotted name, in which lists have numbers."""
+    """Set one of nested settings (a mapping or a Namespace) by its dotted name; numbers in it are indices of lists."""
     *parents, last = name.split(".")
     for word in parents:
         settings = settings[int(word) if isinstance(settings, list) else word]
@@ -85,7 +85,7 @@ def set_value(settings: Any, name: str, value: Any) -> None:
 
 
 def lists_along_replicates(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of each axis of a run's grid: a list of R, or the value alone of an axis that has one.
+    """The values of each axis of a run's grid: a list of length R, or a single value if the axis has only one.
 
     Args:
         config: Nested settings; `grid`, if there is one, has full names (`with_full_names`). The order of its axes
@@ -99,7 +99,7 @@ def lists_along_replicates(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def expanded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested settings of a run with its grid as lists along the replicates, in the places of its settings."""
+    """The nested settings of a run, in which the settings of its grid are lists along the replicates."""
     return with_values(config, lists_along_replicates(config))
 
 
@@ -107,7 +107,7 @@ def seeds_of_run(config: Mapping[str, Any], group: Literal["model", "data"] = "m
     """The argument `seed` of a run's model or data (`tsl.replicates.replicate_seeds`), from its nested settings."""
     arguments = (config.get(group) or {}).get("init_args") or {}
     first: int = config.get("seed_everything", 0)
-    if "seed" in arguments:  # of a run that was started in Python
+    if "seed" in arguments:  # the run was started in Python
         return arguments["seed"]
     if config.get("grid") and config.get("paired_seeds") is not False:
         return [first + number for number in range(config.get("seeds") or 1)]
@@ -117,10 +117,10 @@ def seeds_of_run(config: Mapping[str, Any], group: Literal["model", "data"] = "m
 def lay_out(groups: Any, config: Mapping[str, Any]) -> None:
     """Write a run's lists along the replicates and its seeds into the parsed settings of its model and data.
 
-    The parser itself would take a time that grows as the square of a list's length.
+    The parser is not used for this, because its time grows as the square of a list's length.
 
     Args:
-        groups: The Namespaces of `model` and `data`, or of one of them.
+        groups: The Namespaces of `model` and `data`, or only one of them.
         config: The nested settings of the run.
     """
     for name, value in lists_along_replicates(config).items():
@@ -147,13 +147,13 @@ def _full_name(name: str, config: Mapping[str, Any]) -> str:
         if any(key.startswith(OPTIMIZER) for key in others) and words[-1] == "lr":
             remedy += ", or take tsl.modules.SGD, which has a learning rate for each replicate"
         raise InputError(
-            f"grid.{name}: {others[0]} cannot differ along the replicates of one run, because it changes a shape or is "
-            f"one for all of them: {remedy}"
+            f"grid.{name}: {others[0]} cannot differ along the replicates of one run, because it changes a shape or "
+            f"all replicates share it: {remedy}"
         )
     short = {_words(key)[-1]: key for key in may_differ}
     near = difflib.get_close_matches(words[-1], short, n=3, cutoff=0.6) or sorted(short)
     raise InputError(
-        f"grid.{name}: no setting of this run has that name; did you mean {', '.join(near)}? A grid is over settings "
+        f"grid.{name}: no setting of this run has that name; did you mean {', '.join(near)}? A grid takes settings "
         "that may differ along the replicates; for all others use tsl sweep"
     )
 
@@ -163,7 +163,7 @@ def _words(name: str) -> list[str]:
 
 
 def _all_names(config: Any, name: str = "") -> list[str]:
-    """The dotted names of all settings, those with settings of their own included."""
+    """The dotted names of all settings, including those that have settings of their own."""
     if isinstance(config, list):
         config = {str(index): item for index, item in enumerate(config)} if config and config[0] is not None else {}
     if not isinstance(config, Mapping):

@@ -1,4 +1,4 @@
-"""A 95 % interval from values that each leave out one group: of inputs, or one seed."""
+"""A 95 % interval from leave-one-out values, of which each leaves out one group of inputs or one seed."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -7,19 +7,20 @@ import numpy as np
 
 
 def jackknife(value: float, without: Sequence[float], least: float, most: float = 1.0) -> tuple[float, float]:
-    """The interval value ± t · √((G−1)/G · Σ(θ_g − θ̄)²), t the 97.5 % quantile of Student's distribution at G−1.
+    """The delete-a-group jackknife: the 95 % interval value ± t · √((G−1)/G · Σ(θ_g − θ̄)²) from G groups.
 
-    The delete-a-group jackknife. `tsl.compare` keeps G = 10 groups of inputs apart as they stream by; a bootstrap of 10
-    groups would resample the same ten numbers, and its percentiles are too narrow for so few. Seeds are groups of one.
+    Here t is the 97.5 % quantile of Student's distribution with G−1 degrees of freedom. `tsl.compare` divides the
+    inputs into G = 10 groups while it reads them. A bootstrap of 10 groups would resample the same ten numbers, and its
+    percentiles are too narrow for so few. A seed is a group of one.
 
     Args:
-        value: From all.
-        without: θ_g, from all but group g.
+        value: The measure on all groups.
+        without: θ_g, the measure on all groups but group g.
         least: The least value that the measure can have.
-        most: The greatest.
+        most: The greatest value that it can have.
 
     Returns:
-        Its ends, within `least` and `most`; NaN for fewer than two groups.
+        The two ends of the interval, cut off at `least` and `most`; NaN for fewer than two groups.
 
     Source: Efron 1982, "The jackknife, the bootstrap and other resampling plans"; Kott 2001, "The delete-a-group
     jackknife".
@@ -39,7 +40,7 @@ def jackknife(value: float, without: Sequence[float], least: float, most: float 
 
 @cache
 def _quantile(freedom: int) -> float:
-    """The 97.5 % quantile of Student's distribution, which scipy takes longer for than all else here together."""
+    """The 97.5 % quantile of Student's distribution; cached, because it is the slowest part of an interval."""
     from scipy.stats import t
 
     return float(t.ppf(0.975, freedom))

@@ -1,4 +1,4 @@
-"""What a user can mend, in one message: among exceptions, in what the parser of settings says, and in settings."""
+"""Mistakes that a user can correct, each as one message: found in exceptions, in the parser's messages, in settings."""
 
 import inspect
 import re
@@ -13,27 +13,27 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from tsl.errors import InputError
 
 BUG = (
-    "This is not a mistake in your settings that tsl knows of: please report it where you got tsl from, with the lines "
-    "above and the settings, which the same command prints with --print_config."
+    "tsl does not expect this error, so it may be a bug. Please report it where you got tsl from, with the lines above "
+    "and with the settings, which the same command prints if you add --print_config."
 )
-"""Said below the traceback of any other exception."""
+"""The note below the traceback of an exception that is not a user's mistake."""
 
 TOO_LARGE = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed", "out of memory")
-"""What torch says of a tensor that cannot be allocated: it has no exception class for that on the CPU."""
+"""Words of torch's messages about a tensor that it cannot allocate; on the CPU it has no exception class for that."""
 
 
 NOISE = re.compile(r"Does not validate|Subtypes:|Errors:|Given value|Problem with given|Expected a <class 'NoneType'>")
-"""How lines of jsonargparse begin that give no reason."""
+"""The beginnings of lines in jsonargparse's messages that give no reason."""
 
 
 def find_mistake(error: BaseException | None) -> BaseException | None:
-    """The user's mistake among an exception and its causes, for jsonargparse wraps what constructors raise."""
+    """The user's mistake among an exception and its causes, or None; jsonargparse wraps what constructors raise."""
     while error is not None:
         if isinstance(error, (InputError, MisconfigurationException)):
             return error
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in TOO_LARGE):
             return InputError(
-                f"the memory cannot hold this ({' '.join(str(error).split())[:200] or 'MemoryError'}): lower "
+                f"there is not enough memory ({' '.join(str(error).split())[:200] or 'MemoryError'}): lower "
                 "--replicates, data.init_args.train_size, val_size, batch_size or dim, or widths, input_dim, "
                 "output_dim and multiplier of the networks (model.init_args)"
             )
@@ -42,10 +42,10 @@ def find_mistake(error: BaseException | None) -> BaseException | None:
 
 
 def in_short(parsing_error: str) -> str:
-    """What jsonargparse says of a value, as the setting's dotted name and the reasons.
+    """A message of jsonargparse about a value, shortened to the setting's dotted name and the reasons.
 
     Args:
-        parsing_error: Its message, in which a class inside a class is a block of further indented lines.
+        parsing_error: The message, in which the lines about a class inside a class are indented further.
 
     >>> in_short('''Parser key "data":
     ...   Does not validate against any of the Union subtypes
@@ -79,15 +79,15 @@ def in_short(parsing_error: str) -> str:
 
 
 def check_nulls(node: Any, name: str, maker: Any = None) -> None:
-    """Refuse null for arguments that have to have a value: the parser lets null pass anywhere.
+    """Refuse null for arguments that need a value, because the parser accepts null for every argument.
 
     Args:
-        node: Settings, nested, in which class_path names classes.
-        name: Their dotted name.
-        maker: The class that they are arguments of.
+        node: Nested settings, in which class_path names classes.
+        name: The dotted name of these settings.
+        maker: The class that takes these settings as arguments.
 
     Raises:
-        InputError: Naming the first one.
+        InputError: If an argument that needs a value is null; the message names the first one.
     """
     if isinstance(node, list):
         for index, item in enumerate(node):
@@ -108,11 +108,11 @@ def _imported(class_path: Any) -> Any:
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError):
-        return None  # a short name that only the parser knows
+        return None  # a short name, which only the parser can resolve
 
 
 def _needed(maker: Any, argument: str) -> str | None:
-    """The type of an argument that cannot be None, in words; None if it can, or nothing is known of it."""
+    """The type, in words, of an argument that cannot be None; None if it can be, or if its type is unknown."""
     for owner in maker.__mro__ if inspect.isclass(maker) else [maker]:
         function = vars(owner).get("__init__") if inspect.isclass(maker) else owner
         if not inspect.isfunction(function) or argument not in inspect.signature(function).parameters:

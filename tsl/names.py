@@ -1,4 +1,4 @@
-"""Names and thresholds that records, logs and dashboards share. It imports nothing, so all rooms may import it."""
+"""Names and thresholds that records, logs and dashboards share. Every package of tsl may import this module."""
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The correlations above which the paper calls a teacher node recovered."""
@@ -7,15 +7,15 @@ RECOVERED = 0.95
 """The threshold for measures of a whole layer and for match counts."""
 
 NULL = "_null"
-"""The ending of a null level's name, after the measure's: the same measure with the teacher on shuffled inputs."""
+"""The ending of a null level's name, after the measure's name: the same measure with the teacher on shuffled inputs."""
 
 NODE_RECOVERED, FRACTION_RECOVERED = f"recovered_{RECOVERED:.2f}", f"recovered_fraction_{RECOVERED:.2f}"
-"""Columns at that threshold: of the table `teacher_nodes`, whether a node is; of `layers`, which share of nodes is."""
+"""Columns at that threshold: in `teacher_nodes`, whether a node is recovered; in `layers`, the fraction that is."""
 
 TRAIN_LOSS, VAL_LOSS, VAL_ACCURACY = "train/loss", "val/loss", "val/accuracy"
 LEARNING_RATE = "train/learning_rate"
 ACCURACY_COLUMNS = ("accuracy", "teacher_accuracy", "teacher_agreement")
-"""Columns of the table `losses` where the data has labels; each is logged too, as `val/<column>`."""
+"""Columns of the table `losses` if the data has labels; each is also logged as `val/<column>`."""
 
 LAYER_SCALARS = {
     "rho_mean": "rho_mean",

@@ -1,4 +1,4 @@
-"""Settings that have no effect beside others: what a config says, and a run would not do."""
+"""Settings that have no effect because of other settings, although a config sets them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,7 +8,10 @@ NETWORKS = ("teacher", "student", "network")
 
 
 def settings_without_effect(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Of settings by their dotted names, those that others leave without effect, each with the reason.
+    """Find the settings that have no effect because of others: one line for each, with the reason.
+
+    Args:
+        settings: Values by their dotted names.
 
     >>> list(settings_without_effect({f"{OPTIMIZER}.dampening": 0.5, f"{OPTIMIZER}.momentum": 0.0}))
     ['model.init_args.optimizer.init_args.dampening = 0.5: there is no momentum to dampen']
@@ -45,4 +48,4 @@ def settings_without_effect(settings: Mapping[str, Any]) -> Iterator[str]:
         yield without_effect("trainer.gradient_clip_algorithm", "gradients are not clipped")
     most, fewest = said("trainer.max_epochs"), said("trainer.min_epochs")
     if fewest is not None and most is not None and 0 <= most < fewest:
-        yield without_effect("trainer.min_epochs", f"trainer.max_epochs = {most} ends the run before")
+        yield without_effect("trainer.min_epochs", f"trainer.max_epochs = {most} ends the run earlier")

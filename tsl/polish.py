@@ -1,4 +1,4 @@
-"""Train a run's students on to a critical point and say which kind it is: `python -m tsl.polish`, `tsl polish`."""
+"""Continue training students to a critical point and say which kind it is: `python -m tsl.polish`, `tsl polish`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Several processes: each has a share of every minibatch, or, with the strategy `replicates`, of the replicates.
+"""Training in several processes: each has a share of every minibatch or, with the strategy `replicates`, of replicates.
 
 Letters: R replicates, P processes.
 """
@@ -23,7 +23,7 @@ from tsl.replicates import per_replicate, replicate_seeds, settings_along_replic
 NAME = "replicates"
 
 UNDIVIDED = ("TeacherOfRun", "FromFile", "Pretrained", "External", "ExternalStudent", "SeedRecords")
-"""Classes that hold networks of all replicates, or of none, or compare replicates with each other."""
+"""Classes that need all replicates in one process: they hold networks from elsewhere, or compare replicates."""
 
 REPLICATED = ("state_dict", "optimizer_states", "diverged")
 """The entries of a checkpoint whose tensors have a leading replicate axis, except single numbers."""
@@ -32,37 +32,37 @@ REPLICATED = ("state_dict", "optimizer_states", "diverged")
 class ReplicateStrategy(DDPStrategy):
     """Divides the replicates among processes, `--trainer.strategy replicates`.
 
-    Each process trains a run of its share of the replicates, so steps need no communication at all. Where records,
-    scalars and checkpoints are written, they are gathered, so that files are those of one process. Processes are
-    started as by Lightning's `ddp`. torch.distributed has no process group, in which metrics would be summed over
-    processes: what is gathered goes through a `TCPStore`.
+    Each process trains its share of the replicates like a run of its own, so training steps need no communication.
+    Records, scalars and checkpoints are gathered before they are written, so the files equal those of one process.
+    Lightning's `ddp` starts the processes. There is no process group of torch.distributed, because metrics would be
+    summed over it; the gathered values go through a `TCPStore`.
     """
 
     strategy_name = NAME
     share = range(0)
 
     def take_share(self, groups: Any, config: Mapping[str, Any]) -> None:
-        """Leave this process's share of the replicates in the parsed settings of the model and the data.
+        """Reduce the parsed settings of the model and the data to this process's share of the replicates.
 
         Args:
-            groups: The Namespaces of `model` and `data`, without lists as long as the replicates or with them.
+            groups: The Namespaces of `model` and `data`, with or without lists as long as the replicates.
             config: The nested settings of the run.
 
         Raises:
-            InputError: If there are fewer replicates than processes, or a setting is of all replicates together.
+            InputError: If there are fewer replicates than processes, or a class needs all replicates together.
         """
         count = config["replicates"]
         if count < self.world_size:
             raise InputError(
-                f"trainer.strategy = {NAME} divides the replicates, but there are {count} of them and "
-                f"{self.world_size} processes: set trainer.strategy to ddp, which divides minibatches, or "
-                f"trainer.devices to {count} or less"
+                f"trainer.strategy = {NAME}: expected at least one replicate for each process, but there are {count} "
+                f"replicates and {self.world_size} processes: set trainer.strategy to ddp, which divides minibatches, "
+                f"or trainer.devices to {count} or less"
             )
         for name, kind in class_paths(config):
             if kind.rpartition(".")[2] in UNDIVIDED:
                 raise InputError(
-                    f"{name} = {kind} is about the replicates of one process, and trainer.strategy = {NAME} divides "
-                    "them: set trainer.devices to 1, or trainer.strategy to ddp"
+                    f"{name} = {kind} needs all replicates in one process, but trainer.strategy = {NAME} divides them: "
+                    "set trainer.devices to 1, or trainer.strategy to ddp"
                 )
         shares = np.array_split(np.arange(count), self.world_size)
         self.share = range(int(shares[self.global_rank][0]), int(shares[self.global_rank][-1]) + 1)
@@ -81,7 +81,10 @@ class ReplicateStrategy(DDPStrategy):
             InputError: If the Trainer's model was not made for this process's share.
         """
         if not self.share:
-            raise InputError(f"trainer.strategy = {NAME} is for python -m tsl.fit, which gives each process its share")
+            raise InputError(
+                f"trainer.strategy = {NAME} works only in python -m tsl.fit, which gives each process its share of the "
+                "replicates: start the run with it, or set trainer.strategy to ddp"
+            )
         super().setup(trainer)
 
     def setup_distributed(self) -> None:
@@ -95,7 +98,7 @@ class ReplicateStrategy(DDPStrategy):
             environment.main_port,
             self.world_size,
             is_master=self.global_rank == 0,
-            timeout=timedelta(days=7),  # a process that fails ends the others
+            timeout=timedelta(days=7),  # long enough for any run; a process that fails ends the others anyway
         )
 
     def configure_ddp(self) -> None:
@@ -108,8 +111,8 @@ class ReplicateStrategy(DDPStrategy):
             self._store.set(f"{call}/{self.global_rank}", pickle.dumps(value))  # type: ignore[arg-type]
             values = [pickle.loads(self._store.get(f"{call}/{rank}")) for rank in range(self.world_size)]
         except torch.distributed.DistNetworkError:
-            raise SystemExit(1) from None  # the first process has failed, and says why
-        if call > 0:  # every process has read those of the call before, since it has come to this one
+            raise SystemExit(1) from None  # the first process has failed, and prints the reason
+        if call > 0:  # every process has reached this call, so it has read the values of the call before
             self._store.delete_key(f"{call - 1}/{self.global_rank}")
         return values
 
@@ -121,29 +124,29 @@ class ReplicateStrategy(DDPStrategy):
             self._store.wait([f"left/{rank}" for rank in range(1, self.world_size)])
 
     def barrier(self, *args: Any, **kwargs: Any) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes have reached this call."""
         self.gather(None)
 
     def broadcast(self, obj: Any, src: int = 0) -> Any:
-        """The object of one process."""
+        """The object of the process `src`, in every process."""
         return self.gather(obj)[src]
 
     def reduce(self, tensor: Any, group: Any = None, reduce_op: Any = "mean") -> Any:
-        """A scalar that is logged, which already is the same in all processes (`StepModule.log_scalars`)."""
+        """A scalar to log, unchanged: it is already the same in all processes (`StepModule.log_scalars`)."""
         return tensor
 
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
-        """Whether all processes decide so, or any."""
+        """Whether all processes have decided yes or, if `all` is false, whether any process has."""
         decisions = self.gather(bool(decision))
         return min(decisions) if all else max(decisions)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
-        """Write the checkpoint of all replicates, in the first process."""
+        """Write one checkpoint with all replicates, in the first process."""
         parts = self.gather({key: _on_cpu(checkpoint[key]) for key in REPLICATED if key in checkpoint})
         super().save_checkpoint(checkpoint | _joined(parts), filepath, storage_options)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read this process's share of a checkpoint, whatever processes wrote it."""
+        """Read this process's share of a checkpoint, which any number of processes may have written."""
         checkpoint = super().load_checkpoint(checkpoint_path, weights_only)
         share = slice(self.share.start, self.share.stop)
         return checkpoint | {key: _part(checkpoint[key], share) for key in REPLICATED if key in checkpoint}
@@ -153,14 +156,14 @@ StrategyRegistry.register(NAME, ReplicateStrategy, description="Divides the repl
 
 
 def minibatch_share(trainer: pl.Trainer | None) -> tuple[int, int]:
-    """This process among those that share each minibatch, and their number."""
+    """The index of this process among those that share each minibatch, and the number of those processes."""
     if trainer is None or isinstance(trainer.strategy, ReplicateStrategy):
         return 0, 1
     return trainer.global_rank, trainer.world_size
 
 
 def gather_replicates(trainer: pl.Trainer, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Quantities of this process's replicates `[R / P, ...]`, as those of all replicates `[R, ...]`."""
+    """Gather quantities of each process's replicates `[R / P, ...]` into those of all replicates `[R, ...]`."""
     if not isinstance(trainer.strategy, ReplicateStrategy):
         return dict(values)
     parts = trainer.strategy.gather({name: value.cpu() for name, value in values.items()})
@@ -168,7 +171,7 @@ def gather_replicates(trainer: pl.Trainer, values: Mapping[str, Tensor]) -> dict
 
 
 def gather_frames(trainer: pl.Trainer, frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Tables with a column `replicate` of this process's replicates, as those of all replicates."""
+    """Gather tables of each process's replicates, with a column `replicate`, into tables of all replicates."""
     strategy = trainer.strategy
     if not isinstance(strategy, ReplicateStrategy):
         return list(frames)
@@ -195,7 +198,7 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """Entries of a checkpoint of all replicates, from those of each process."""
+    """The entries of a checkpoint of all replicates, joined from those of each process."""
     first = parts[0]
     if isinstance(first, Tensor):
         return torch.cat(list(parts)) if first.ndim else first
@@ -210,7 +213,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 
 def _part(value: Any, share: slice) -> Any:
-    """The share of a process in an entry of a checkpoint of all replicates."""
+    """A process's share of an entry of a checkpoint of all replicates."""
     if isinstance(value, Tensor):
         return value[share].clone() if value.ndim else value
     if isinstance(value, Mapping):

@@ -36,7 +36,7 @@ def generator(purpose: Purpose, seed: int, epoch: int = 0) -> torch.Generator:
     Args:
         purpose: What is drawn; streams of different purposes are independent.
         seed: The replicate's own seed (`tsl.replicates.replicate_seeds`); not negative.
-        epoch: The epoch the draw belongs to, for what is drawn newly in every epoch.
+        epoch: The epoch of the draw, for values that are drawn anew in every epoch.
 
     Returns:
         A freshly seeded generator. The three numbers are mixed by `numpy.random.SeedSequence`, so that neighbouring

@@ -27,7 +27,7 @@ for them, whatever class they belong to:
 
 
 MOST_SETTINGS = 16
-"""The most settings of one run that are logged and printed one by one; people cannot read more."""
+"""The maximum number of settings that are logged and printed one by one; a longer list is too long to read."""
 
 
 def per_replicate(value: T | Sequence[T], replicates: int, key: str) -> list[T]:
@@ -39,7 +39,7 @@ def per_replicate(value: T | Sequence[T], replicates: int, key: str) -> list[T]:
         key: The setting's name, for the message.
 
     Raises:
-        InputError: If the replicates are no multiple of a list's length.
+        InputError: If the number of replicates is not a multiple of a list's length.
     """
     values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     if not values or replicates % len(values):
@@ -58,7 +58,7 @@ def replicate_seeds(seed: int | Sequence[int], replicates: int) -> list[int]:
         replicates: Number R of replicates.
 
     Raises:
-        InputError: If the replicates are no multiple of a list's length.
+        InputError: If the number of replicates is not a multiple of a list's length.
     """
     return [seed + r for r in range(replicates)] if isinstance(seed, int) else per_replicate(seed, replicates, "seed")
 
@@ -79,7 +79,7 @@ def settings_along_replicates(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that may differ along the replicates, by their dotted names.
 
     Args:
-        config: The nested settings of a run, of which class_path names the classes.
+        config: The nested settings of a run, in which class_path names the classes.
     """
     found: dict[str, Any] = {}
 
@@ -103,14 +103,14 @@ def differing_settings(config: Mapping[str, Any], replicates: int) -> dict[str, 
     """The settings that differ along the replicates.
 
     Args:
-        config: The nested settings of a run, of which class_path names the classes.
+        config: The nested settings of a run, in which class_path names the classes.
         replicates: Number R of replicates.
 
     Returns:
-        By the setting's dotted name, its value in each replicate.
+        The value in each replicate, by the setting's dotted name.
 
     Raises:
-        InputError: If the replicates are no multiple of a list's length.
+        InputError: If the number of replicates is not a multiple of a list's length.
     """
     said = settings_along_replicates(config).items()
     lists = {key: per_replicate(value, replicates, key) for key, value in said if isinstance(value, list)}
@@ -122,14 +122,14 @@ def _imported(class_path: Any) -> Any:
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError):
-        return None  # jsonargparse refuses it
+        return None  # jsonargparse refuses such a class_path itself
 
 
 def _along_replicates(maker: Any) -> list[str]:
     """The arguments of a class or function that may be lists along the replicates."""
     try:
         hints = get_type_hints(maker.__init__ if inspect.isclass(maker) else maker, include_extras=True)
-    except (TypeError, NameError, AttributeError):  # it has no hints, or some that only type checkers can read
+    except (TypeError, NameError, AttributeError):  # no hints, or hints that only type checkers can read
         return []
     return [name for name, hint in hints.items() if any(_is_marked(each) for each in (hint, *get_args(hint)))]
 

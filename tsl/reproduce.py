@@ -1,4 +1,4 @@
-"""Train what a figure of the paper needs, and draw it: `python -m tsl.reproduce`, `tsl reproduce`."""
+"""Run and draw an experiment of the paper: `python -m tsl.reproduce`, `tsl reproduce`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Files that torch.save wrote. Networks and runs, which may not import each other, both read them here."""
+"""Reading files that torch.save wrote. It is here because networks and runs need it and may not import each other."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -11,15 +11,15 @@ from tsl.format import check_format
 
 
 def read_tensors(path: Path | str, named: str | None = None, keys: Collection[str] = ()) -> Any:
-    """What a file holds, on the CPU: tensors and plain values, never code.
+    """Read the tensors and plain values of a file to the CPU; the file's content is never run as code.
 
     Args:
-        path: The file; it exists.
+        path: An existing file.
         named: The file's name in messages, such as the setting that names it; its path if None.
         keys: The keys that a checkpoint of tsl.fit has to hold.
 
     Raises:
-        InputError: If it is damaged, or holds more than tensors and plain values, or lacks one of the keys, or is a
+        InputError: If the file is damaged, holds more than tensors and plain values, lacks one of the keys, or is a
             checkpoint of a newer tsl.
     """
     named = str(path) if named is None else named

@@ -131,5 +131,5 @@ def test_another_activation_is_refused(fit: Fit, name: str, activation: str) -> 
     networks[name] = partial(MLP, input_dim=6, widths=[4], output_dim=3, activation=activation)
     if name == "teacher":  # and a student like it
         networks["student"] = networks["teacher"]
-    with pytest.raises(InputError, match=rf"about .*ReLU: the {name} has the activation {activation}"):
+    with pytest.raises(InputError, match=rf"needs .*ReLU, .* but the {name} has the activation {activation}"):
         fit(make_module(**networks), make_data(evaluate_train=True), callbacks=[CertificateRecords()])

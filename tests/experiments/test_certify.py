@@ -82,7 +82,7 @@ def test_a_run_far_from_the_condition_is_vacuous(tiny: Path, capsys: pytest.Capt
     needed = frame["alpha"] / (4 * 12**1.5 * 6**0.5)
     told = " ".join(capsys.readouterr().out.split())
     assert "8 of 8 teacher nodes: At K = 12, d = 6, c = 4 the theorem grants ε = " in told
-    assert f"≥ 1: vacuous, for no sine exceeds 1. Its condition would need ‖g_1‖∞ < {needed.min():.2g} to " in told
+    assert f"≥ 1: vacuous, because no sine exceeds 1. Its condition would need ‖g_1‖∞ < {needed.min():.2g} to " in told
 
 
 def test_settings_that_differ_along_the_replicates_have_a_table_each(
@@ -181,4 +181,4 @@ def test_deeper_networks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     fit([*TINY, *where, "--model.init_args.teacher.init_args.widths", "[4, 3]"])
     capsys.readouterr()
     assert certify.main([str(tmp_path / "tiny" / "run")]) == 2
-    assert "expected one hidden layer, but the teacher has [4, 3]" in one_line(capsys)
+    assert "expected one hidden layer, but the teacher has widths [4, 3]" in one_line(capsys)

@@ -49,7 +49,7 @@ def test_a_missing_library_is_named_with_its_extra(
 def test_without_sbatch_there_is_no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="there is no sbatch here"):
+    with pytest.raises(InputError, match="expected the program sbatch, but this machine does not have it"):
         chosen_launcher(asked(tmp_path, "--launcher", "slurm")).__enter__()
 
 

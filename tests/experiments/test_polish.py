@@ -155,7 +155,7 @@ def test_bad_input_is_one_message(run: Path, tmp_path: Path, capsys: pytest.Capt
     normalized = ["--model.teacher.batch_norm", "before", "--version", "run"]
     fit([*TINY, "--trainer.default_root_dir", str(tmp_path), *normalized, "--trainer.max_epochs", "1"])
     assert polish.main([str(tmp_path / "tiny" / "run")]) == 2
-    assert "without BatchNorm, and this one has batch_norm: before" in capsys.readouterr().err
+    assert "but this one has batch_norm: before" in capsys.readouterr().err
 
 
 def test_an_input_on_a_hyperplane_is_a_kink() -> None:

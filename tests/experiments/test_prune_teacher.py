@@ -56,7 +56,7 @@ def test_a_teacher_is_pruned_trained_on_and_made_small(
     assert score["unpruned"] == pytest.approx(told_accuracies(run)[1:].max())
     assert score["pruned"] == pytest.approx(told_accuracies(out)[1:].max())
     before, after_pruning, after = (f"{score[name]:.2%}" for name in ("unpruned", "start", "pruned"))
-    words = f"validation accuracy: before {before}, after pruning {after_pruning}, after training on {after}"
+    words = f"validation accuracy: before {before}, after pruning {after_pruning}, after further training {after}"
     assert words in told
 
     assert [of_layer.sum(dim=1).tolist() for of_layer in networks["pruned"].active_nodes()] == [[6, 6], [3, 3]]

@@ -240,7 +240,7 @@ def test_a_run_stopped_by_ctrl_c_goes_on(
     assert reproduce.main(command) == 0
     told = capsys.readouterr().out
     assert f"{run}: {25 * 16:,} student-steps" in told  # those before the stop too
-    assert f"left of those begun: {(25 - done) * 16} of 400 student-steps" in told
+    assert f"left to train: {(25 - done) * 16} of 400 student-steps" in told
     assert "rho_mean at the end" in told
     assert list(read_table(run, "losses")["epoch"].unique()) == list(range(26))
     assert (tmp_path / "quick/E4.png").stat().st_size > 10_000

@@ -105,7 +105,7 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["E4", "--root", str(tmp_path), "--config", str(ROOT / "tests/tiny.yaml"), "--dry-run"]) == 0
     told = capsys.readouterr().out
     assert "E4" in told
-    assert "of one core" in told
+    assert "on one core" in told
     assert not any(tmp_path.iterdir())
 
 

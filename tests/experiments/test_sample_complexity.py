@@ -158,7 +158,7 @@ def test_ends_that_do_not_enclose_the_share(
 ) -> None:
     assert sample_complexity.main([*command, "--vary", "multiplier=.1,900", "--precision", "2"]) == 0
     told = capsys.readouterr().out
-    assert "reached at 10 already" in told
+    assert "already reached at 10" in told
     assert "not reached at 10000" in told
     assert len(trained) == 4
 
@@ -184,7 +184,7 @@ def test_a_failed_run_ends_its_search(
                 "{model: {init_args: {teacher_initialization: {class_path: tsl.networks.SeparableInitialization, "
                 "init_args: {polarity: [1, 2]}}}}}"
             ],
-            "polarity: several values along the replicates, but a search finds one training size for all of them",
+            "polarity: expected one value for all replicates, because a search finds one training size for them",
         ),
         (["{replicates: 1}"], "replicates = 1: the interval is over replicates"),
         (["{data: {init_args: {replacement: false}}}"], "set data.init_args.steps_per_epoch, and data"),

@@ -200,4 +200,4 @@ def test_what_is_left_of_begun_runs_is_said(tmp_path: Path) -> None:
     console = Console(record=True)
     with local(1, 0) as start:
         train_all.train_all([run], start, console)
-    assert "left of those begun: 30 of 40 student-steps" in console.export_text()
+    assert "left to train: 30 of 40 student-steps" in console.export_text()

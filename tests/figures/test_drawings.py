@@ -270,7 +270,7 @@ def test_trajectories_of_several_runs_are_numbered(make_run: MakeRun):
 
 
 def test_trajectories_of_a_replicate_that_is_not_there(make_run: MakeRun):
-    with pytest.raises(InputError, match=r"has replicates 0 to 2, not \[3\]; choose with --replicates"):
+    with pytest.raises(InputError, match=r"--replicates: .* has replicates 0 to 2, but \[3\] came: choose among those"):
         trajectories.draw(loaded([make_run(pairs=True)]), replicates=[0, 3])
 
 

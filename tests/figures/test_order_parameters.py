@@ -79,9 +79,9 @@ def test_nodes_that_end_opposite_to_their_teacher_nodes_are_turned() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fresh_inputs": False}, r"data.init_args.fresh_inputs = False, and theory is about runs in which each input"),
+        ({"fresh_inputs": False}, r"fresh_inputs = False, but theory applies only to runs in which each input"),
         ({"loss": "tsl.modules.mse"}, r"model.init_args.loss = tsl.modules.mse, .* half the squared error"),
-        ({"normalization": "dimension"}, r'overlaps normalized by "dimension".* run it again'),
+        ({"normalization": "dimension"}, r'but they are normalized by "dimension": run it again'),
     ],
 )
 def test_runs_that_theory_is_not_about_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

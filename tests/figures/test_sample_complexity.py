@@ -58,7 +58,7 @@ def test_a_curve_for_each_value_with_its_tipping_point(shares: pd.DataFrame) -> 
     assert theory == ([2, 4, 8], [100, 800, 6400])  # from the first tipping point on
     assert legend(figure) == ["d = 2", "d = 4", "d = 8", "fit, exponent 1.00 ± 0.10", "theory"]
     notes = figure.get_supxlabel().replace("\n", " ")
-    assert "of 2 replicates; N* where it crosses 50%" in notes
+    assert "of 2 replicates; N*: the size at which the curve crosses 50%" in notes
     assert "its constant is unknown" in notes
 
 

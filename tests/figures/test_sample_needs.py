@@ -99,7 +99,7 @@ def test_draws_needs_with_and_without_augmented_samples(tmp_path: Path) -> None:
     bounds = np.array([need.bound for need in at if need.kind == "agnostic"])
     first = at[1].samples.size
     assert any(np.allclose(line, bounds / bounds[0] * first) for line in drawn)
-    assert "of 24 needs lie outside the numbers of inputs measured" in notes(figure)
+    assert "of 24 points lie outside the measured numbers of inputs" in notes(figure)
 
 
 def test_runs_of_one_size_are_refused(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_environment_and_commands_as_recorded_with_the_run(
     assert "git commit abc123, with uncommitted changes" in page
     assert "Python 3.9.1, torch 1.2.3" in page
     assert "trained on cuda:0" in page
-    assert page.count("Not recorded with the run; this is what the report was written with:") == 1
+    assert page.count("Not recorded with the run. This is the environment in which the report was written:") == 1
     again = f"python -m tsl.fit --config '{recorded}/config.yaml' --version 'with it-again' --ckpt_path null"
-    assert f"git checkout abc123\n# tracked files had changes that this commit does not hold\n{again}" in page
+    assert f"git checkout abc123\n# tracked files had changes that are not in this commit\n{again}" in page
     assert f"python -m tsl.fit --config {older}/config.yaml --version without-again\n" in page.replace("</pre>", "\n")

@@ -84,8 +84,8 @@ def test_each_setting_has_a_row_in_the_table_of_outcomes(pages: tuple[Path, Path
 
 def test_what_differs_inside_the_run_is_said(pages: tuple[Path, Path], two_settings: TwoSettings) -> None:
     text = pages[0].read_text()
-    assert "Settings differ along the replicates of a run" in text
-    assert "Settings differ along the replicates of a run" not in pages[1].read_text()
+    assert "A run whose settings differ along its replicates" in text
+    assert "A run whose settings differ along its replicates" not in pages[1].read_text()
     differing = text.split('<h2 id="settings-heading">')[1].split("</section>")[0]
     assert "student_initialization.init_args.std</code>" in differing
     assert f"<b>0.1</b> tiny/together {LABELS[0]}, tiny/together {LABELS[1]}</li>" in differing

@@ -156,9 +156,7 @@ def test_a_run_by_itself_and_files_of_wandb_beside_it(root: Path):
 
 def test_directories_without_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main([str(tmp_path / "absent")]) == 2
-    assert (
-        "absent is not a directory: give the one that holds runs (trainer.default_root_dir)" in capsys.readouterr().err
-    )
+    assert "absent is not a directory: give the directory of runs (trainer.default_root_dir)" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 2
     assert f"error: {tmp_path} holds no runs" in capsys.readouterr().err
 

@@ -129,7 +129,7 @@ def test_written_whole_replaces_only_at_the_end(tmp_path: Path):
         ("losses", losses(0).iloc[:0], "no rows for 'losses' at epoch 0"),
         ("losses", losses(2), r"of epoch 0 has rows of epochs \[2\]"),
         ("layers", layers(layer=0), "layer counts from 1, got 0"),
-        ("layers", layers(split="test"), r"split is 'val' or 'train', got \['test'\]"),
+        ("layers", layers(split="test"), r"split: expected 'val' or 'train', got \['test'\]"),
     ],
 )
 def test_refuses_frames_that_figures_could_not_read(tmp_path: Path, table: str, frame: pd.DataFrame, message: str):
@@ -173,7 +173,7 @@ def test_what_is_no_run_is_said(tmp_path: Path):
 
 def test_a_missing_table_is_named_with_its_remedy(tmp_path: Path):
     write_table(tmp_path, "losses", 0, losses(0))
-    with pytest.raises(InputError, match="no records of 'layers'; it stopped before its first evaluation, or has no"):
+    with pytest.raises(InputError, match="no records of 'layers'; it stopped before its first evaluation, or lacks"):
         read_table(tmp_path, "layers")
     with pytest.raises(InputError, match=r"no records of 'pairs'; run it again with `--records[.]pairs true`"):
         read_table(tmp_path, "pairs")

@@ -88,8 +88,8 @@ def test_what_w_and_b_refuses_is_said_in_one_line_each(
     monkeypatch.setattr(dashboard, "workspace", lambda *_: SimpleNamespace(save=refuse))
     assert dashboard.main([]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "warning: the custom chart me/tsl-l-shape was not registered (is it there already?): no rights",
-        "warning: the custom chart me/tsl-success-rate was not registered (is it there already?): no rights",
+        "warning: the custom chart me/tsl-l-shape was not registered (it may already exist): no rights",
+        "warning: the custom chart me/tsl-success-rate was not registered (it may already exist): no rights",
         "error: W&B refused the workspace: no rights",
     ]
 

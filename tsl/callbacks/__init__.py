@@ -1,4 +1,4 @@
-"""What runs during training: evaluate metrics, write records, show progress."""
+"""Callbacks that run during training: they evaluate metrics, write records and show progress."""
 
 from tsl.callbacks.certificate_records import CertificateRecords
 from tsl.callbacks.for_run import for_run

@@ -27,7 +27,7 @@ class CertificateMeasures(nn.Module):
         module: The students and their teachers.
 
     Raises:
-        InputError: If they have more than one hidden layer, or another activation than (leaky) ReLU.
+        InputError: If a network has more than one hidden layer, or another activation than (leaky) ReLU.
     """
 
     def __init__(self, module: TeacherStudent) -> None:
@@ -38,7 +38,7 @@ class CertificateMeasures(nn.Module):
         self.gradient_sup_norm = ReplicateMaximum(module.replicates)
 
     def update(self, student: TrainableNetwork, observed: Observation) -> None:
-        """Add what both networks computed for a batch."""
+        """Add the activations of both networks for a batch."""
         self.observation.update(observed.teacher.pre[0], observed.student.pre[0])
         g = student.lowest_error(observed.student, observed.teacher.output - observed.student.output)
         self.gradient_sup_norm.update(g.abs().amax(dim=(1, 2)))
@@ -58,7 +58,7 @@ class CertificateRecords(pl.Callback):
 
     Args:
         c: The constant c of the theorem's gradient condition ‖g_1‖∞ ≤ α_kj ε / (c K^{3/2} √d).
-        bias_scale: M of ε-alignment: bias gap allowed for each unit of sine.
+        bias_scale: The factor M of ε-alignment, the bias gap allowed for each unit of sine.
     """
 
     def __init__(self, c: PositiveFloat = 5.0, bias_scale: PositiveFloat = 1.0) -> None:
@@ -70,11 +70,11 @@ class CertificateRecords(pl.Callback):
         """Refuse data that does not evaluate its training inputs.
 
         Raises:
-            InputError: If that is so.
+            InputError: If data.init_args.evaluate_train is false.
         """
         if stage == "fit" and not pl_module.data.evaluate_train:
             raise InputError(
-                "tsl.callbacks.CertificateRecords measures on the training inputs: "
+                "tsl.callbacks.CertificateRecords needs evaluations of the training inputs: "
                 "set data.init_args.evaluate_train to true"
             )
 
@@ -82,7 +82,7 @@ class CertificateRecords(pl.Callback):
         """Refuse networks that the theorem does not cover.
 
         Raises:
-            InputError: If they have more than one hidden layer, or another activation than (leaky) ReLU.
+            InputError: If a network has more than one hidden layer, or another activation than (leaky) ReLU.
         """
         check_two_layers(pl_module)
 
@@ -118,7 +118,7 @@ class CertificateRecords(pl.Callback):
 
 
 def certificate_frame(result: Certificate, epoch: int) -> pd.DataFrame:
-    """The rows of the table `certificate`: nodes count from 1, and an `observer` of 0 is none."""
+    """The rows of the table `certificate`; nodes count from 1, and an `observer` of 0 means that there is none."""
     columns = result._asdict()
     columns["observer"] = columns["observer"] + 1
     columns["best_aligned_student"] = columns["best_aligned_student"] + 1
@@ -126,7 +126,7 @@ def certificate_frame(result: Certificate, epoch: int) -> pd.DataFrame:
 
 
 def two_layer_weights(network: MLP) -> TwoLayerWeights:
-    """The weights of a two-layer network that the certificate is about, BatchNorm folded in; no bias is one of 0."""
+    """The weights of a two-layer network for the certificate, with BatchNorm folded in; a missing bias is 0."""
     (weight, bias), (fan_out, _) = effective_layers(network)
     return TwoLayerWeights(weight, bias, fan_out)
 
@@ -135,20 +135,20 @@ def check_two_layers(module: TeacherStudent) -> None:
     """Refuse deeper networks, and other activations.
 
     Raises:
-        InputError: If a network is no MLP of (leaky) ReLU, or has more than one hidden layer.
+        InputError: If a network is not an MLP of (leaky) ReLU, or has more than one hidden layer.
     """
     for name, network in (("teacher", module.teacher), ("student", module.student)):
         activation = checked_mlp(network).activation
         if activation.name != "relu":
             raise InputError(
-                f"the certificate is the theorem's, which is about (leaky) ReLU: the {name} has the activation "
+                f"the certificate needs (leaky) ReLU, because the theorem does, but the {name} has the activation "
                 f"{activation.name} (model.init_args.{name}.init_args.activation); leave "
                 "tsl.callbacks.CertificateRecords out of trainer.callbacks"
             )
         if len(network.widths) != 1:
             raise InputError(
                 f"the certificate follows from the two-layer theorem: expected one hidden layer, but the {name} has "
-                f"{network.widths}; set model.init_args.teacher.init_args.widths"
+                f"widths {network.widths}; set model.init_args.teacher.init_args.widths"
             )
 
 
@@ -156,6 +156,6 @@ def checked_mlp(network: Network) -> MLP:
     """The network as an MLP; only MLPs have a certificate.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not an MLP.
     """
     return as_mlp(network, "the certificate", "leave tsl.callbacks.CertificateRecords out of trainer.callbacks")

@@ -1,4 +1,4 @@
-"""How checkpoints are written and read: whole, and without running code."""
+"""Writing checkpoints whole or not at all, and reading them without running code."""
 
 import io
 from pathlib import Path
@@ -12,14 +12,14 @@ from tsl.tensor_files import read_tensors
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Lightning's files, written beside their target, and read as tensors and plain values.
+    """Lightning's checkpoints, written to a temporary file beside the target, and read as tensors and plain values.
 
-    Lightning writes in the temporary directory. Where that is on another file system, as usual on clusters, a kill
-    while the file is copied leaves neither the old checkpoint nor the new one.
+    Lightning itself writes to the temporary directory. If that is on another file system, as usual on clusters, and the
+    process is killed while the file is copied, neither the old checkpoint nor the new one is left.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint whole or not at all; to a remote file system as Lightning does.
+        """Write a checkpoint whole or not at all; on a remote file system, Lightning writes it.
 
         Raises:
             CannotWriteError: If it cannot be written.
@@ -36,10 +36,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             temporary.write_bytes(content.getbuffer())
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read a checkpoint; objects other than tensors and plain values only where `weights_only` is False.
+        """Read a checkpoint; objects other than tensors and plain values are read only if `weights_only` is False.
 
         Raises:
-            InputError: If it is damaged, holds anything else, or lacks what a run needs to go on.
+            InputError: If it is damaged, holds other objects, or lacks what a run needs to go on.
         """
         if weights_only is False or "://" in str(path):
             return super().load_checkpoint(path, map_location, weights_only)

@@ -14,7 +14,7 @@ from tsl.modules.steps import StepModule
 from tsl.replicates import replicate_seeds
 
 UNKNOWN = "(unknown: started in Python, and not kept under the argument's name)"
-"""Written for a setting that cannot be read from the live object."""
+"""The text in place of a setting that cannot be read from the live object."""
 
 OF_TRAINER = (
     *("max_epochs", "max_steps", "precision", "default_root_dir", "fast_dev_run"),
@@ -24,16 +24,16 @@ OF_TRAINER = (
 
 
 def described_run(trainer: pl.Trainer, module: StepModule, data: DataModule) -> dict[str, Any]:
-    """The nested settings of a run, as `tsl.fit` would write them.
+    """The nested settings of a run, in the form that `tsl.fit` writes.
 
     Args:
         trainer: Its Trainer, whose log_dir is `<root>/<experiment>/<version>`.
-        module: What it trains.
-        data: What it trains on.
+        module: The module that is trained.
+        data: The data that it is trained on.
     """
     directory = Path(str(trainer.log_dir))
     model, inputs = described(module), described(data)
-    linked: dict[str, Any] = {"replicates": module.replicates}  # config.yaml has them once, for both
+    linked: dict[str, Any] = {"replicates": module.replicates}  # config.yaml has them once, for model and data
     if isinstance(module.seed, int):
         linked["seed"] = module.seed
     for key, value in linked.items():
@@ -77,7 +77,7 @@ def described(value: Any) -> Any:
 
 
 def arguments(maker: Any) -> dict[str, inspect.Parameter]:
-    """The named arguments of a function or of a class's constructor; with those that it passes to its base class."""
+    """The named arguments of a function or of a class's constructor, including those that go to its base class."""
     if not inspect.isclass(maker):
         return _named(inspect.signature(maker).parameters)
     found: dict[str, inspect.Parameter] = {}
@@ -92,7 +92,7 @@ def arguments(maker: Any) -> dict[str, inspect.Parameter]:
 
 
 def import_path(thing: Any) -> str | None:
-    """The shortest dotted name by which a class or function is imported; None if there is none, as of a lambda."""
+    """The shortest dotted name by which a class or function is imported; None if there is none, as for a lambda."""
     name, words = getattr(thing, "__qualname__", ""), str(getattr(thing, "__module__", "")).split(".")
     for length in range(1, len(words) + 1):
         module = ".".join(words[:length])
@@ -105,7 +105,7 @@ def import_path(thing: Any) -> str | None:
 
 
 def _with_arguments(maker: Any, given: Mapping[str, Any], partial_of: bool = False) -> Any:
-    """A class with the arguments given, and the defaults of those that are not; its caller gives a partial's first."""
+    """A class with the given arguments and the defaults of others; a partial's first argument is left to its caller."""
     path = import_path(maker)
     if path is None:
         return UNKNOWN

@@ -1,4 +1,4 @@
-"""What a Trainer needs for the records, checkpoints and status of a run that is started in Python."""
+"""The arguments that a Trainer needs for the records, checkpoints and status of a run that is started in Python."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from tsl.callbacks.specialization_records import SpecializationRecords
 from tsl.runs.directory import check_name
 
 LAST_CHECKPOINT = {"filename": "last", "enable_version_counter": False, "save_on_train_epoch_end": True}
-"""One checkpoint, last.ckpt, replaced after every epoch. ModelCheckpoint's own save_last comes with others."""
+"""One checkpoint, last.ckpt, replaced after every epoch; ModelCheckpoint's save_last would write others as well."""
 
 
 def for_run(
@@ -27,7 +27,7 @@ def for_run(
     loggers: Sequence[Logger] = (),
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Arguments for a Trainer whose run is written as `tsl.fit` writes it, for `Trainer(max_epochs=…, **for_run(…))`.
+    """Arguments for a Trainer that writes its run like `tsl.fit`: `Trainer(max_epochs=…, **for_run(…))`.
 
     The run's directory, `<root>/<experiment>/<version>/`, is `trainer.log_dir`, whatever other loggers there are.
 
@@ -35,10 +35,10 @@ def for_run(
         root: Directory of all runs.
         experiment: Name that related runs share.
         version: Name of this run; the next free `version_<n>` if None.
-        records: What is measured and when; every epoch if None.
-        callbacks: Further callbacks. Give those here rather than to the Trainer.
-        loggers: Further loggers, likewise.
-        progress: Whether to show `RunProgress`; instead of the Trainer's `enable_progress_bar`.
+        records: The callback that measures; `SpecializationRecords()`, which measures at every epoch, if None.
+        callbacks: Further callbacks. Give them here instead of to the Trainer.
+        loggers: Further loggers. Give them here instead of to the Trainer.
+        progress: Whether to show `RunProgress`; it replaces the Trainer's `enable_progress_bar`.
 
     Raises:
         InputError: If `experiment` or `version` is not the name of one folder.
@@ -47,7 +47,7 @@ def for_run(
     if version is not None:
         check_name("version", version)
     root = Path(root).expanduser()
-    own = [records or SpecializationRecords(), ModelCheckpoint(**LAST_CHECKPOINT), RunFiles()]  # the last ends last
+    own = [records or SpecializationRecords(), ModelCheckpoint(**LAST_CHECKPOINT), RunFiles()]  # RunFiles last
     bar = [RunProgress()] if progress else []
     return {
         "default_root_dir": root,

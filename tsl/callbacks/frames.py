@@ -1,4 +1,4 @@
-"""From measured tensors to the rows of `tsl.runs.records`. Rows lack what the caller knows: epoch, split and layer.
+"""Make the rows of `tsl.runs.records` from measured tensors; the caller adds the columns epoch, split and layer.
 
 Letters: R replicates, m teacher nodes, n student nodes of one layer.
 """
@@ -16,19 +16,19 @@ from tsl.metrics.functional import best_correlation, match_count, observed, reco
 from tsl.names import FRACTION_RECOVERED, NULL, RECOVERED, recovered_column
 
 CorrelationMeasure = Callable[[Tensor], Tensor]
-"""From one network's ρ_jk `[m, n]`, without pruned teacher nodes, to one number, or to one for each teacher node."""
+"""A function of one network's ρ_jk `[m, n]`, without pruned teacher nodes: one number, or one per teacher node."""
 
 
 class LayerValues(NamedTuple):
     """The measures of one layer over all inputs of a split.
 
     Attributes:
-        active: Which teacher nodes were not pruned, bool, `[R, m]`.
+        active: Whether each teacher node is not pruned, bool, `[R, m]`.
         correlation: ρ_jk, `[R, m, n]`.
         null_correlation: ρ_jk of the teacher on shuffled inputs, `[R, m, n]`.
         observation: O_jk, `[R, m, n]`.
-        teacher_strength: `[R, m]`.
-        student_strength: `[R, n]`.
+        teacher_strength: Strengths of teacher nodes, `[R, m]`.
+        student_strength: Strengths of student nodes, `[R, n]`.
     """
 
     active: Tensor
@@ -48,17 +48,18 @@ def layer_frames(
 ) -> dict[str, pd.DataFrame]:
     """The rows of the tables teacher_nodes, student_nodes and layers for one layer.
 
-    A pruned teacher node has no row, matches no student node and is no part of a mean; `of_layer` was measured with it.
+    A pruned teacher node has no row, matches no student node and is not part of a mean. Only `of_layer` is measured
+    with pruned nodes.
 
     Args:
-        layer: What was measured of it.
+        layer: The measures of the layer.
         thresholds: Correlations above which a teacher node counts as recovered.
         measures: Further measures of the correlation, by name.
         of_layer: Further columns of the table layers, each `[R]`.
-        pairs: Whether the table `pairs` is wanted too.
+        pairs: Whether to add the table `pairs`.
 
     Raises:
-        InputError: If one of `measures` gives another shape than it should.
+        InputError: If one of `measures` returns a wrong shape.
     """
     active, correlation = layer.active, layer.correlation
     best = best_correlation(correlation.masked_fill(~active.unsqueeze(-1), -torch.inf))
@@ -105,7 +106,7 @@ def measured(name: str, measure: CorrelationMeasure, correlation: Tensor, active
     """A measure of the active teacher nodes of every replicate: one number each, or one for each of these nodes.
 
     Raises:
-        InputError: If it gives another shape.
+        InputError: If the measure returns another shape.
     """
     values = [torch.as_tensor(measure(rho[nodes])) for rho, nodes in zip(correlation, active, strict=True)]
     for value, nodes in zip(values, active, strict=True):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tsl.modules.compiled.fused_evaluation import NodeSums
 
 Alignment = Callable[[int, int, int], Metric]
-"""Makes a metric of teacher and student activations from the numbers of teacher nodes, student nodes and replicates."""
+"""A function of the numbers of teacher nodes, student nodes and replicates that returns a metric of activations."""
 
 
 class LayerMeasures(nn.Module):
@@ -38,13 +38,13 @@ class LayerMeasures(nn.Module):
     Every position of a map is a sample. For the null level of maps, whole images are shuffled and positions stay, so
     it shows chance and what follows from the position alone, such as the border of an image. (Shuffling positions
     would give a null level near 0, because there are millions of them; the number of images is what counts.)
-    It is taken on `some_images` of each batch, to save time.
+    It is measured on `some_images` of each batch, to save time.
 
     Args:
-        active: Which teacher nodes were not pruned, bool, `[R, m]`.
+        active: Whether each teacher node is not pruned, bool, `[R, m]`.
         student_nodes: Number n of student nodes.
         alignments: Further measures of the layer, by name.
-        mean_matrices: Whether E A_l and E B_l are gathered too.
+        mean_matrices: Whether to gather E A_l and E B_l as well.
         maps: Whether nodes are channels of maps.
         products: Precision of the products of a block of activations in correlations; blocks are added in float64.
     """
@@ -72,7 +72,7 @@ class LayerMeasures(nn.Module):
         self.observation = BoundaryObservation(*shape)
         self.teacher_strength = ReplicateMean(replicates, teacher_nodes)
         self.student_strength = ReplicateMean(replicates, student_nodes)
-        # Any, because the hints of nn.ModuleDict forget that these modules are metrics.
+        # Any, because the type hints of nn.ModuleDict do not say that these modules are metrics.
         self.alignments: Any = nn.ModuleDict({name: make(*shape) for name, make in alignments.items()})
         self.null_alignments: Any = nn.ModuleDict({name: make(*shape) for name, make in alignments.items()})
         self.mean_matrices: Any = nn.ModuleDict()
@@ -109,7 +109,7 @@ class LayerMeasures(nn.Module):
             metric.update(shuffled, null_student)
 
     def update_mean_matrices(self, terms: LayerTerms, samples: int) -> None:
-        """Add E A_l and E B_l of one batch of `samples`, of the nodes alone: the constant unit is left out."""
+        """Add E A_l and E B_l of one batch of `samples`, without the constant unit."""
         if self.mean_matrices:
             self.mean_matrices["A"].update(terms.mean_A[:, :-1, :-1], samples)
             self.mean_matrices["B"].update(terms.mean_B[:, :-1, :-1], samples)
@@ -127,7 +127,7 @@ class LayerMeasures(nn.Module):
         return frames
 
     def values(self) -> LayerValues:
-        """The measures so far that every layer has."""
+        """The measures that every layer has, over all batches so far."""
         correlation, null_correlation = (
             (self.correlation.compute(), self.null_correlation.compute())
             if self.maps
@@ -149,10 +149,10 @@ class LayerMeasures(nn.Module):
 
 
 class LayerSums:
-    """What `LayerMeasures` measures of a layer that has no further alignments, from sums that compiled code gives.
+    """The measures of a layer without further alignments, as in `LayerMeasures`, from sums made by compiled code.
 
     Args:
-        active: Which teacher nodes were not pruned, bool, `[R, m]`.
+        active: Whether each teacher node is not pruned, bool, `[R, m]`.
     """
 
     def __init__(self, active: Tensor) -> None:
@@ -194,7 +194,7 @@ def lemma_terms(student: Network, teacher: Network, observed: Observation) -> li
     """The terms of Lemma 1 at every hidden layer, for one batch; BatchNorm is folded into the weights.
 
     Raises:
-        InputError: If a network is no MLP, or is deep and not piecewise linear.
+        InputError: If a network is not an MLP, or is deep and not piecewise linear.
     """
     runs = []
     for of_any_kind, activations in ((student, observed.student), (teacher, observed.teacher)):

@@ -1,4 +1,4 @@
-"""What is trained: a table of the networks, without the metrics that Lightning counts among modules."""
+"""A printed table of the networks that a run has, without the metrics that Lightning counts among modules."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from rich.table import Table
 
 
 class NetworkSummary(ModelSummary):
-    """Lightning's summary of what has parameters: name, class and number of parameters, of all replicates together."""
+    """Lightning's summary of the modules with parameters: name, class and number of parameters over all replicates."""
 
     @staticmethod
     def summarize(
@@ -18,12 +18,12 @@ class NetworkSummary(ModelSummary):
         *_: Any,
         **__: Any,
     ) -> None:
-        """Print it.
+        """Print the summary.
 
         Args:
             summary_data: Lightning's columns by their headings.
-            total_parameters: Their number, over all replicates.
-            trainable_parameters: The same of those that are trained.
+            total_parameters: The number of parameters over all replicates.
+            trainable_parameters: The number of trained parameters over all replicates.
         """
         columns = dict(summary_data)
         table = Table("network", "class", box=None, padding=(0, 2, 0, 0))

@@ -1,4 +1,4 @@
-"""The order parameters of a run as records, and the exact loss where there is one.
+"""The order parameters of a run as records, and the exact loss if it has a closed form.
 
 Letters: R replicates, K student nodes, M teacher nodes.
 """
@@ -25,10 +25,10 @@ Overlaps = bool | Literal["fields", "dimension", "none"]
 
 
 def check_overlaps(module: TeacherStudent, data: Any, overlaps: Overlaps) -> None:
-    """Refuse what has no overlaps.
+    """Refuse networks and inputs without overlaps.
 
     Raises:
-        InputError: If a network is no MLP, or the inputs have no standard deviation that "fields" needs.
+        InputError: If a network is not an MLP, or the inputs have no standard deviation although "fields" needs it.
     """
     for network in (module.teacher, module.student):
         as_mlp(network, "records.overlaps", "set it to false")
@@ -40,17 +40,17 @@ def check_overlaps(module: TeacherStudent, data: Any, overlaps: Overlaps) -> Non
 
 
 def normalization(overlaps: Overlaps) -> Normalization:
-    """What `records.overlaps` says of how overlaps are scaled."""
+    """The normalization of overlaps that `records.overlaps` asks for."""
     return overlaps if isinstance(overlaps, str) else "fields"
 
 
 def overlap_frames(module: TeacherStudent, data: Any, overlaps: Overlaps, steps: int) -> dict[str, pd.DataFrame]:
-    """The rows of the tables `overlaps` and, of two-layer networks, `output_weights`, but for the epoch.
+    """The rows of the tables `overlaps` and, for two-layer networks, `output_weights`, without the epoch.
 
     Args:
         module: The students and their teachers.
-        data: What they are trained on.
-        overlaps: As `check_overlaps` passed it.
+        data: The data that they are trained on.
+        overlaps: The setting, checked by `check_overlaps`.
         steps: Optimizer steps taken.
     """
     student: Any = module.student
@@ -76,7 +76,7 @@ def overlap_frames(module: TeacherStudent, data: Any, overlaps: Overlaps, steps:
 
 
 def exact_losses(module: TeacherStudent, data: Any) -> dict[str, Tensor]:
-    """population_loss, `[R]` float64, over the evaluation inputs' distribution; nothing where it has no closed form."""
+    """population_loss, `[R]` float64, over the evaluation inputs' distribution; empty if it has no closed form."""
     if why_no_exact_loss(module, data) is not None:
         return {}
     student: Any = module.student
@@ -89,9 +89,9 @@ def exact_losses(module: TeacherStudent, data: Any) -> dict[str, Tensor]:
 
 
 def why_no_exact_loss(module: TeacherStudent, data: Any) -> str | None:
-    """Why the population loss has no closed form; None if it has one.
+    """The reason why the population loss has no closed form; None if it has one.
 
-    It has one for two-layer MLPs without biases or BatchNorm, of activations with closed forms, on Gaussian inputs.
+    It has one for two-layer MLPs without biases or BatchNorm, if the activations have one and inputs are Gaussian.
     """
     distribution = evaluated_distribution(data)
     if type(distribution) is not Gaussian:
@@ -115,7 +115,7 @@ def why_no_exact_loss(module: TeacherStudent, data: Any) -> str | None:
 
 
 def evaluated_distribution(data: Any) -> Any:
-    """What evaluation inputs are drawn from; None if they are not drawn."""
+    """The distribution of the evaluation inputs; None if they are not drawn from one."""
     return getattr(data, "val_distribution", None) or getattr(data, "distribution", None)
 
 

@@ -1,4 +1,4 @@
-"""Writes config.yaml, environment and status into the run's directory; a start that fails leaves no trace."""
+"""Writes config.yaml, environment and status into the run's directory, and removes them if the start fails."""
 
 import resource
 import shutil
@@ -40,11 +40,11 @@ class RunFiles(pl.Callback):
     The module then logs a series of scalars for each group of replicates that have the same settings.
 
     Nothing is written before the Trainer has made the networks, checked the data and read the checkpoint of a
-    resumed run. If a start fails after that, before the first training step, what it wrote is removed. A fast_dev_run
-    leaves nothing.
+    resumed run. If a start fails after that, before the first training step, the files that it wrote are removed. A
+    fast_dev_run writes nothing.
 
     Args:
-        config: The nested settings of the run; those of the live objects if None.
+        config: The nested settings of the run; if None, they are read from the live objects.
     """
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
@@ -60,7 +60,7 @@ class RunFiles(pl.Callback):
         self._steps_before = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note which files the directory already has; let checkpoints be written whole, unless a plugin writes them."""
+        """Note which files the directory already has, and write checkpoints whole, unless a plugin writes them."""
         directory = Path(str(trainer.log_dir))  # log_dir broadcasts, so every process has to read it
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = WholeCheckpoints()
@@ -85,11 +85,11 @@ class RunFiles(pl.Callback):
         self._is_training = True
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse to go on where the directory is gone, before others make it again."""
+        """Refuse to go on if the directory is gone, before other callbacks make it again."""
         self._check_in_place()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: StepModule) -> None:
-        """As `on_validation_start`, for epochs without evaluation; write which replicates diverged, if some did."""
+        """Refuse as in `on_validation_start`, for epochs without evaluation; record replicates that diverged."""
         self._check_in_place()
         if self._run is not None and trainer.is_global_zero:
             self._write_replicates(self._run, pl_module)
@@ -97,7 +97,7 @@ class RunFiles(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Wait until what was recorded before the checkpoint is on the disk."""
+        """Wait until the records from before the checkpoint are on the disk."""
         checkpoint[FORMAT_KEY] = FORMAT
         if self._status is not None and self._run is not None:
             with writing(self._run):
@@ -107,15 +107,15 @@ class RunFiles(pl.Callback):
                 self._status.say(cost=self._cost(trainer, pl_module)._asdict())
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write that the run is complete, or can go on if `trainer.max_time` has stopped it."""
+        """Write that the run is complete, or that it is resumable if `trainer.max_time` has stopped it."""
         if self._status is not None:
             self._status.content["cost"] = self._cost(trainer, pl_module)._asdict()
         self._end(RESUMABLE if is_out_of_time(trainer) else COMPLETE)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Write that the run was stopped, or what went wrong; remove what a failed start wrote."""
+        """Write that the run was stopped, or what went wrong; remove the files of a failed start."""
         signals = [callback for callback in trainer.callbacks if isinstance(callback, StopSignals)]
-        # Where another process has got the signal and is gone, this one gets any exception.
+        # If another process has got the signal and ended, this one may get any exception.
         was_stopped = isinstance(exception, KeyboardInterrupt | SystemExit) or any(each.received for each in signals)
         if not self._is_training and not (was_stopped and self._has_begun):
             self._remove()
@@ -156,13 +156,13 @@ class RunFiles(pl.Callback):
         self._status.begin(str(module.device), self._cost_before._asdict())
 
     def _cost(self, trainer: pl.Trainer, module: pl.LightningModule) -> Cost:
-        """What the run has cost up to now."""
+        """The cost of the run up to now."""
         steps = (trainer.global_step - self._steps_before) * getattr(module, "replicates", 1)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return self._cost_before.plus(Cost(time.monotonic() - self._clock, steps, peak))
 
     def _claim(self, trainer: pl.Trainer) -> None:
-        """Lock the directory, in one process for all; nothing that is there changes."""
+        """Lock the directory, in one process for all, without changing its files."""
         assert self._run is not None
         refused: InputError | None = None
         if trainer.is_global_zero:
@@ -178,7 +178,7 @@ class RunFiles(pl.Callback):
             raise refused or InputError(words)
 
     def _drop_what_is_written_again(self, trainer: pl.Trainer) -> None:
-        """Remove what is later than the checkpoint, or all of a run that was stopped before its first one."""
+        """Remove records after the checkpoint, or all of them if the run was stopped before its first checkpoint."""
         assert self._run is not None
         remove_unfinished(self._run)
         if trainer.global_step > 0:
@@ -189,7 +189,7 @@ class RunFiles(pl.Callback):
             drop_records_after(self._run, -1)
 
     def _write_replicates(self, run: Path, module: StepModule) -> None:
-        """Write the table `replicates` with a column `diverged`, which makes them a group of their own."""
+        """Write the table `replicates` with a column `diverged`, so that diverged replicates are a separate group."""
         diverged = module.diverged.tolist()
         if any(diverged) and self._replicates.get("diverged", pd.Series()).tolist() != diverged:
             self._replicates = self._replicates.assign(diverged=diverged)

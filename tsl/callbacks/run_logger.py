@@ -1,4 +1,4 @@
-"""The logger that every run has: metrics.csv in the run's directory, to which a resumed run adds."""
+"""The logger that every run has: it writes metrics.csv in the run's directory, and a resumed run appends to it."""
 
 import csv
 import os
@@ -14,7 +14,7 @@ from tsl.runs.whole_files import writing, written_whole
 
 
 class RunLogger(CSVLogger):
-    """Lightning's CSV logger, except that a resumed run adds to its metrics.csv instead of deleting it.
+    """Lightning's CSV logger, except that a resumed run appends to its metrics.csv instead of deleting it.
 
     Args:
         root: Directory of all runs.
@@ -36,7 +36,7 @@ class RunLogger(CSVLogger):
 
 
 class _AppendingWriter(ExperimentWriter):
-    """Lightning's writer, except that nothing is touched before something is logged: it makes one at every start."""
+    """Lightning's writer, except that it makes no file before something is logged; Lightning's does at every start."""
 
     def __init__(self, log_dir: str) -> None:
         self._fs = get_filesystem(log_dir)
@@ -47,7 +47,7 @@ class _AppendingWriter(ExperimentWriter):
         self.hparams: dict[str, Any] = {}
 
     def save(self) -> None:
-        """Add what was logged to the file."""
+        """Append the logged values to the file."""
         if self.metrics and not self.metrics_keys:
             with writing(Path(self.log_dir)):
                 os.makedirs(self.log_dir, exist_ok=True)
@@ -58,7 +58,7 @@ class _AppendingWriter(ExperimentWriter):
             super().save()
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        """Write the file again, with columns for new scalars: whole or not at all."""
+        """Write the file again with columns for new scalars, whole or not at all."""
         path = Path(self.metrics_file_path)
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -66,9 +66,9 @@ class _AppendingWriter(ExperimentWriter):
 
 
 def drop_rows_after(run: Path, step: int) -> None:
-    """Remove the rows of metrics.csv later than an optimizer step: a resumed run writes them again.
+    """Remove the rows of metrics.csv after an optimizer step, because a resumed run writes them again.
 
-    A row that is cut off, as the last one of a process that was killed, is removed too.
+    A row that is cut off, such as the last row of a process that was killed, is removed, too.
     """
     path = run / "metrics.csv"
     if not path.is_file():
@@ -80,7 +80,7 @@ def drop_rows_after(run: Path, step: int) -> None:
 
 
 def _is_until(text: str | None, step: int) -> bool:
-    """Whether a row has a step, and none later than this."""
+    """Whether the text of a row's step is a number that is not greater than `step`."""
     return text is not None and text.isdecimal() and int(text) <= step
 
 

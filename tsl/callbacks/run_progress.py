@@ -16,18 +16,18 @@ SHOWN = {
     VAL_LOSS: "val loss {:.3g}",
     specialization_scalar(1, "rho_mean"): "ρ_mean {:.3f}",
 }
-"""The scalars that are shown, of those that the module logs; ρ_mean is that of the lowest layer."""
+"""The logged scalars that are shown; ρ_mean is that of the lowest layer."""
 
 BETWEEN_EPOCHS, WITHIN_EPOCH = 5.0, 60.0
-"""Seconds after which a line is written at the end of an epoch, and within one."""
+"""The least seconds between two lines, at the end of an epoch and within an epoch."""
 
 
 class RunProgress(ProgressBar):
     """Shows epoch, losses, ρ_mean of the lowest layer, student-steps per second and the time left for the whole run.
 
-    Student-steps are optimizer steps × replicates, and their rate is that of training alone; the time left counts
-    evaluation too. Where stdout is no terminal, a line is written after an epoch, at most every 5 seconds, and
-    every minute within one. What is done is done once for a chunk of optimizer steps.
+    Student-steps are optimizer steps × replicates. Their rate counts the time of training alone, and the time left
+    includes evaluation. If stdout is not a terminal, a line is written after an epoch, at most every 5 seconds, and
+    every minute within an epoch. The display is updated once for a chunk of optimizer steps.
 
     Args:
         console: Where to write; stdout if None.
@@ -51,7 +51,7 @@ class RunProgress(ProgressBar):
         self.enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock, and the bar where there is a terminal."""
+        """Start the clock, and the bar if there is a terminal."""
         self.clock = Clock()
         self.clock.start(fraction_done(trainer), trainer.global_step)
         self.console = self.console or Console(soft_wrap=True)
@@ -158,7 +158,7 @@ class Clock:
         self.since = time.monotonic()
 
     def steps_per_second(self, step: int) -> float | None:
-        """Optimizer steps per second of training; None before the first."""
+        """Optimizer steps per second of training; None before the first step."""
         trained = self._seconds_trained()
         return (step - self.first_step) / trained if step > self.first_step and trained > 0 else None
 
@@ -168,7 +168,7 @@ class Clock:
         return self._seconds_trained() / elapsed if elapsed > 0 else 1.0
 
     def seconds_left(self, fraction: float) -> float | None:
-        """Estimated seconds of the rest, evaluation included; None before there is an estimate."""
+        """Estimated seconds until the end of the run, evaluation included; None before there is an estimate."""
         elapsed = time.monotonic() - self.begun
         done = fraction - self.first_fraction
         return elapsed * (1 - fraction) / done if done > 0 else None
@@ -181,7 +181,7 @@ def fraction_done(trainer: pl.Trainer, within: float = 0.0) -> float:
     """The fraction of a run that is done; 0 if neither its epochs nor its steps are limited.
 
     Args:
-        trainer: The run's.
+        trainer: The run's Trainer.
         within: The fraction of the current epoch that is done.
     """
     by_epochs = (trainer.current_epoch + within) / trainer.max_epochs if (trainer.max_epochs or -1) > 0 else 0.0

@@ -20,18 +20,19 @@ from tsl.randomness import generator
 from tsl.runs.records import write_table
 
 MOST_NODES = 8192
-"""The most nodes of one layer in all replicates: their correlations take half a gigabyte, and as much for the null."""
+"""The most nodes of one layer in all replicates; correlations then take half a gigabyte, and null levels as much."""
 
 
 class SeedRecords(pl.Callback):
-    """Writes what the trained networks of several seeds have in common, before training and after the last epoch.
+    """Writes how alike the networks of several seeds are, before training and after the last epoch.
 
-    All networks get the validation inputs of replicate 0. The table `seed_pairs` has for every pair of replicates the
-    mean correlation of nodes matched one to one (over the nodes of the one with fewer); `seed_nodes` has for every node
-    its best correlation in each other replicate. Nodes that never change are left out. Null levels are the same with
-    the other network on shuffled inputs.
+    All networks get the validation inputs of replicate 0. For every pair of replicates, the table `seed_pairs` has the
+    mean correlation of nodes matched one to one (over the nodes of the replicate with fewer). For every node,
+    `seed_nodes` has its best correlation in each other replicate. Constant nodes are left out. Null levels are the same
+    measures with the other network on shuffled inputs.
 
-    For `tsl.modules.TeacherStudent` and `tsl.modules.Classifier`; `python -m tsl.figures universality RUN` draws it.
+    It works with `tsl.modules.TeacherStudent` and `tsl.modules.Classifier`. The figure of these tables is drawn by
+    `python -m tsl.figures universality RUN`.
     """
 
     def __init__(self) -> None:
@@ -39,10 +40,10 @@ class SeedRecords(pl.Callback):
         self._shuffling = generator("null_level", 0)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: StepModule) -> None:
-        """Refuse a single network, and more nodes than memory is meant for.
+        """Refuse a single network, and more than `MOST_NODES` nodes.
 
         Raises:
-            InputError: If that is so.
+            InputError: If there is one replicate, or a layer has more nodes in all replicates.
         """
         replicates, widest = pl_module.replicates, max(pl_module.trained_network.widths)
         if replicates < 2:
@@ -51,12 +52,12 @@ class SeedRecords(pl.Callback):
             )
         if replicates * widest > MOST_NODES:
             raise InputError(
-                f"tsl.callbacks.SeedRecords compares all nodes of a layer, {replicates} replicates × {widest}: at most "
-                f"{MOST_NODES}; lower --replicates"
+                f"tsl.callbacks.SeedRecords: expected at most {MOST_NODES} nodes of a layer in all replicates, but "
+                f"there are {replicates} replicates × {widest}; lower --replicates"
             )
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: StepModule) -> None:
-        """Reset, if this epoch is measured."""
+        """Make new metrics if this epoch is measured."""
         self._metrics = []
         if is_recorded(trainer) and evaluated_epoch(trainer) in (0, trainer.max_epochs):
             self._shuffling = generator("null_level", 0)

@@ -1,4 +1,4 @@
-"""Measures how far student nodes have specialized, and writes it as records and logged scalars."""
+"""Measures the specialization of student nodes, and writes it as records and logged scalars."""
 
 import inspect
 from typing import Any
@@ -28,23 +28,25 @@ from tsl.runs.records import COLUMNS, write_table
 class SpecializationRecords(pl.Callback):
     """Writes the tables of `tsl.runs.records` before training (epoch 0) and after epochs of training.
 
-    The measures are taken on what `TeacherStudent.validation_step` computes, so on every split that the DataModule
-    gives for evaluation. Whatever is written of an epoch replaces what was written of it before. Losses are recorded at
-    every evaluation, nodes and layers at the chosen epochs.
+    Every split that the DataModule evaluates is measured, on the activations of `TeacherStudent.validation_step`. New
+    rows of an epoch replace older rows of this epoch. Losses are recorded at every evaluation, nodes and layers at the
+    chosen epochs.
 
     Args:
-        every_n_epochs: Measure nodes and layers every so many epochs; at epochs 0 and trainer.max_epochs always.
-        epochs: Measure them at these epochs instead (0 is before training).
-        thresholds: Further thresholds θ at which a teacher node counts as recovered, beside 0.5, 0.6, 0.7, 0.8, 0.9
+        every_n_epochs: The number of epochs between measurements of nodes and layers; epochs 0 and trainer.max_epochs
+            are always measured.
+        epochs: The epochs at which nodes and layers are measured instead (0 is before training).
+        thresholds: Further thresholds θ at which a teacher node counts as recovered, besides 0.5, 0.6, 0.7, 0.8, 0.9
             and 0.95.
         pairs: Also write the correlation of every pair of a teacher node and a student node.
         mean_matrices: Also write Lemma 1's E A_l and E B_l of every layer, on the validation data.
-        alignments: Further measures by the name they get in the records, each with its null level: metrics of teacher
-            and student activations that give one number for each replicate (`tsl.metrics.LinearCKA`), or functions of
-            one network's correlation ρ_jk [m, n] (`tsl.metrics.functional.redundancy`), pruned teacher nodes left out.
-            What such a function gives for each teacher node is a column of teacher_nodes, and its mean one of layers.
+        alignments: Further measures by their names in the records, each with its null level. A measure is a metric of
+            teacher and student activations that returns one number for each replicate (`tsl.metrics.LinearCKA`), or a
+            function of one network's correlation ρ_jk [m, n] without pruned teacher nodes
+            (`tsl.metrics.functional.redundancy`). If a function returns a value for each teacher node, the values are
+            a column of teacher_nodes, and their mean is a column of layers.
         overlaps: Also write the overlaps Q, R and T of the lowest weights, and output weights, at every evaluation:
-            true or "fields" for covariances of pre-activations, which theory is about; "dimension" for W Wᵀ/d; "none"
+            true or "fields" for covariances of pre-activations, which theory uses; "dimension" for W Wᵀ/d; "none"
             for W Wᵀ.
 
     Raises:
@@ -81,10 +83,10 @@ class SpecializationRecords(pl.Callback):
         self._probes = generator("strength", 0)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: TeacherStudent) -> None:
-        """Refuse networks and inputs that have no overlaps, where these are asked for.
+        """Refuse networks and inputs that have no overlaps, if overlaps are to be recorded.
 
         Raises:
-            InputError: If that is so.
+            InputError: If overlaps cannot be recorded.
         """
         if self.overlaps:
             check_overlaps(pl_module, pl_module.data, self.overlaps)
@@ -189,7 +191,7 @@ class SpecializationRecords(pl.Callback):
     def _losses(pl_module: TeacherStudent, trained: bool) -> pd.DataFrame:
         data = pl_module.data
         sizes = {"train_size": data.train_sizes, "augmented_size": data.augmented_sizes}
-        # Of one type in every epoch: pandas gives the files of a folder the type of the first.
+        # The type is the same in every epoch, because pandas gives all files of a folder the type of the first.
         none = torch.full((pl_module.replicates,), torch.nan, dtype=torch.float64)
         losses = {
             "train_loss": pl_module.train_loss.compute() if trained else none,
@@ -222,9 +224,9 @@ class SpecializationRecords(pl.Callback):
 
 
 def products(student: Network, maps: bool) -> torch.dtype:
-    """The precision in which activations are multiplied for correlations: their own, and for maps float32.
+    """The precision in which activations are multiplied for correlations: their own, but float32 for maps.
 
-    For float32 activations float64 products would add no precision, and take twice as long.
+    For float32 activations, float64 products would add no precision and take twice as long.
     """
     double = next(student.parameters()).dtype == torch.float64
     return torch.float64 if double and not maps else torch.float32

@@ -1,4 +1,4 @@
-"""Signals that stop a run of `tsl.fit`: it ends as one that can go on, with the exit status that shells expect."""
+"""Signals that stop a run of `tsl.fit`: the run stays resumable, and the exit status is the one that shells expect."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 from tsl.runs.directory import command_to_resume
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
-"""Of the keyboard, of a job's end, of a terminal that is closed, and of clusters that announce a job's end."""
+"""The signals of Ctrl-C, of a job's end, of a closed terminal, and of clusters that announce a job's end."""
 
 
 class Stopped(SystemExit):
@@ -24,10 +24,10 @@ class Stopped(SystemExit):
 
 
 class StopSignals(pl.Callback):
-    """Raises `Stopped` at the first of the `SIGNALS`, and says with which command the run goes on.
+    """Raises `Stopped` at the first of the `SIGNALS`, and describes the command that resumes the run.
 
-    It is a context manager: the handlers are in place within its block. Whatever the process does at that moment, its
-    files are whole, so there is nothing to wait for. Further signals change nothing, except that a second SIGINT kills.
+    It is a context manager: the handlers are in place within its block. The run's files are whole at any moment, so it
+    can stop at once. Further signals change nothing, except that a second SIGINT kills the process.
 
     Attributes:
         received: The first signal.
@@ -38,12 +38,12 @@ class StopSignals(pl.Callback):
         self._before: dict[signal.Signals, Any] = {}
         self._run: Path | None = None
         self._launcher: Any = None
-        self._parent = os.getppid()  # once it has gone, another process takes its place
+        self._parent = os.getppid()  # kept, because another process becomes the parent when this one ends
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
             handlers = {each: signal.getsignal(each) for each in SIGNALS}
-            # nohup and shells that start a process in the background have some of them ignored
+            # nohup, and shells that start a process in the background, set some signals to be ignored; that stays
             self._before = {each: handler for each, handler in handlers.items() if handler != signal.SIG_IGN}
         self._install()
         return self
@@ -53,7 +53,7 @@ class StopSignals(pl.Callback):
             signal.signal(each, handler)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note the run, and the processes that this one has started."""
+        """Keep the run's directory, and the launcher of the processes that this one has started."""
         self._run = Path(str(trainer.log_dir))  # log_dir broadcasts, so every process has to read it
         self._launcher = trainer.strategy.launcher
 
@@ -62,7 +62,7 @@ class StopSignals(pl.Callback):
         self._install()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """As `on_sanity_check_start`, for runs without an evaluation before training."""
+        """Take the signals back, for runs without an evaluation before training."""
         self._install()
 
     def on_train_batch_start(self, *_: Any) -> None:
@@ -79,7 +79,7 @@ class StopSignals(pl.Callback):
             self._launcher.kill(signal.SIGTERM)
 
     def describe(self) -> str:
-        """What stopped the process, and with which command the run goes on."""
+        """A sentence on what stopped the process, with the command that resumes the run."""
         assert self.received is not None
         if self._run is None or not (self._run / "config.yaml").exists():
             return f"stopped by {self.received.name} before anything was written: the same command starts the run"
@@ -97,8 +97,8 @@ class StopSignals(pl.Callback):
             return
         self.received = signal.Signals(number)
         if os.environ.get("LOCAL_RANK", "0") != "0" and os.getppid() == self._parent:
-            os.kill(self._parent, signal.SIGTERM)  # the process that has started this one would wait for it
-        if sys.exception() is None:  # or a process whose peer has gone would not get to write its state
+            os.kill(self._parent, signal.SIGTERM)  # otherwise the parent would wait for this process
+        if sys.exception() is None:  # otherwise a process whose peer has ended could not write its state
             self._stop()
 
     def _stop(self) -> None:

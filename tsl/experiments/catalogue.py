@@ -1,4 +1,4 @@
-"""The experiments that `tsl reproduce` knows: E1 to E10 of the paper, T1 to T4 of the theory, and what goes beyond."""
+"""The experiments of `tsl reproduce`: E1 to E10 of the paper, T1 to T4 of the theory, and further ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,15 +61,15 @@ class Experiment:
     """The runs of a figure, and how they are drawn.
 
     Args:
-        runs: Name of its runs, its config and its quick overlay; experiments with the same name share their runs.
+        runs: Name of its runs, its config and its quick overlay; experiments with the same `runs` share their runs.
         figure: The module that draws it.
-        outcome: Gives the statistics of replicates with the same settings.
+        outcome: Function that returns the statistics of replicates with the same settings.
         axes: The values of each axis; the cells are all their combinations.
-        quick: The values that the quick scale takes where it takes fewer; `--where` may ask for the others.
-        base: The config that the experiment's is laid over.
+        quick: Fewer values for the quick scale, of some axes; `--where` may ask for the others.
+        base: The config that comes before the experiment's own config.
         options: Further arguments of the figure's `draw`.
         outcome_over: Settings that may differ along the replicates of one outcome.
-        across: Gives sentences about all runs together, printed below the table.
+        across: Function that returns sentences about all runs together, which are printed below the table.
     """
 
     runs: str
@@ -113,14 +113,14 @@ VARIANTS = ("plain", "leaky", "bn_before", "bn_after", "uniform", "adam", "momen
 
 
 def of_gradient(records: Axes, widths: Sequence[float] = WIDTHS) -> Experiment:
-    """How large the gradient is when nodes of E2 are recovered: at all polarities, recorded as in E2 or otherwise."""
+    """E2 at all polarities, for the gradient's size when nodes are recovered; `records` adds an axis of configs."""
     axes = {**E3_AXES, **records, "multiplier": widths}
     fewer: Axes = {"polarity": (1, 2), "multiplier": widths[:3]}
     return Experiment("E2", gradient_at_recovery, gradient_order, axes, fewer, across=gradient_in_words)
 
 
 def of_deep_students(variant: str, sizes: Sequence[int], **options: str) -> Experiment:
-    """E6 in one of `configs/E6/*.yaml`, at 2x."""
+    """E6 with one of the configs `configs/E6/*.yaml`, at 2x."""
     axes: Axes = {"variant": (variant,), "train_size": sizes, "multiplier": (2,)}
     return Experiment("E6", sample_size, layer_correlations, axes, E6_FEWER, "multilayer", options)
 

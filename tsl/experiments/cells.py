@@ -18,8 +18,8 @@ class Cell:
 
     Args:
         values: The value of each axis, as it stands in the run's name and in tables.
-        configs: The configs of tsl.fit that its run has, later ones laid over earlier ones.
-        settings: Settings by their dotted names, over the configs.
+        configs: The configs of tsl.fit for its run; later ones override earlier ones.
+        settings: Settings by their dotted names, which override the configs.
     """
 
     values: Mapping[str, float | str]
@@ -31,7 +31,7 @@ def plan_runs(cells: Sequence[Cell], directory: Path) -> list[PlannedRun]:
     """The run of each cell, `<directory>/<cell's name>`.
 
     Raises:
-        InputError: If a run is there that was made with other settings.
+        InputError: If a run with other settings already exists.
     """
     resolved: dict[tuple[Path, ...], dict[str, Any]] = {}
     for cell in cells:
@@ -48,7 +48,7 @@ def plan_run(cell: Cell, resolved: Mapping[str, Any], directory: Path) -> Planne
     Args:
         cell: The cell.
         resolved: All settings that its configs give, by their dotted names.
-        directory: Where the sweep's runs lie.
+        directory: The directory of the sweep's runs.
     """
     settings = {**resolved, **flatten(dict(cell.settings))}
     if settings["total_samples"] is not None:
@@ -62,7 +62,7 @@ def plan_run(cell: Cell, resolved: Mapping[str, Any], directory: Path) -> Planne
 
 
 def config_arguments(configs: Sequence[Path], directory: Path) -> list[str]:
-    """The arguments of tsl.fit that lay configs over each other, and write into a sweep's directory."""
+    """The arguments of tsl.fit that combine configs, later over earlier ones, and write into a sweep's directory."""
     words = [word for config in configs for word in ("--config", str(config))]
     return [*words, "--trainer.default_root_dir", str(directory.parent), "--experiment", directory.name]
 

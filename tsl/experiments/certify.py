@@ -1,8 +1,8 @@
 """Compare a trained two-layer run with the theorem: `python -m tsl.certify runs/certificate/version_0`.
 
-For each teacher node: which ε the theorem grants on the training inputs, which ε the student's weights reached, and
-what follows, as a table on the screen, a table in a file (one row for each replicate and teacher node, the columns of
-`tsl.theory.certificate.Certificate`) and a figure beside it.
+The result is, for each teacher node, the ε that the theorem grants on the training inputs, the ε that the student's
+weights reached, and what follows. It is printed as a table, written to a file (one row for each replicate and teacher
+node, with the columns of `tsl.theory.certificate.Certificate`), and drawn as a figure beside that file.
 """
 
 import argparse
@@ -42,11 +42,14 @@ def certify(run: LoadedRun, c: float, bias_scale: float) -> pd.DataFrame:
 
 
 def node_table(frame: pd.DataFrame, setting: str = "") -> Table:
-    """A row for each teacher node: medians, and how often it is observed, the condition holds, the conclusion too.
+    """A table with a row for each teacher node: medians over replicates, and counts of replicates.
+
+    The counts say in how many replicates the node is observed, in how many the condition holds, and in how many of the
+    latter the conclusion holds as well.
 
     Args:
         frame: The certificate of replicates with the same settings.
-        setting: What sets them apart from others, for the title.
+        setting: The setting by which they differ from other replicates, for the title.
     """
     replicates = frame["replicate"].nunique()
     over = f", median of {replicates} replicates" if replicates > 1 else ""
@@ -89,11 +92,11 @@ def sentences(frame: pd.DataFrame, sizes: tuple[int, int, int], c: float) -> lis
         words = {
             "certified": f"{at} the theorem grants ε = {granted}, and the weights reached ε = {reached}: condition and "
             "conclusion hold",
-            "vacuous": f"{at} the theorem grants ε = {granted} ≥ 1: vacuous, for no sine exceeds 1. Its condition "
-            f"would need ‖g_1‖∞ < {needed}, and it is {measured}; the weights reached ε = {reached}",
+            "vacuous": f"{at} the theorem grants ε = {granted} ≥ 1: vacuous, because no sine exceeds 1. Its condition "
+            f"would need ‖g_1‖∞ < {needed}, but ‖g_1‖∞ is {measured}; the weights reached ε = {reached}",
             "conclusion fails": f"{at} the theorem would grant ε = {granted}, but the weights reached only ε = "
-            f"{reached}: the condition holds and the conclusion does not, so these inputs cannot be what the theorem "
-            "asks for (augmented ones, dense enough to separate hyperplanes this close)",
+            f"{reached}: the condition holds and the conclusion does not, so these inputs do not meet the theorem's "
+            "assumption (augmented inputs, dense enough to separate hyperplanes this close)",
             "unobserved": "No student node observes the teacher node on the training inputs, so the theorem says "
             f"nothing; the weights reached ε = {reached}",
         }
@@ -108,19 +111,19 @@ def span(values: pd.Series) -> str:
 
 
 def over_training(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
-    """The run's own records of its certificate if they end in this one, made with the same constants; else this one."""
+    """The run's own records of its certificate if their last epoch agrees with this certificate; else this one."""
     if not run.recorded_epochs("certificate"):
         return frame
     recorded = run.table("certificate")
     last = recorded[recorded["epoch"] == frame["epoch"].iloc[0]]
     epsilons = ["granted_epsilon", "reached_epsilon"]
-    # The last bits differ with the size of evaluation batches; a gradient of 1e-15 is nothing but last bits.
+    # Rounding differs with the size of evaluation batches, and a gradient of 1e-15 is rounding alone.
     same = len(last) == len(frame) and np.allclose(last[epsilons], frame[epsilons], rtol=1e-3, atol=1e-9)
     return recorded if same else frame
 
 
 def write(frame: pd.DataFrame, out: Path) -> None:
-    """Write the table whole or not at all, in the format of the path's suffix; makes the directory."""
+    """Write the table whole or not at all, in the format of the path's suffix; make its directory if it is missing."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(out) as temporary:
         if out.suffix == ".csv":
@@ -130,9 +133,9 @@ def write(frame: pd.DataFrame, out: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors are one line on stderr and status 2."""
+    """Run the command line and return the exit status; an error is one line on stderr and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m tsl.certify", description="Hold the theorem against a trained two-layer run."
+        prog="python -m tsl.certify", description="Compare a trained two-layer run with the theorem."
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, with config.yaml and checkpoints/")
     parser.add_argument("--c", type=PositiveFloat, default=5.0, help="constant of the gradient condition (default: 5)")

@@ -1,8 +1,8 @@
 """Recover a teacher from the nodes of its students: `python -m tsl.cluster_students runs/two_layer/first`.
 
-The replicates of the run are the students, and have to have one teacher (`--model.teacher_initialization
-tsl.modules.TeacherOfRun`). Nodes that most of them share become a network, whose output weights are the least squares
-fit to the teacher's answers on all training inputs. Written are
+The replicates of the run are the students, and must have one common teacher (`--model.teacher_initialization
+tsl.modules.TeacherOfRun`). The nodes that most students share become the hidden nodes of a network. Its output weights
+are the least-squares fit to the teacher's outputs on all training inputs. The command writes
 
     RUN/records/clusters                 a row for each recovered node
     RUN/clustered/reconstruction.pt      the network's weights: plain tensors, for MLP.load_state_dict
@@ -34,13 +34,13 @@ from tsl.runs.whole_files import written_whole
 
 
 class Reconstruction(NamedTuple):
-    """A teacher as its students know it.
+    """A teacher that was reconstructed from its students.
 
     Attributes:
-        network: Of one replicate and a node for each cluster.
+        network: The reconstruction, with one replicate and one hidden node for each cluster.
         rows: The table `clusters`.
         loss: The network's loss against the teacher on the evaluation inputs.
-        student_losses: The students' own, `[R]`.
+        student_losses: The students' losses on the same inputs, `[R]`.
         teacher_nodes: The teacher's width.
     """
 
@@ -56,23 +56,23 @@ def reconstruct(run: LoadedRun, distance: float, share: float) -> Reconstruction
     """Cluster the students' nodes and fit a network of the clusters; see `tsl.networks.clusters`.
 
     Args:
-        run: Students of one teacher, of two layers.
-        distance: Up to which nodes count as the same.
-        share: Part of the students that have to have a node.
+        run: A run of two-layer students of one teacher.
+        distance: The largest distance at which two nodes count as the same.
+        share: The fraction of the students that must have a node.
 
     Raises:
-        InputError: If the networks are others, or no node is shared.
+        InputError: If the networks are of another kind, or no node is shared.
     """
     student, teacher = (checked(network).double() for network in (run.module.student, run.module.teacher))
     check_identified(student.activation)
     if teacher.activation != student.activation:
         raise InputError(
-            f"teacher nodes of the activation {teacher.activation.name} cannot be found among student nodes of "
-            f"{student.activation.name}: give both the same (model.init_args.student.init_args.activation)"
+            f"expected teacher and student with the same activation, but the teacher has {teacher.activation.name} and "
+            f"the student {student.activation.name}: set model.init_args.student.init_args.activation"
         )
     if any((part != part[:1]).any() for part in teacher.parameters()):
         raise InputError(
-            "the replicates have different teachers, and clusters are for many students of one: train them with "
+            "expected many students of one teacher, but the replicates have different teachers: train them with "
             "--model.teacher_initialization tsl.modules.TeacherOfRun and a run of one replicate"
         )
     inputs = torch.cat([batch.flatten(2) for batch in run.train_batches()], dim=1).double()
@@ -105,34 +105,34 @@ def reconstruct(run: LoadedRun, distance: float, share: float) -> Reconstruction
 
 
 def checked(network: object) -> MLP:
-    """A network as the two-layer MLP that it is.
+    """The network, typed as an MLP, if it has one hidden layer and no BatchNorm.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is another network.
     """
     mlp = as_mlp(network, "tsl cluster-students", "use students that are MLPs")  # type: ignore[arg-type]
     if len(mlp.widths) != 1 or mlp.batch_norm:
         raise InputError(
-            f"tsl cluster-students is for one hidden layer without BatchNorm, and this run has widths {mlp.widths} and "
-            f"batch_norm: {mlp.batch_norm}"
+            f"tsl cluster-students expects one hidden layer without BatchNorm, but this run has widths {mlp.widths} "
+            f"and batch_norm: {mlp.batch_norm}; give another run"
         )
     return mlp
 
 
 def with_bias(network: MLP, std: Tensor) -> Tensor:
-    """The lowest weights for inputs of variance 1, the bias (or 0) last, `[R, nodes, d + 1]`."""
+    """The lowest weights, scaled to inputs of variance 1, with the bias (or 0) as last entry, `[R, nodes, d + 1]`."""
     weight, bias = network.layers[0].weight, network.layers[0].bias
     last = weight.new_zeros(weight.shape[:2]) if bias is None else bias
     return torch.cat([weight * std, last.unsqueeze(-1)], dim=-1)
 
 
 def fitted(centre: Tensor, std: Tensor, student: MLP, inputs: Tensor, targets: Tensor) -> MLP:
-    """A network of given hidden nodes and the output weights that fit targets best.
+    """A network with given hidden nodes, and with the output weights that fit the targets best (least squares).
 
     Args:
-        centre: Weights of its nodes for inputs of variance 1, the bias last, `[c, d + 1]`.
+        centre: Weights of its c hidden nodes for inputs of variance 1, the bias last, `[c, d + 1]`.
         std: Standard deviation of the inputs.
-        student: One of its kind, of another width.
+        student: A network of the same kind, whose width may differ.
         inputs: `[R, N, d]`.
         targets: `[R, N, outputs]`.
     """
@@ -143,7 +143,7 @@ def fitted(centre: Tensor, std: Tensor, student: MLP, inputs: Tensor, targets: T
         lowest.bias.copy_(centre[:, -1])
     hidden = network.activation(lowest(inputs.flatten(0, 1).unsqueeze(0)))[0]
     features = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1) if top.bias is not None else hidden
-    # By singular values: a cluster's node may be a multiple of another's.
+    # gelsd, because it can solve the singular problem of a cluster's node that is a multiple of another's.
     solution = torch.linalg.lstsq(features, targets.flatten(0, 1), driver="gelsd").solution
     top.weight.copy_(solution[: len(centre)].mT)
     if top.bias is not None:
@@ -152,7 +152,7 @@ def fitted(centre: Tensor, std: Tensor, student: MLP, inputs: Tensor, targets: T
 
 
 def screen_table(rows: pd.DataFrame, students: int) -> Table:
-    """A row for each recovered node."""
+    """The printed table, with a row for each recovered node."""
     table = Table(title="Nodes that students share", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("node", "students", "student nodes", "spread", "strength", "nearest teacher node", "distance"):
         table.add_column(heading, justify="right")
@@ -167,17 +167,17 @@ def screen_table(rows: pd.DataFrame, students: int) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors are one line on stderr and status 2."""
+    """Run the command line and return the exit status; an error is one line on stderr and status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m tsl.cluster_students", description="Recover a teacher from the nodes that its students share."
     )
     run = "directory of a run whose replicates are students of one teacher"
     parser.add_argument("run", type=Path, metavar="RUN", help=run)
-    weights = "take the students' weights from here, such as RUN/polished/student.pt (default: the last checkpoint)"
+    weights = "file of the students' weights, such as RUN/polished/student.pt (default: the last checkpoint)"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights)
-    distance = "nodes are the same up to this distance over their mean length (default: 0.1)"
+    distance = "nodes count as the same up to this distance, divided by their mean length (default: 0.1)"
     parser.add_argument("--distance", type=PositiveFloat, default=0.1, metavar="X", help=distance)
-    share = "part of the students that have to have a node (default: 0.8)"
+    share = "fraction of the students that must have a node (default: 0.8)"
     parser.add_argument("--share", type=ClosedUnitInterval, default=0.8, metavar="X", help=share)
     asked = parser.parse_args(arguments)
     console = Console(highlight=False, markup=False)
@@ -198,5 +198,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(f"width recovered: {len(found.rows)}, and the teacher has {found.teacher_nodes} nodes")
     least, most = found.student_losses.min(), found.student_losses.max()
     console.print(f"evaluation loss: {found.loss:.2g} of the reconstruction, {least:.2g} to {most:.2g} of the students")
-    console.print(f"written to {out / 'reconstruction.pt'} and the records clusters", soft_wrap=True)
+    console.print(f"written to {out / 'reconstruction.pt'} and the table clusters", soft_wrap=True)
     return 0

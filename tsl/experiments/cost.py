@@ -1,4 +1,4 @@
-"""What runs will cost: student-steps, and seconds of one core by their arithmetic."""
+"""Estimates of what runs cost: seconds of one core, and memory."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -10,13 +10,13 @@ from tsl.experiments.planned_run import PlannedRun
 from tsl.runs.settings import MULTIPLIER
 
 OPERATIONS_A_SECOND = {"64-true": 15e9, "32-true": 35e9}
-"""Of one core in fused steps of small networks, evaluations included: half of what benchmarks/training.py shows."""
+"""Operations of one core in a second of fused steps and evaluations: half of what benchmarks/training.py measures."""
 
 TEACHER, STUDENT = "model.init_args.teacher.init_args.", "model.init_args.student.init_args."
 
 
 def core_seconds(run: PlannedRun) -> float | None:
-    """Seconds that a core takes for what is left of a run; None for networks that are no MLPs of known widths."""
+    """The seconds that one core needs for the rest of a run; None if the networks are not MLPs of known widths."""
     per_step = operations_of_a_step(run.settings)
     if per_step is None:
         return None
@@ -25,7 +25,7 @@ def core_seconds(run: PlannedRun) -> float | None:
 
 
 def operations_of_a_step(settings: Mapping[str, Any]) -> float | None:
-    """Multiplications and additions of a step of one student: forward, the error's way back, and the gradient."""
+    """Multiplications and additions of a step of one student: forward pass, backward pass, and gradient of weights."""
     widths = settings.get(f"{STUDENT}widths")
     if widths is None and settings.get(f"{TEACHER}widths") is not None:
         widths = [(settings.get(MULTIPLIER) or 1) * width for width in settings[f"{TEACHER}widths"]]
@@ -37,13 +37,13 @@ def operations_of_a_step(settings: Mapping[str, Any]) -> float | None:
 
 
 MEMORY_OF_A_PROCESS = 1.2e9
-"""Bytes that a run of tsl.fit takes whatever it trains, measured: the libraries, and blocks of an evaluation."""
+"""Bytes that every run of tsl.fit takes, as measured: for the libraries and for blocks of an evaluation."""
 
 
 def memory(run: PlannedRun) -> float:
-    """About the bytes of main memory that a run takes: its process, and each replicate's inputs and teacher answers.
+    """An estimate of a run's main memory in bytes: its process, and each replicate's inputs and teacher outputs.
 
-    Images, which all replicates share, count as if each had its own.
+    Images count once for every replicate, although all replicates share them.
     """
     settings = run.settings
     sizes = settings.get("grid.data.init_args.train_size") or settings.get("data.init_args.train_size") or 0

@@ -19,8 +19,8 @@ class FullBatch:
     """A student's loss over N inputs, and its trained parameters as one vector.
 
     Args:
-        student: Of one replicate, in evaluation mode; its parameters are not changed.
-        loss: Objective, from student and teacher outputs `[1, N, O]` to `[1]`.
+        student: A student of one replicate, in evaluation mode; its parameters are not changed.
+        loss: The objective, a function of student and teacher outputs `[1, N, O]` that returns `[1]`.
         inputs: `[1, N, d]`.
         targets: The teacher's outputs, `[1, N, O]`.
     """
@@ -53,9 +53,9 @@ class FullBatch:
         return torch.cat([named[name].flatten() for name in self.trained])
 
     def rescalings(self, parameters: Tensor) -> Tensor:
-        """The directions in which a node is scaled up and its fan-out down, which leave the loss as it is, `[s, p]`.
+        """The directions in which a node is scaled up and its fan-out down, `[s, p]`; the loss is constant along them.
 
-        One for each hidden node whose activation has a `degree`, and whose layer and the next are both trained.
+        There is one for each hidden node whose activation has a `degree`, if its layer and the next are both trained.
         """
         named, directions = self.named(parameters), []
         degree = self.student.activation.degree
@@ -74,9 +74,9 @@ class FullBatch:
 
 
 def minimized(loss: FullBatch, tolerance: float, most_iterations: int) -> tuple[Tensor, int]:
-    """L-BFGS by scipy, from the student's own parameters.
+    """Minimize the loss by scipy's L-BFGS, starting from the student's own parameters.
 
-    It is started again while that lowers the gradient's norm: near the bottom rounding ends a line search too early.
+    It is restarted while this halves the gradient's norm, because rounding ends a line search too early near a minimum.
 
     Args:
         loss: The loss.
@@ -98,7 +98,7 @@ def minimized(loss: FullBatch, tolerance: float, most_iterations: int) -> tuple[
             "maxiter": most_iterations - taken,
             "maxfun": 10 * most_iterations,
             "ftol": 0.0,
-            "gtol": tolerance / len(at) ** 0.5,  # of the largest entry
+            "gtol": tolerance / len(at) ** 0.5,  # scipy compares it with the largest entry
             "maxcor": 50,
         }
         result = minimize(value_and_gradient, at.numpy(), jac=True, method="L-BFGS-B", options=options)

@@ -1,4 +1,4 @@
-"""How large the gradient is when teacher nodes are recovered, in numbers."""
+"""Statistics of the gradient's size when teacher nodes are recovered."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,11 @@ from tsl.runs import ReplicateGroup, Run
 
 
 def gradient_order(group: ReplicateGroup) -> dict[str, Statistic | str]:
-    """The rank correlation of strength and gradient sup-norm at first recovery, and the gradient's share then.
+    """The rank correlation of strength and gradient sup-norm at first recovery, and that sup-norm's relative size.
 
-    The rank correlation is taken in each seed over all nodes, those never recovered ranked last, and over the recovered
-    ones alone. The share is of the seed's greatest sup-norm at any epoch; a seed counts if it recovers the node.
+    The rank correlation is computed in each seed, once over all nodes, of which those never recovered are ranked last,
+    and once over the recovered nodes. The relative size is the sup-norm divided by the seed's greatest sup-norm at any
+    epoch; a seed counts if it recovers the node.
     """
     nodes = at_first_recovery([group.run])
     nodes = nodes[nodes["replicate"].isin(group.replicates)]
@@ -46,8 +47,8 @@ def gradient_in_words(runs: Sequence[Run]) -> list[str]:
     steps = runs[0].settings.get("data.init_args.steps_per_epoch")
     of_steps = f" of {steps:,} steps" if steps else ""
     told.append(
-        f"nodes are measured every {epochs[1] - epochs[0]} epochs{of_steps}; a seed whose nodes all come together has "
-        "no rank correlation"
+        f"nodes are measured every {epochs[1] - epochs[0]} epochs{of_steps}; a seed whose nodes are all recovered at "
+        "the same epoch has no rank correlation"
     )
     return told
 

@@ -1,4 +1,4 @@
-"""What an experiment comes to, by the name of each statistic, for replicates with the same settings."""
+"""The statistics of each experiment, by their names, for replicates with the same settings."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def outcomes(
         over: Settings, by their dotted names, in which the replicates of one outcome may differ.
 
     Yields:
-        The group, of which `varying` does not have those `over`, and its outcome.
+        The group, whose `varying` leaves out the settings `over`, and its outcome.
     """
     varying: dict[str, dict[str, Any]] = {}
     replicates: dict[str, list[int]] = {}
@@ -58,7 +58,7 @@ def recovery(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def competition(group: ReplicateGroup) -> Statistic | str:
-    """Students with a correlation above 0.9 to teacher node 1, over those to node 2, of all seeds together."""
+    """The number of students with a correlation above 0.9 to teacher node 1, over that to node 2, of all seeds."""
     students = last_epoch(_rows(group, "student_nodes"))
     best = students.loc[students["best_correlation"] > 0.9, "best_teacher"]
     first, second = (best == 1).sum(), (best == 2).sum()
@@ -78,7 +78,7 @@ def mean_correlation(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def corner(group: ReplicateGroup) -> dict[str, Statistic | str]:
-    """E1: besides, the least correlation among strong student nodes, ‖v_k‖ > 0.2, over all seeds, and how many."""
+    """E1: `mean_correlation`, the least correlation of strong student nodes (‖v_k‖ > 0.2), and how many are low."""
     students = _rows(group, "student_nodes")
     seen = "train" if "train" in set(students["split"]) else "val"  # the paper's figure is of the training inputs
     students = students[(students["split"] == seen) & (students["epoch"] == students["epoch"].max())]
@@ -93,7 +93,7 @@ def corner(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def layer_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:
-    """E6, E7 and E10: the losses at the end, by the objective that was trained on, and ρ_mean of each layer."""
+    """E6, E7 and E10: the losses at the end, in the trained objective, and ρ_mean of each layer."""
     losses, layers = _rows(group, "losses"), last_epoch(_rows(group, "layers"))
     end = losses[losses["epoch"] == losses["epoch"].max()]
     by_layer = {
@@ -108,7 +108,7 @@ def layer_correlations(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def best_rates(runs: Sequence[Run]) -> list[str]:
-    """E10-rates: the learning rate of each optimizer with the least evaluation loss at the end, in a sentence."""
+    """E10-rates: a sentence for each optimizer on the learning rate with the least evaluation loss at the end."""
     best: dict[str, tuple[float, float, str]] = {}
     for run in runs:
         optimizer = str(run.settings[f"{OPTIMIZER}.class_path"]).rsplit(".", 1)[-1]
@@ -167,5 +167,5 @@ def _rows(group: ReplicateGroup, table: str) -> pd.DataFrame:
 
 
 def _shares(nodes: pd.DataFrame) -> Statistic:
-    """The share of rows recovered, in per cent, by seed."""
+    """The percentage of rows that are recovered in each seed."""
     return over_seeds(100 * nodes.groupby("replicate")[NODE_RECOVERED].mean(), ".1f")

@@ -1,4 +1,4 @@
-"""A run that is to be trained, of which a part may be done: where it lies, its command, and what it takes."""
+"""A run to train, part of which may be done already: its directory, its command, and its cost."""
 
 import contextlib
 import io
@@ -30,9 +30,9 @@ class PlannedRun:
         path: Its directory.
         arguments: The command line that starts it, without Python: a module and its arguments.
         settings: All its settings by their dotted names.
-        last_epoch: Gives the last epoch that it has got to.
-        last_file: The file that is there when it is complete, for a program that does more than train; if None, the
-            last epoch says so.
+        last_epoch: Function that returns the last epoch that the run on disk has reached.
+        last_file: The file that exists when the run is complete, for a program that does more than train; if None, the
+            run is complete at its last epoch.
         resumes: Whether `--ckpt_path last` resumes it from its checkpoint.
     """
 
@@ -51,7 +51,7 @@ class PlannedRun:
 
     @property
     def epochs_done(self) -> int:
-        """The epochs done."""
+        """The number of epochs that are done."""
         return min(self.last_epoch(Run(self.path)), self.epochs)
 
     @property
@@ -82,7 +82,7 @@ class PlannedRun:
         return [sys.executable, "-m", *self.arguments, *(["--ckpt_path", "last"] if resume else [])]
 
     def differences(self, given: set[str]) -> list[str]:
-        """The settings in which the run that is there differs: of those it knows, and those `given` in the configs."""
+        """The settings in which the existing run differs, among those it has saved and those `given` in the configs."""
         before, now, nothing = flatten(Run(self.path).config), self.settings, "nothing"
         return [
             f"  {key}: {before.get(key, nothing)} in the run, {now.get(key, nothing)} now"
@@ -92,8 +92,8 @@ class PlannedRun:
 
 
 def resolved_config(arguments: Sequence[str]) -> dict[str, Any]:
-    """The nested settings that tsl.fit would run with, defaults included; ends with its message if they are wrong."""
-    from tsl.fit import main as fit  # imports torch, which takes seconds that --help need not wait for
+    """The nested settings that tsl.fit would run with, defaults included; tsl.fit's error ends the program."""
+    from tsl.fit import main as fit  # imports torch, which takes seconds and which --help does not need
 
     text = io.StringIO()
     try:
@@ -109,7 +109,7 @@ def check_settings(runs: Sequence[PlannedRun], configs: Collection[Path]) -> Non
     """Refuse runs that were made with other settings than the configs give now.
 
     Raises:
-        InputError: Naming each such run and the settings that differ.
+        InputError: If there are such runs; the message names each of them and the settings that differ.
     """
     given = {key for config in configs for key in flatten(yaml.safe_load(config.read_text()))}
     mixed = [

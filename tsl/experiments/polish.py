@@ -1,7 +1,7 @@
-"""Train a run's students on to a critical point and say which kind it is: `python -m tsl.polish runs/two_layer/first`.
+"""Continue training students to a critical point and say which kind it is: `python -m tsl.polish runs/two_layer/first`.
 
-In float64, on all training inputs of the last epoch at once and the teacher's answers without noise, each replicate
-from its own last weights. Written are
+Each replicate starts from its own last weights. It is trained in float64, on all training inputs of the last epoch at
+once and on the teacher's outputs without noise. The command writes
 
     RUN/records/polish         a row for each replicate: loss, gradient norm, kind of critical point, duplicate nodes
     RUN/records/eigenvalues    the eigenvalues of each replicate's Hessian that were computed
@@ -36,23 +36,24 @@ from tsl.runs.whole_files import written_whole
 from tsl.theory.critical_points import Kind, critical_kind, spectrum
 
 ALIKE = 1 - 1e-6
-"""Magnitude of the correlation over the training inputs from which on two nodes of a layer are duplicates."""
+"""Two nodes of a layer are duplicates if the magnitude of their correlation over the training inputs is above this."""
 
 
 MEANING: dict[Kind, str] = {
     "minimum": "all eigenvalues are positive",
     "saddle": "some eigenvalues are negative",
-    "flat": "no eigenvalue is negative, and some are zero: the loss is flat, or curved in higher order alone",
+    "flat": "no eigenvalue is negative, and some are zero: in those directions the loss is flat, or curved only in "
+    "higher order",
     "kink": "an input lies on the hyperplane of a node, where the gradient jumps and need not be 0 at a minimum",
     "not critical": "the gradient is larger than asked for: allow more iterations (--max-iterations)",
 }
 
 KINK = 1e-9
-"""Pre-activations up to this, in units of their root mean square, lie on the kink of (leaky) ReLU."""
+"""Pre-activations below this, in units of their root mean square, count as on the kink of (leaky) ReLU."""
 
 
 class Polished(NamedTuple):
-    """What became of a run's students.
+    """The outcome of training a run's students to critical points.
 
     Attributes:
         student: The students at their critical points.
@@ -66,16 +67,16 @@ class Polished(NamedTuple):
 
 
 def polish(run: LoadedRun, tolerance: float, most_iterations: int, console: Console) -> Polished:
-    """Minimize each replicate's loss over all its training inputs, and look at the Hessian there.
+    """Minimize each replicate's loss over all its training inputs, and compute the Hessian's spectrum at the minimum.
 
     Args:
         run: The run; its student is changed.
-        tolerance: The norm of the gradient to go on to.
+        tolerance: The norm of the gradient at which to stop.
         most_iterations: Iterations of L-BFGS for each replicate.
         console: Where progress is shown.
 
     Raises:
-        InputError: If the student is no MLP or has BatchNorm, or replicates differ in their number of training inputs.
+        InputError: If the student is not an MLP or has BatchNorm, or replicates differ in their number of inputs.
     """
     student = checked(run.module.student).double()
     inputs = torch.cat([batch.flatten(2) for batch in run.train_batches()], dim=1).double()
@@ -120,22 +121,22 @@ def polish(run: LoadedRun, tolerance: float, most_iterations: int, console: Cons
 
 
 def checked(student: Any) -> MLP:
-    """The student as an MLP whose loss is a function of its parameters alone.
+    """The student, typed as an MLP, if its loss is a function of its parameters alone.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is another network, or has BatchNorm.
     """
     student = as_mlp(student, "tsl polish", "its Hessian is that of a small network")
     if student.batch_norm:
         raise InputError(
-            f"tsl polish is for students without BatchNorm, and this one has batch_norm: {student.batch_norm}, whose "
-            "statistics are not trained by the loss: train a run without it"
+            "tsl polish expects students without BatchNorm, whose statistics the loss does not train, but this one "
+            f"has batch_norm: {student.batch_norm}; train a run without it"
         )
     return student
 
 
 def one_replicate(student: MLP, replicate: int) -> MLP:
-    """A network of one replicate with its weights, frozen where they are frozen."""
+    """A network with the weights of one replicate; frozen weights stay frozen."""
     alone = MLP(1, **student.init_args).to(student.layers[0].weight.dtype).eval()
     for part, whole in zip(alone.parameters(), student.parameters(), strict=True):
         part.data.copy_(whole.data[[replicate]])
@@ -144,7 +145,7 @@ def one_replicate(student: MLP, replicate: int) -> MLP:
 
 
 def at_kink(network: MLP, pre: Sequence[Tensor]) -> bool:
-    """Whether an input lies on the hyperplane of a (leaky) ReLU node, from all pre-activations."""
+    """Whether an input lies on the hyperplane of a (leaky) ReLU node, judged from all pre-activations."""
     smallest = min(float(layer.abs().min() / layer.square().mean().sqrt()) for layer in pre)
     return network.activation.name == "relu" and smallest < KINK
 
@@ -162,7 +163,7 @@ def duplicates(post: Tensor) -> list[list[int]]:
 
 
 def in_words(layers: Sequence[list[list[int]]]) -> str:
-    """Groups of duplicate nodes: "1 = 4, 2 = 3 = 5", each layer named if there are several with some."""
+    """Groups of duplicate nodes in words: "1 = 4, 2 = 3 = 5"; layers are named if the network has several."""
     named = {
         layer: ", ".join(" = ".join(map(str, nodes)) for nodes in groups) for layer, groups in enumerate(layers, 1)
     }
@@ -172,7 +173,7 @@ def in_words(layers: Sequence[list[list[int]]]) -> str:
 
 
 def screen_table(rows: pd.DataFrame) -> Table:
-    """A row for each replicate."""
+    """The printed table, with a row for each replicate."""
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("replicate", "loss", "gradient norm", "kind", "eigenvalues", "negative", "zero"):
         table.add_column(heading, justify="right")
@@ -187,12 +188,12 @@ def screen_table(rows: pd.DataFrame) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors are one line on stderr and status 2."""
+    """Run the command line and return the exit status; an error is one line on stderr and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m tsl.polish", description="Train on to a critical point, and say which kind it is."
+        prog="python -m tsl.polish", description="Continue training to a critical point, and say which kind it is."
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, with config.yaml and checkpoints/")
-    norm = "norm of the gradient to go on to (default: 1e-10)"
+    norm = "norm of the gradient at which to stop (default: 1e-10)"
     parser.add_argument("--gradient-norm", type=PositiveFloat, default=1e-10, metavar="X", help=norm)
     most = "iterations of L-BFGS for each replicate (default: 20000)"
     parser.add_argument("--max-iterations", type=PositiveInt, default=20_000, metavar="N", help=most)
@@ -212,8 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(screen_table(polished.rows))
     rescalings = polished.rows["rescalings"].iloc[0]
     if rescalings:
-        console.print(f"not counted: {rescalings} zero eigenvalues, of scaling a node up and its fan-out down")
+        console.print(f"not counted: {rescalings} zero eigenvalues, from scaling a node up and its fan-out down")
     for kind in sorted(set(polished.rows["kind"])):
         console.print(f"{kind}: {MEANING[kind]}")
-    console.print(f"written to {out / 'student.pt'} and the records polish and eigenvalues", soft_wrap=True)
+    console.print(f"written to {out / 'student.pt'} and the tables polish and eigenvalues", soft_wrap=True)
     return 0

@@ -1,10 +1,10 @@
 """Prune nodes that did not specialize: `python -m tsl.prune_student runs/two_layer/version_0 --max-loss-increase 0.01`.
 
-Nodes of the trained student that correlate least with their teacher's (or have the least strength) are removed, lowest
-layer first, as many as budget and threshold allow. The directory RUN/pruned/ then holds
+The nodes of the trained student that correlate least with the teacher's nodes (or have the least strength) are removed,
+lowest layer first, as many as budget and threshold allow. The directory RUN/pruned/ then holds
 
     student.pt     the smaller student: plain tensors, for MLP.load_state_dict
-    config.yaml    the run's settings with the student's widths and this start: `python -m tsl.fit --config` trains on
+    config.yaml    the run's settings with the smaller student, for further training by `python -m tsl.fit --config`
 """
 
 import argparse
@@ -32,7 +32,7 @@ def pruned_config(config: dict[str, Any], student: MLP, weights: Path) -> dict[s
     """The settings that continue training from a pruned student, as a new run beside the first.
 
     Args:
-        config: Settings of the run it was trained in.
+        config: Settings of the run in which it was trained.
         student: The pruned student.
         weights: The file of its weights.
     """
@@ -57,7 +57,7 @@ def write(out: Path, student: MLP, config: dict[str, Any]) -> None:
 
 
 def layer_table(report: Sequence[PrunedLayer]) -> Table:
-    """A row for each hidden layer: its nodes and the student's loss (mean over replicates) before and after."""
+    """A table with a row for each hidden layer: its nodes and the student's loss (mean over replicates)."""
     replicates = len(report[0].loss_before)
     over = f", means of {replicates} replicates" if replicates > 1 else ""
     table = Table(title=f"Validation loss before and after pruning{over}")
@@ -72,16 +72,18 @@ def layer_table(report: Sequence[PrunedLayer]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors are one line on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m tsl.prune_student", description="Prune what did not specialize.")
+    """Run the command line and return the exit status; an error is one line on stderr and status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tsl.prune_student", description="Prune the nodes of a student that did not specialize."
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, with config.yaml and checkpoints/")
     parser.add_argument(
-        "--by", choices=("correlation", "strength"), default="correlation", help="what nodes are kept for"
+        "--by", choices=("correlation", "strength"), default="correlation", help="the score by which nodes are kept"
     )
     budget = "relative increase of the mean validation loss allowed in every replicate (default: 0.01, which is 1%%; "
-    budget += "with --threshold, any)"
+    budget += "with --threshold, no limit)"
     parser.add_argument("--max-loss-increase", type=NonNegativeFloat, metavar="X", help=budget)
-    parser.add_argument("--threshold", type=float, metavar="X", help="remove only nodes whose --by is less than this")
+    parser.add_argument("--threshold", type=float, metavar="X", help="remove only nodes whose score is less than this")
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory to write (default: RUN/pruned)")
     asked = parser.parse_args(arguments)
     out = asked.out or asked.run / "pruned"
@@ -105,6 +107,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, markup=False)
     console.print(layer_table(report))
     if student.widths == module.student.widths:
-        console.print("No node could be removed: each serves a teacher node, or the loss of a replicate. Allow more?")
-    console.print(f"train on with: python -m tsl.fit --config {out / 'config.yaml'}", soft_wrap=True)
+        console.print("No node could be removed within the limits: raise --max-loss-increase or --threshold")
+    console.print(f"continue training with: python -m tsl.fit --config {out / 'config.yaml'}", soft_wrap=True)
     return 0

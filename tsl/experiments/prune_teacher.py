@@ -1,13 +1,13 @@
 """Prune a trained teacher and continue its training: `python -m tsl.prune_teacher RUN --ratios 0.3 0.5 0.5 0.7`.
 
 RUN is a run of tsl.modules.Classifier. In every hidden layer the nodes whose outgoing weights have the least mean
-magnitude are masked (their outgoing weights set to 0), and training continues with the masks kept. All files are in
-RUN/pruned/<ratios>/, itself a run of tsl.fit. The same command resumes an interrupted one:
+magnitude are masked (their outgoing weights are set to 0), and training continues with these masks. All files are in
+RUN/pruned/<ratios>/, which is itself a run of tsl.fit. If it is interrupted, the same command resumes it:
 
     unpruned.pt    the teacher of RUN at its epoch of best validation accuracy
-    start.pt       the same with its masks, before it is trained further
-    pruned.pt      after further training, masked: it still has the pruned nodes, but nothing depends on them
-    compact.pt     the same function without the pruned nodes
+    start.pt       the same teacher with its masks, before it is trained further
+    pruned.pt      the masked teacher after further training; it still has the pruned nodes, but nothing uses them
+    compact.pt     a network of the same function without the pruned nodes
 
 Each file is a teacher for students: --model.teacher tsl.networks.Pretrained
 --model.teacher.checkpoint FILE. Further arguments go to tsl.fit, such as --data.data_dir DIR.
@@ -34,10 +34,10 @@ from tsl.tensor_files import read_tensors
 
 
 def best_checkpoint(run: Path) -> Path:
-    """The checkpoint of a Classifier's run with its best validation accuracy, or its last where that was not kept.
+    """The checkpoint of a Classifier's run with its best validation accuracy, or its last if that was not kept.
 
     Raises:
-        InputError: If there is none.
+        InputError: If the run has neither.
     """
     for name in ("best", "last"):
         path = run / "checkpoints" / f"{name}.ckpt"
@@ -101,7 +101,7 @@ def prune_teacher(asked: argparse.Namespace, further: Sequence[str], console: Co
     accuracy: dict[str, Any] = {
         "before": accuracy_of(run, checkpoint),
         "after pruning": accuracies(out).loc[0],
-        "after training on": accuracy_of(out, tuned),
+        "after further training": accuracy_of(out, tuned),
     }
     console.print("validation accuracy: " + ", ".join(f"{words} {value:.2%}" for words, value in accuracy.items()))
     active = [int(of_layer.sum(dim=1).max()) for of_layer in network.active_nodes()]
@@ -110,12 +110,12 @@ def prune_teacher(asked: argparse.Namespace, further: Sequence[str], console: Co
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors are one line on stderr and status 2."""
+    """Run the command line and return the exit status; an error is one line on stderr and status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m tsl.prune_teacher", description="Prune a trained teacher and continue its training."
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run of tsl.modules.Classifier")
-    ratios = "the fraction of its nodes that each hidden layer loses, from the input upward"
+    ratios = "fraction of nodes to prune in each hidden layer, from the input upward"
     parser.add_argument("--ratios", type=float, nargs="+", required=True, metavar="X", help=ratios)
     parser.add_argument(
         "--epochs", type=PositiveInt, default=20, metavar="N", help="epochs of training after pruning (default: 20)"

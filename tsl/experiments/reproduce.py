@@ -84,10 +84,10 @@ def plan(
 ) -> list[PlannedRun]:
     """The run of each cell, with `overlays` laid over the experiment's configs.
 
-    Values of an axis that `files` names stand for these files.
+    `files` gives the file that a value of an axis stands for.
 
     Raises:
-        InputError: If a run is there that was made with other settings.
+        InputError: If a run with other settings already exists.
     """
     shipped, files = config_directory(), files or {}
     last = [shipped / "quick" / f"{experiment.runs}.yaml"] if scale == "quick" else []
@@ -107,7 +107,7 @@ def plan(
 
 
 def planned(name: str, asked: argparse.Namespace) -> tuple[list[PlannedRun], list[PlannedRun]]:
-    """The runs of an experiment, and those of teachers that come before."""
+    """The runs of an experiment, and the runs of teachers that have to be trained before them."""
     experiment, overlays = EXPERIMENTS[name], [find_config(config) for config in asked.config]
     axes = chosen_axes(experiment, asked.scale, asked.where)
     teachers, files = plan_teachers(asked.scale, asked.root, overlays) if "teacher" in axes else ([], {})
@@ -115,10 +115,10 @@ def planned(name: str, asked: argparse.Namespace) -> tuple[list[PlannedRun], lis
 
 
 def reproduce(name: str, asked: argparse.Namespace, start: Start, console: Console) -> int:
-    """Train, draw and print the outcome; gives the exit status, and raises an InputError for a user's mistake."""
+    """Train, draw and print the outcome, and return the exit status; a user's mistake raises an InputError."""
     experiment = EXPERIMENTS[name]
     runs, teachers = planned(name, asked)
-    if any(train_all([teacher], start, console) for teacher in teachers):  # the first that fails is the last
+    if any(train_all([teacher], start, console) for teacher in teachers):  # the first teacher that fails ends this
         console.print("students are not trained, because their teacher's run failed")
         return 1
     failed = train_all(runs, start, console)
@@ -144,7 +144,7 @@ def reproduce(name: str, asked: argparse.Namespace, start: Start, console: Conso
 
 
 def show_plan(names: Sequence[str], asked: argparse.Namespace, console: Console) -> None:
-    """Print what is done and what is left of each experiment; runs that several share count where they come first."""
+    """Print what is done and what is left of each experiment; runs that several share count only for the first one."""
     table = Table("experiment", "runs", "complete", "student-steps left", "one core takes about")
     counted: set[Path] = set()
     total = 0.0
@@ -164,7 +164,7 @@ def show_plan(names: Sequence[str], asked: argparse.Namespace, console: Console)
         complete = sum(run.complete for run in runs)
         table.add_row(name, str(len(runs)), str(complete), f"{left:,}", f"{duration(known)}{more}")
     console.print(table)
-    console.print(f"in all about {duration(total)} of one core; several cores share it")
+    console.print(f"in all about {duration(total)} on one core; several cores divide this time")
 
 
 def reproduce_all(asked: argparse.Namespace, console: Console) -> int:
@@ -178,21 +178,21 @@ def reproduce_all(asked: argparse.Namespace, console: Console) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m tsl.reproduce",
         description="Train what a figure of the paper needs, draw it, and write a report of the runs.",
     )
     parser.add_argument("experiment", choices=[*EXPERIMENTS, "all"])
-    scale = "the paper's settings, or those of the shipped quick/*.yaml, for minutes on two cores (default: quick)"
+    scale = "the paper's settings, or those of quick/*.yaml, which take minutes on two cores (default: quick)"
     parser.add_argument("--scale", choices=("quick", "paper"), default="quick", help=scale)
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
     only = "run and draw only these cells: polarity=1,2 multiplier=2"
     parser.add_argument("--where", **several, metavar="AXIS=VALUE[,VALUE]", help=only)
     parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the figure goes (default: <root>/<scale>)")
-    parser.add_argument("--config", **several, type=Path, metavar="FILE", help="lay this over every run")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the figure (default: <root>/<scale>)")
+    parser.add_argument("--config", **several, type=Path, metavar="FILE", help="settings for every run")
     parser.add_argument("--dry-run", action="store_true", help="print what is done, what is left and how long it takes")
     add_launcher_arguments(parser)
     asked = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The results of an experiment, each beside what is published: `<root>/<scale>/<experiment>.json`, and tables of it."""
+"""The results of an experiment beside published numbers: `<root>/<scale>/<experiment>.json`, and tables of it."""
 
 import json
 import math
@@ -21,19 +21,19 @@ from tsl.runs.whole_files import written_whole
 def results_of(
     experiment: str, scale: str, runs: Sequence[PlannedRun], outcome: Outcome, over: Sequence[str]
 ) -> dict[str, Any]:
-    """What runs came to: a row for each of them, or for each setting that differs along its replicates.
+    """The results of runs: a row for each run, or for each setting that differs along its replicates.
 
     Args:
-        experiment: Its name, by which published numbers are found. Those are of the paper's scale.
+        experiment: Its name, which selects the published numbers. These hold for the paper's scale.
         scale: "quick" or "paper".
         runs: Complete runs.
-        outcome: Gives the statistics of replicates with the same settings.
+        outcome: Function that returns the statistics of replicates with the same settings.
         over: Settings in which the replicates of one outcome may differ.
 
     Returns:
-        Numbers and words that JSON holds. Of each row: `cell`, the value of each axis; `setting`, what sets its
-        replicates apart within the run; `statistics`, of each by name either a note or mean, std, seeds, in_words,
-        published, source and verdict; `minutes`, the run's wall time since it last started; `commit`.
+        Numbers and strings for JSON. Each row has `cell`, the value of each axis; `setting`, in which its replicates
+        differ from others of the run; `statistics`, by name, each either a note or mean, std, seeds, in_words,
+        published, source and verdict; `minutes`, the run's wall time since it last started; and `commit`.
     """
     references = References(experiment)
     rows = []
@@ -57,7 +57,7 @@ def results_of(
 
 
 def judged(value: Statistic | str, references: References, cell: Mapping[str, str], name: str) -> dict[str, Any]:
-    """A statistic beside what is published of it; of a cell without axes nothing is."""
+    """A statistic beside its published number; there is none for a cell without axes."""
     if isinstance(value, str):
         return {"note": value}
     published = references.find(cell, name) if cell else None
@@ -81,7 +81,7 @@ def minutes(status: Mapping[str, Any]) -> float | None:
 
 
 def write_results(results: Mapping[str, Any], path: Path) -> None:
-    """Write them as JSON, whole or not at all; rows of other cells that are there stay."""
+    """Write results as JSON, whole or not at all; an existing file keeps its rows of other cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(path.read_text())["rows"] if path.exists() else []
     cells = [row["cell"] for row in results["rows"]]
@@ -92,7 +92,7 @@ def write_results(results: Mapping[str, Any], path: Path) -> None:
 
 
 def sortable(value: str) -> tuple[float, str]:
-    """A key that sorts numbers as such, and before words."""
+    """A sort key that puts numbers first, by their size, and then words."""
     try:
         return float(value), ""
     except ValueError:
@@ -134,7 +134,7 @@ def closing_table(results: Mapping[str, Any]) -> Table:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The same as a table of a Markdown page, with the wall time of every run."""
+    """The results as a table in Markdown, with the wall time of every run."""
     heading, lines = cells_of(results)
     times = ["" if row["minutes"] is None else f"{row['minutes']:g} min" for row in results["rows"]]
     lines = [[*line, time] for line, time in zip(lines, times, strict=True)]

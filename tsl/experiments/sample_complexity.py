@@ -2,14 +2,14 @@
 
 `python -m tsl.sample_complexity configs/two_layer.yaml configs/quickstart.yaml --budget 5e7`.
 
-Finds the training size N* at which a share of the lowest layer's teacher nodes is recovered (best correlation above
-0.95 on evaluation inputs, at the last epoch), by bisection on log N over runs of tsl.fit, with an interval over their
-replicates. With `--vary d=10,20,40` (or m, or multiplier) it does so for each value, fits how N* grows, and
-compares the exponent with the theorem's.
+N* is the training size at which a given share of the lowest layer's teacher nodes is recovered (best correlation above
+0.95 on evaluation inputs, at the last epoch). It is found by bisection on log N over runs of tsl.fit, with an interval
+over their replicates. With `--vary d=10,20,40` (or m, or multiplier) it is found for each value; the program then fits
+how N* grows, and compares the exponent with the theorem's.
 
-Every size trains for the same number of steps, so the config needs `steps_per_epoch` and `replacement: true`. Runs that
-are complete are not repeated, and an interrupted one is resumed: the same command can always be given again. Runs
-lie in `<root>/sample_complexity/<experiment of the config>/<cell>`, tables and figure beside them.
+Every size is trained for the same number of steps, so the config needs `steps_per_epoch` and `replacement: true`. Runs
+that are complete are not repeated, and an interrupted one is resumed: the same command can always be given again. Runs
+are written to `<root>/sample_complexity/<experiment of the config>/<cell>`, with tables and figure beside them.
 """
 
 import argparse
@@ -69,13 +69,13 @@ class Search:
     """The bisection for one value of the axis.
 
     Args:
-        cell: The axis and its value; nothing where none is varied.
-        make_run: Gives the run of a training size.
+        cell: The axis and its value; empty if no axis is varied.
+        make_run: Function that returns the run of a training size.
         least: Smallest training size.
         most: Largest training size.
         share: The share of teacher nodes to be recovered.
         precision: Ratio of the bracket's ends at which to stop.
-        shares: The share recovered in every replicate, by the sizes measured.
+        shares: The share that is recovered in each replicate, by training size.
         failed: Whether a run failed, which ends the search.
     """
 
@@ -95,13 +95,13 @@ class Search:
 
     @property
     def next_run(self) -> PlannedRun | None:
-        """The run it needs next; None where it has ended."""
+        """The run that the search needs next; None if the search has ended."""
         size = self.bracket.next_size
         return None if size is None or self.failed else self.make_run(size)
 
     @property
     def runs_in_all(self) -> int:
-        """The number of runs, done and expected, if the ends enclose the share."""
+        """The number of runs done and still expected, if `least` and `most` enclose N*."""
         left = 0 if self.failed else runs_left(self.bracket, self.shares, self.least, self.most, self.precision)
         return len(self.shares) + left
 
@@ -126,7 +126,7 @@ class Search:
         if next_size is not None:
             return f"stopped within {lower} to {upper}" if {lower, upper} <= set(self.shares) else "stopped early"
         if self.shares[self.least].mean() >= self.share:
-            return f"reached at {self.least} already"
+            return f"already reached at {self.least}"
         if self.shares[self.most].mean() < self.share:
             return f"not reached at {self.most}"
         return f"found within {lower} to {upper}"
@@ -139,14 +139,14 @@ class Search:
 
 
 def search_all(searches: Sequence[Search], budget: float, start: Start, console: Console) -> bool:
-    """Bisect for every value in rounds, so that a budget that ends leaves all of them equally far.
+    """Bisect for every value of the axis in rounds, so that all searches are equally far when the budget ends.
 
     The runs of a round are trained side by side.
 
     Args:
-        searches: What to search; takes in the shares.
-        budget: Student-steps that all runs may take, those done before included.
-        start: The function that a launcher gives.
+        searches: The searches; the measured shares are added to them.
+        budget: Student-steps that all runs together may take, those done before included.
+        start: The launcher's function that starts runs.
         console: Where to show progress.
 
     Returns:
@@ -192,10 +192,10 @@ def search_all(searches: Sequence[Search], budget: float, start: Start, console:
 
 
 def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
-    """The searches for the command line's settings, and the axis they vary ("" for none).
+    """The axis that a command line varies ("" for none), and the search for each of its values.
 
     Raises:
-        InputError: If the settings do not allow them, or a run is there that was made with other ones.
+        InputError: If the settings do not allow a search, or a run with other settings already exists.
     """
     axis, values = read_axis(asked.vary) if asked.vary else ("", [math.nan])
     configs = [find_config(name) for name in asked.config]
@@ -205,8 +205,8 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
     check(settings, axis)
     if differing := differing_settings(config, settings["replicates"]):
         raise InputError(
-            f"{', '.join(differing)}: several values along the replicates, but a search finds one training size for "
-            "all of them: give one value, and search again for each other value"
+            f"{', '.join(differing)}: expected one value for all replicates, because a search finds one training size "
+            "for them, but several came: give one value, and search again for each other value"
         )
     only_at_the_end = {"records.epochs": [settings["trainer.max_epochs"]]}
 
@@ -214,7 +214,7 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
         changes = only_at_the_end | {TRAIN_SIZE: size} | (AXES[axis](cell[axis]) if cell else {})
         return plan_run(Cell(cell | {"N": size}, configs, changes), settings, root / settings["experiment"])
 
-    least, most = int(asked.least), int(asked.most or settings[TRAIN_SIZE])  # not jsonargparse's own kinds of int
+    least, most = int(asked.least), int(asked.most or settings[TRAIN_SIZE])  # not jsonargparse's subclasses
     if not least < most:
         raise InputError(f"--least {least}, --most {most} ({TRAIN_SIZE} if not given): expected least < most")
     cells = [{axis: value} if axis else {} for value in values]
@@ -224,7 +224,7 @@ def plan(asked: argparse.Namespace) -> tuple[str, list[Search]]:
 
 
 def read_axis(vary: str) -> tuple[str, list[float]]:
-    """The axis and its values from "multiplier=1,2,5"; raises InputError if it cannot be read."""
+    """The axis and its values, read from words such as "multiplier=1,2,5"; raises InputError if that fails."""
     axis, _, listed = vary.partition("=")
     if axis not in AXES:
         raise InputError(f"--vary {vary}: there is no axis {axis!r}; choose among {', '.join(AXES)}")
@@ -238,7 +238,7 @@ def read_axis(vary: str) -> tuple[str, list[float]]:
 
 
 def check(settings: Mapping[str, Any], axis: str) -> None:
-    """Refuse settings under which sizes cannot be compared, or the axis cannot be varied."""
+    """Refuse settings with which training sizes cannot be compared, or the axis cannot be varied."""
     if settings.get("data.init_args.steps_per_epoch") is None or not settings.get("data.init_args.replacement"):
         raise InputError(
             "every training size has to train for the same number of steps: set data.init_args.steps_per_epoch, and "
@@ -255,7 +255,7 @@ def check(settings: Mapping[str, Any], axis: str) -> None:
 
 
 def theorem(searches: Sequence[Search]) -> dict[str, list[float]]:
-    """The theorem's sample sizes at ε = 1 for each value, by their order; none for more than two layers."""
+    """The theorem's sample sizes at ε = 1 for each value, by the name of the order; empty for more than two layers."""
     bounds: dict[str, list[float]] = {}
     for search in searches:
         settings = search.make_run(search.least).settings
@@ -322,22 +322,22 @@ def find(asked: argparse.Namespace, console: Console) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m tsl.sample_complexity",
         description="Find the training size at which teacher nodes are recovered.",
     )
     parser.add_argument(
-        "config", nargs="+", type=Path, metavar="CONFIG", help="config of tsl.fit, or a shipped one; later ones over it"
+        "config", nargs="+", type=Path, metavar="CONFIG", help="file or shipped config; later override earlier ones"
     )
-    vary = f"find it for each value of an axis: d=10,20,40 (axes: {', '.join(AXES)})"
+    vary = f"find the size for each value of an axis, such as d=10,20,40 (axes: {', '.join(AXES)})"
     parser.add_argument("--vary", metavar="AXIS=VALUE[,VALUE]", help=vary)
     share = "share of teacher nodes to be recovered (default: 0.9)"
     parser.add_argument("--share", type=OpenUnitInterval, default=0.9, help=share)
     parser.add_argument("--least", type=PositiveInt, default=10, metavar="N", help="smallest size (default: 10)")
     parser.add_argument("--most", type=PositiveInt, metavar="N", help="largest size (default: the config's train_size)")
-    precision = "ratio of two sizes close enough together to stop (default: 1.1)"
+    precision = "stop when the sizes below and above N* have at most this ratio (default: 1.1)"
     parser.add_argument("--precision", type=restricted_number_type(None, float, (">", 1)), default=1.1, help=precision)
     budget = "optimizer steps × replicates that all runs may take (default: 1e9)"
     parser.add_argument("--budget", type=PositiveFloat, default=1e9, metavar="STEPS", help=budget)

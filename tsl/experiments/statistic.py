@@ -1,4 +1,4 @@
-"""A number that an experiment gives, and what is published of it."""
+"""A statistic of an experiment, and the published number that it is compared with."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ class Statistic(NamedTuple):
     """A number with its spread over seeds.
 
     Attributes:
-        mean: Its mean over seeds, or one number that all seeds give together.
-        std: Standard deviation over seeds; None of a number that all give together.
-        seeds: How many they are.
+        mean: Its mean over seeds, or one number of all seeds together.
+        std: Standard deviation over seeds; None for one number of all seeds together.
+        seeds: The number of seeds.
         digits: Format of the mean.
     """
 
@@ -30,25 +30,25 @@ class Statistic(NamedTuple):
 
     @property
     def in_words(self) -> str:
-        """As tables show it."""
+        """The text that tables show."""
         mean = format(self.mean, self.digits)
         return mean if self.std is None else f"{mean} ± {format(self.std, self.digits)}"
 
 
 def over_seeds(values: Any, digits: str = ".3f") -> Statistic:
-    """The statistic of one value for each seed."""
+    """The statistic of values, one for each seed."""
     numbers = np.asarray(values, dtype=float)
     return Statistic(float(numbers.mean()), float(numbers.std(ddof=min(len(numbers) - 1, 1))), len(numbers), digits)
 
 
 class Published(NamedTuple):
-    """What is known of a statistic from elsewhere.
+    """The published number or range of a statistic.
 
     Attributes:
-        low: Its least value.
-        high: Its greatest; the same where it is one number.
-        error: How far both may be off, such as by reading them off a figure.
-        source: Where it is from.
+        low: The least value of the range.
+        high: The greatest value; equal to `low` if one number is published.
+        error: The possible error of both, for example from reading them off a figure.
+        source: Where they were published.
     """
 
     low: float
@@ -58,7 +58,7 @@ class Published(NamedTuple):
 
     @property
     def in_words(self) -> str:
-        """As tables show it."""
+        """The text that tables show."""
         low, high = (f"{value:g}" for value in (self.low, self.high))
         if math.isinf(self.high):
             return f"at least {low}"
@@ -68,7 +68,7 @@ class Published(NamedTuple):
 def verdict(measured: Statistic, published: Published | None) -> str:
     """Whether a measured number agrees with a published one: "inside", "outside" or "no reference".
 
-    Inside is a mean that lies in the published range widened by its error and by two standard errors of the mean.
+    A mean is inside if it lies in the published range, widened by its error and by two standard errors of the mean.
     """
     if published is None:
         return "no reference"
@@ -84,7 +84,7 @@ class References:
         path: Another file of the same form.
 
     Raises:
-        InputError: If an entry of the file lacks something.
+        InputError: If an entry of the file lacks a key.
     """
 
     def __init__(self, experiment: str, path: Path | None = None) -> None:
@@ -95,7 +95,7 @@ class References:
                 raise InputError(f"{path}: entry {number} of {experiment} lacks {', '.join(sorted(missing))}")
 
     def find(self, cell: Mapping[str, Any], statistic: str) -> Published | None:
-        """What is published of a statistic of a cell; None if nothing is."""
+        """The published number of a statistic of a cell; None if there is none."""
         words = {axis: in_words(value) for axis, value in cell.items()}
         for entry in self.entries:
             where = {axis: in_words(value) for axis, value in entry["where"].items()}

@@ -34,23 +34,23 @@ from tsl.runs.sweep_state import PLAN, describe_sweep
 from tsl.runs.whole_files import written_whole
 
 MOST_RUNS = 1000
-"""The most runs that are trained without --yes."""
+"""The largest number of combinations that is trained without --yes."""
 
 SHOWN = 40
-"""The most runs that --dry-run lists one by one."""
+"""The largest number of runs that --dry-run lists one by one."""
 
 
 def open_plan(sweep: SweepFile, directory: Path, workers: int, keep: bool) -> list[PlannedRun]:
-    """The runs of a sweep: as its directory says, or planned now.
+    """The runs of a sweep: read from the plan in its directory, or planned now.
 
     Args:
-        sweep: What the sweep file says.
-        directory: Where its runs lie.
-        workers: Runs at a time.
+        sweep: The content of the sweep file.
+        directory: The directory of its runs.
+        workers: The number of runs at a time.
         keep: Whether the plan is written into the directory, so that a later start has the same runs.
 
     Raises:
-        InputError: If the directory is another sweep's, naming what differs.
+        InputError: If the directory belongs to another sweep; the message names what differs.
     """
     path = directory / PLAN
     if not path.exists():
@@ -84,14 +84,14 @@ def open_plan(sweep: SweepFile, directory: Path, workers: int, keep: bool) -> li
 
 
 def entry(cell: Cell, run: PlannedRun) -> dict[str, Any]:
-    """A run's entry in the plan: its cell, and what it takes."""
+    """A run's entry in the plan: its cell and its cost."""
     of_cell = {"values": dict(cell.values), "configs": [*map(str, cell.configs)], "settings": dict(cell.settings)}
     takes = {"epochs": run.epochs, "student_steps": run.epochs * run.student_steps, "core_seconds": core_seconds(run)}
     return {"name": run.path.name, "cell": of_cell, **takes}
 
 
 def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
-    """Print what each run takes, and all together."""
+    """Print the cost of each run and of all runs together."""
     table = Table("run", "replicates", "student-steps", "one core takes about", "memory")
     replicates = [run.settings["replicates"] for run in runs]
     steps = [run.epochs * run.student_steps for run in runs]
@@ -104,8 +104,8 @@ def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
         console.print(f"and {len(runs) - SHOWN} more runs")
     total = sum(core_seconds(run) or 0 for run in runs)
     console.print(
-        f"{len(runs)} runs of {sum(replicates):,} replicates, {sum(steps):,} student-steps: about {duration(total)} of "
-        f"one core, {duration(total / cores())} of the {cores()} here",
+        f"{len(runs)} runs of {sum(replicates):,} replicates, {sum(steps):,} student-steps: about {duration(total)} on "
+        f"one core, {duration(total / cores())} on the {cores()} cores here",
         soft_wrap=True,
     )
 
@@ -135,13 +135,13 @@ def sweep_all(asked: argparse.Namespace, console: Console) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m tsl.sweep", description="Train all combinations of settings, with many seeds."
     )
     parser.add_argument("sweep", type=Path, metavar="SWEEP", help="file with configs, axes and seeds")
-    parser.add_argument("--name", help="name of the sweep, and of its directory (default: that of the file)")
+    parser.add_argument("--name", help="name of the sweep, and of its directory (default: the file's name)")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="directory of all runs (default: runs)")
     parser.add_argument("--dry-run", action="store_true", help="print the runs and what they take, and train nothing")
     parser.add_argument("--yes", action="store_true", help=f"train more than {MOST_RUNS} combinations")

@@ -1,4 +1,4 @@
-"""What a sweep file says: `configs`, `axes` and `seeds`, as in `configs/sweeps/widths.yaml`."""
+"""The content of a sweep file: `configs`, `axes` and `seeds`, as in `configs/sweeps/widths.yaml`."""
 
 import difflib
 import itertools
@@ -31,7 +31,7 @@ class Axis:
     """One axis of a sweep.
 
     Args:
-        name: As the sweep file has it.
+        name: Its name in the sweep file.
         values: Values of a setting, or names of configs.
         settings: The dotted names of the settings that take the value; none if the values are configs.
         along_replicates: Whether the setting may differ along the replicates of one run.
@@ -45,12 +45,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class SweepFile:
-    """What a sweep file says.
+    """The content of a sweep file.
 
     Args:
-        configs: Configs of tsl.fit, by name, later ones laid over earlier ones.
+        configs: Names of configs of tsl.fit; later ones override earlier ones.
         axes: The values of each axis.
-        seeds: Seeds of each combination, from the config's seed_everything on.
+        seeds: The number of seeds of each combination; the first seed is the config's seed_everything.
     """
 
     configs: tuple[str, ...]
@@ -67,12 +67,12 @@ def read_sweep_file(path: Path) -> SweepFile:
     """Read a sweep file.
 
     Raises:
-        InputError: If it is missing, is no YAML, or says what a sweep file cannot say; the message names the key.
+        InputError: If it is missing, is not YAML, or has a wrong key or value; the message names the key.
     """
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeError) as error:
-        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(said, dict):
         raise InputError(f"{path}: expected the keys {', '.join(KEYS)}")
     for key in said:
@@ -93,23 +93,23 @@ def read_sweep_file(path: Path) -> SweepFile:
         if repeated:
             raise InputError(f"{path}: axes.{name} lists {in_words(repeated[0])} twice; `seeds` repeats every value")
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise InputError(f"{path}: seeds = {seeds}: expected a whole number from 1 on")
+        raise InputError(f"{path}: seeds = {seeds}: expected a whole number, 1 or more")
     return SweepFile(tuple(configs), axes, seeds)
 
 
 def find_axes(axes: Mapping[str, Sequence[Any]], settings: Mapping[str, Any], along: Sequence[str]) -> list[Axis]:
     """The settings that each axis of a sweep file stands for.
 
-    An axis is named by a setting's dotted name, with or without the words init_args, or by its last words where one
-    setting ends so; or it has any name, and configs as its values.
+    An axis is named by a setting's dotted name, with or without the words init_args, or by its last words if only one
+    setting ends with them. If its values are configs, it may have any name.
 
     Args:
         axes: The values of each axis.
         settings: The settings of the sweep's configs by their dotted names, defaults included.
-        along: Those that may differ along the replicates.
+        along: The names of settings that may differ along the replicates.
 
     Raises:
-        InputError: If an axis is no setting, or several, or one that another axis stands for.
+        InputError: If an axis names no setting, several settings, or a setting that another axis names too.
     """
     found: list[Axis] = []
     for name, values in axes.items():
@@ -125,19 +125,19 @@ def find_axes(axes: Mapping[str, Sequence[Any]], settings: Mapping[str, Any], al
             )
         for other, key in itertools.product(found, names):
             if key in other.settings:
-                raise InputError(f"axes.{name} and axes.{other.name} are both {key}: leave one of them out")
+                raise InputError(f"axes.{name} and axes.{other.name} both name {key}: leave one of them out")
         found.append(Axis(name, tuple(values), names, along_replicates=all(key in along for key in names)))
     return found
 
 
 def full_name(name: str, keys: Sequence[str]) -> str:
-    """The dotted name of the setting that an axis is called by.
+    """The dotted name of the setting that an axis names.
 
     >>> full_name("teacher.input_dim", ["model.init_args.teacher.init_args.input_dim", "data.init_args.dim"])
     'model.init_args.teacher.init_args.input_dim'
 
     Raises:
-        InputError: If there is none, or more than one.
+        InputError: If it names none, or more than one.
     """
     words = _words(name)
     fitting = sorted({key for key in keys if _words(key)[-len(words) :] == words})

@@ -1,4 +1,4 @@
-"""From a sweep file to the cells that are trained, one run for each."""
+"""Divide a sweep into cells, of which each is trained by one run."""
 
 import itertools
 import math
@@ -18,23 +18,23 @@ from tsl.runs.settings import TRAIN_SIZE, flatten, in_words
 Grid = dict[str, list[Any]]
 
 LONGEST_RUN = 1800.0
-"""Seconds of one core that a run takes at most, where its grid can be split: so that many cores have work."""
+"""The most seconds of one core for a run whose grid can be split, so that all cores have work."""
 
 SHARE_OF_MEMORY = 0.8
-"""The share of this machine's memory that runs side by side may take."""
+"""The share of this machine's memory that all runs at a time may take together."""
 
 
 def plan_sweep(sweep: SweepFile, directory: Path, workers: int) -> list[Cell]:
     """The cells of a sweep, each of which is trained by one run.
 
     Args:
-        sweep: What its file says.
-        directory: Where its runs lie.
-        workers: Runs at a time, which share the memory.
+        sweep: The content of its file.
+        directory: The directory of its runs.
+        workers: The number of runs at a time, which share the memory.
 
     Raises:
-        InputError: If an axis is no setting of the configs.
-        SystemExit: If tsl.fit refuses a value; it has printed why.
+        InputError: If an axis is not a setting of the configs.
+        SystemExit: If tsl.fit refuses a value; it has printed the reason.
     """
     configs = [find_config(name) for name in sweep.configs]
     config = resolved_config(config_arguments(configs, directory))
@@ -66,19 +66,19 @@ def plan_sweep(sweep: SweepFile, directory: Path, workers: int) -> list[Cell]:
 
 
 def can_share_a_run(axis: Axis, settings: Mapping[str, Any]) -> bool:
-    """Whether its values are possible side by side: training sizes only where all take equally many steps."""
+    """Whether one run can have all values of an axis; training sizes can if they all take the same number of steps."""
     return axis.settings != (TRAIN_SIZE,) or settings.get("data.init_args.steps_per_epoch") is not None
 
 
 def is_part(axis: Axis, grid: Grid) -> bool:
-    """Whether a grid has only some of the axis's values, so that the run is named by them."""
+    """Whether a grid has only some of an axis's values, which the run's name then contains."""
     return len(grid[axis.settings[0]]) < len(axis.values)
 
 
 def split(grid: Grid, fits: Callable[[Grid], bool]) -> list[Grid]:
-    """A grid in parts that fit, halved along its longest axis as often as it takes.
+    """Split a grid into parts that fit, by halving it along its longest axis as often as needed.
 
-    One combination is not split further, whether it fits or not.
+    A single combination is not split further, whether it fits or not.
 
     >>> split({"a": [1, 2, 3]}, lambda part: len(part["a"]) < 3)
     [{'a': [1, 2]}, {'a': [3]}]
@@ -92,12 +92,12 @@ def split(grid: Grid, fits: Callable[[Grid], bool]) -> list[Grid]:
 
 
 def range_of(values: Sequence[Any]) -> str:
-    """Values of a part of a grid in a run's name: "0.5", or the first and the last, "0.5..1"."""
+    """The values of a part of a grid for a run's name: "0.5", or the first and the last, "0.5..1"."""
     return "..".join(dict.fromkeys(short(value) for value in (values[0], values[-1])))
 
 
 def short(value: Any) -> str:
-    """A value in the name of a run: without folders, suffixes of configs and what a name cannot have."""
+    """A value for the name of a run, without folders, suffixes of configs and characters that a name cannot have."""
     words = in_words(value)
     if isinstance(value, str):
         words = Path(value).stem if value.endswith((".yaml", ".yml")) else value.rsplit("/", 1)[-1]
@@ -105,7 +105,7 @@ def short(value: Any) -> str:
 
 
 def check_values(axes: Sequence[Axis], configs: Sequence[Path], directory: Path) -> None:
-    """Let tsl.fit read every value of every axis once, so that a wrong one is told before anything is trained."""
+    """Let tsl.fit read every value of every axis once, so that it refuses a wrong one before anything is trained."""
     common = config_arguments(configs, directory)
     for axis in axes:
         for value in axis.values:

@@ -1,4 +1,4 @@
-"""How many samples recovery needs, beside the theorem's orders, in numbers."""
+"""Statistics of the number of samples that recovery needs, beside the theorem's orders."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def samples_needed(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def need_in_words(point: TippingPoint) -> str:
-    """A need with its interval: "112 (98 to 130)"."""
+    """A number of samples needed, with its interval: "112 (98 to 130)"."""
     if not point.found:
         return "fewer than measured" if point.size == 0 else "more than measured"
     size, low, high = (f"{number:,.0f}" if number >= 100 else f"{number:.3g}" for number in point[:3])
@@ -33,7 +33,7 @@ def need_in_words(point: TippingPoint) -> str:
 
 
 def growth_in_words(runs: Sequence[Run]) -> list[str]:
-    """A sentence for each exponent that the runs give, with its 95 % interval, beside the theorem's."""
+    """A sentence for each exponent fitted to the runs, with its 95 % interval, beside the theorem's exponent."""
     return [exponent_in_words(each) for each in exponents([need for run in runs for need in needs_of(run)])]
 
 

@@ -1,4 +1,4 @@
-"""What the closing tables of T1 to T4 tell of a run, beside what theory says of it."""
+"""The statistics of T1 to T4: the numbers of a run beside the numbers of theory."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,11 +18,11 @@ DRAWS = 400
 """Bootstrap draws for an interval."""
 
 LEAST_NOISE = 1e-3
-"""Standard deviation below which noise in log time is taken for none: a perfect power law has no likelihood."""
+"""The least standard deviation of noise in log time; without it the likelihood of a perfect power law is infinite."""
 
 PLATEAU = 25
-"""α up to which simulation and theory are compared across input dimensions: before students come apart, as when they
-do so depends on the first overlaps exponentially."""
+"""The largest α at which simulation and theory are compared across input dimensions. Students specialize after it, at
+an α that depends exponentially on the first overlaps."""
 
 
 class Exponent(NamedTuple):
@@ -34,14 +34,14 @@ class Exponent(NamedTuple):
 
     @property
     def in_words(self) -> str:
-        """As a table says it."""
+        """The text that tables show."""
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 def beside_theory(group: ReplicateGroup) -> dict[str, Statistic | str]:
     """T1 and T3: when students specialize, how far R is from theory, and the loss at the end.
 
-    R is compared with student nodes in the order of the teacher nodes they end nearest to, in each of the two.
+    To compare R, student nodes are sorted by the teacher node that is nearest at the end, in run and theory separately.
     """
     recorded = recorded_course(group.run)
     simulated = sorted_nodes(of_group(group, recorded))
@@ -67,9 +67,9 @@ def late_error(group: ReplicateGroup) -> dict[str, Statistic | str]:
 
 
 def strength_order(group: ReplicateGroup) -> dict[str, Statistic | str]:
-    """T4: the exponent of the time at which R of a teacher node passes ½ in its fan-out strength, with its interval.
+    """T4: the exponent of fan-out strength in the time at which a teacher node's R passes ½, with its interval.
 
-    Nodes that do not pass by the end of the run are censored in both fits, that of the run and that of theory.
+    Nodes whose R does not pass ½ by the end of the run are censored, in the fit to the run and in the fit to theory.
     """
     simulated = of_group(group, recorded_course(group.run))
     strength = np.linalg.norm(simulated.teacher_readout, axis=1)  # [replicates, M]
@@ -102,7 +102,7 @@ def approach_to_theory(runs: Sequence[Run]) -> list[str]:
 
 
 def distance_to_theory(run: Run) -> np.ndarray:
-    """Root mean square over times after the start up to α = `PLATEAU` and all entries of Q and R, `[replicates]`."""
+    """The root mean square difference of Q and R over all entries and all times 0 < α ≤ `PLATEAU`, `[replicates]`."""
     simulated = recorded_course(run)
     times = simulated.alpha <= PLATEAU
     solved = theory_of(run, simulated.alpha[times])
@@ -112,7 +112,7 @@ def distance_to_theory(run: Run) -> np.ndarray:
 
 
 def noise_law(runs: Sequence[Run]) -> list[str]:
-    """T2: the powers of learning rate and noise in the final error of each width, and the errors over widths."""
+    """T2: sentences on the powers of learning rate and noise in the final error of each width, and on all widths."""
     return law_in_words(final_errors(runs))
 
 
@@ -147,7 +147,7 @@ def exponents(y: np.ndarray, *regressors: np.ndarray) -> list[Exponent]:
 
 
 def of_group(group: ReplicateGroup, course: Course) -> Course:
-    """What a course is for the replicates of a group alone."""
+    """A course with only the replicates of a group."""
     chosen = group.replicates
     return Course(
         course.alpha,
@@ -161,16 +161,16 @@ def of_group(group: ReplicateGroup, course: Course) -> Course:
 
 
 def exponent(strength: np.ndarray, times: np.ndarray, end: float) -> Exponent:
-    """Fit log time = a + b · log strength + noise over the nodes of all replicates, and give b.
+    """Fit log time = a + b · log strength + noise over the nodes of all replicates, and return b.
 
-    By maximum likelihood for normal noise, in which a node that was never recovered counts as one whose time exceeds
-    the end (Tobin 1958, Econometrica 26, 24): left out, it would make weak nodes look faster than they are. The
-    interval is a percentile bootstrap over replicates, whose nodes are not independent.
+    The fit is by maximum likelihood for normal noise. A node that was never recovered counts as one whose time exceeds
+    the end (Tobin 1958, Econometrica 26, 24); without it, weak nodes would look faster than they are. The interval is
+    a percentile bootstrap over replicates, because the nodes of one replicate are not independent.
 
     Args:
         strength: Fan-out strength of every teacher node, `[replicates, M]`.
         times: When each was recovered, infinite if never, `[replicates, M]`; 0 is left out.
-        end: The last time at which that could be seen.
+        end: The last time at which recovery could be seen.
     """
     replicates = len(strength)
     chosen = np.random.default_rng(0).integers(replicates, size=(DRAWS, replicates))
@@ -202,7 +202,7 @@ def censored_slope(strength: np.ndarray, times: np.ndarray, end: float) -> float
 def passing_times(course: Course, level: float = 0.5) -> np.ndarray:
     """When the largest |R_in| / T_nn over student nodes first passes a level, `[replicates, M]`; infinite if never.
 
-    Between evaluations it is taken to move in a straight line.
+    It is interpolated linearly between evaluations.
     """
     overlap = np.abs(course.R).max(axis=2) / np.diagonal(course.T, axis1=-2, axis2=-1)  # [times, replicates, M]
     passed = overlap > level

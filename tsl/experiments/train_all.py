@@ -12,28 +12,28 @@ from tsl.experiments.training import ELSEWHERE, is_at_work
 from tsl.runs.cost import cost_of, total_cost
 
 POLL = 0.5
-"""Seconds between two looks at the jobs."""
+"""Seconds between two checks of the jobs."""
 
 
 def progress_bar(console: Console) -> Progress:
     """A bar with a task's description, its field `steps`, and the time left."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeRemainingColumn()
-    # The estimate is from all epochs so far: one may take longer than the half minute that rich looks back by itself.
+    # The estimate uses all epochs so far, because one may take longer than the half minute that rich uses by default.
     return Progress(*columns, TextColumn("left"), console=console, speed_estimate_period=float("inf"))
 
 
 def as_they_end(
     runs: Sequence[PlannedRun], start: Start, report: Callable[[], None]
 ) -> Iterator[tuple[PlannedRun, str | None]]:
-    """Train runs; those that another process trains are waited for, and taken over if it ends before they do.
+    """Train runs. A run that another process trains is waited for, and taken over if that process ends too early.
 
     Args:
         runs: The runs, in the order in which they are started.
-        start: The function that a launcher gives.
+        start: The launcher's function that starts runs.
         report: Called twice a second.
 
     Yields:
-        Each run when it has ended, and what went wrong, or None.
+        Each run when it has ended, with what went wrong, or None.
     """
     jobs, elsewhere = list(zip(runs, start(runs), strict=True)), list[PlannedRun]()
     while jobs or elsewhere:
@@ -59,13 +59,13 @@ def outcome(run: PlannedRun, job: Job) -> str | None:
     """What went wrong with a run whose job has ended, or None."""
     try:
         error = job.result()
-    except Exception as lost:  # each engine has its own for a worker that was lost
+    except Exception as lost:  # each launcher has its own exception for a lost worker
         error = f"was lost with its worker: {' '.join(str(lost).split())}"
     return error if error in (None, ELSEWHERE) else f"{run.path} {error}"
 
 
 def train_all(runs: Sequence[PlannedRun], start: Start, console: Console) -> list[PlannedRun]:
-    """Train all runs that are not complete, the longest first, and print what each came to and what all cost.
+    """Train all runs that are not complete, the longest first, and print the cost of each and of all.
 
     Returns:
         The runs that failed.
@@ -80,7 +80,7 @@ def train_all(runs: Sequence[PlannedRun], start: Start, console: Console) -> lis
     total = sum(run.epochs * run.student_steps for run in left)
     began = sum(run.epochs_done * run.student_steps for run in left)
     if began:
-        console.print(f"left of those begun: {total - began:,} of {total:,} student-steps")
+        console.print(f"left to train: {total - began:,} of {total:,} student-steps")
     cost, steps = 0.0, 0
 
     def report() -> None:
@@ -107,5 +107,5 @@ def train_all(runs: Sequence[PlannedRun], start: Start, console: Console) -> lis
         report()
     for error in errors:
         console.print(f"error: {error}", soft_wrap=True)
-    console.print(f"all runs together, one after the other: {total_cost(run.path for run in runs)}", soft_wrap=True)
+    console.print(f"all runs together, if one after the other: {total_cost(run.path for run in runs)}", soft_wrap=True)
     return failed

@@ -56,7 +56,7 @@ def plan_teachers(scale: str, root: Path, overlays: Sequence[Path]) -> tuple[lis
         tuning,
         last_epoch_with_accuracy,
         last_file="compact.pt",
-        resumes=False,  # it starts again, which takes a small part of the teacher's time
+        resumes=False,  # it starts over, which takes little of the teacher's time
     )
     files: dict[float | str, Path] = {"unpruned": pruning.path / "unpruned.pt", "pruned": pruning.path / "compact.pt"}
     return [teacher, pruning], files
@@ -66,7 +66,7 @@ def check_images(settings: dict[str, Any]) -> None:
     """Refuse to start without the images; the message says how to get them.
 
     Raises:
-        InputError: If that is so.
+        InputError: If there are no images.
     """
     folder = Path(settings.get("data.init_args.data_dir") or "data") / "cifar-10-batches-py"
     of_cifar = str(settings.get("data.class_path", "")).endswith("CIFAR10DataModule")

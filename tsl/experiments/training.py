@@ -1,4 +1,4 @@
-"""Train one planned run, in a process of its own: what every launcher does with a run, wherever it does it."""
+"""Train one planned run in a process of its own; every launcher does this, on whichever machine."""
 
 import ctypes
 import fcntl
@@ -15,14 +15,14 @@ from threading import Event
 from tsl.experiments.planned_run import PlannedRun
 
 ELSEWHERE = "is being trained by another process"
-"""What `train` gives for such a run: it has not failed, and may end well."""
+"""What `train` returns for a run that another process trains; the run has not failed."""
 
 INTERRUPTED = "was stopped, and the same command continues it"
-"""What `train` gives for a run that was stopped."""
+"""What `train` returns for a run that was stopped."""
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 STOPPED = {status for each in _STOP_SIGNALS for status in (128 + each, -each)}
-"""Exit statuses of a process that somebody has stopped, such as SLURM; it has not failed, and is not tried again."""
+"""Exit statuses of a process that was stopped, for example by SLURM; it has not failed, and is not tried again."""
 
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
@@ -31,13 +31,13 @@ _PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when i
 def train(run: PlannedRun, threads: int, retries: int = 0, stop: Event | None = None) -> str | None:
     """Train the rest of a run in a process that writes to `<run>.log`.
 
-    A complete run is not repeated, and an interrupted one goes on from its checkpoint. Of several processes that train
-    the same run at once, on any machine that shares the file system and its locks, one does.
+    A complete run is not repeated, and an interrupted one goes on from its checkpoint. If several processes start the
+    same run at once, only one trains it; they may be on different machines that share the file system and its locks.
 
     Args:
         run: The run.
-        threads: Threads that it computes with.
-        retries: How often to try again where it fails; each time it goes on from its last checkpoint.
+        threads: The number of threads for computing.
+        retries: How often to try again if it fails; each time it goes on from its last checkpoint.
         stop: Ends the process when it is set.
 
     Returns:
@@ -84,8 +84,8 @@ def log_path(run: PlannedRun) -> Path:
 
 
 def _run_command(run: PlannedRun, threads: int, stop: Event, log: int) -> int:
-    """Run its command to the end, or until `stop` is set; gives its exit status."""
-    # SLURM's variables say what a job has, of which the run is one process; Lightning would take them for the run's.
+    """Run the command of a run to its end, or until `stop` is set, and return its exit status."""
+    # SLURM's variables describe the whole job, in which a run is one process; Lightning would take them for the run's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     environment["OMP_NUM_THREADS"] = str(threads)
     child = subprocess.Popen(
@@ -110,7 +110,7 @@ def _run_command(run: PlannedRun, threads: int, stop: Event, log: int) -> int:
 
 
 def _end_with_parent() -> None:
-    """In a new process: have Linux stop it when its parent is killed, as Ray does where memory runs out."""
+    """In a new process: let Linux stop it when its parent is killed; Ray kills workers if memory runs out."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -1,7 +1,7 @@
-"""Draws matplotlib figures of runs: `tsl.figures.l_shape.draw([tsl.runs.Run("runs/two_layer/first")])`.
+"""Draw matplotlib figures of runs: `tsl.figures.l_shape.draw([tsl.runs.Run("runs/two_layer/first")])`.
 
-Each module of a figure of runs has `TABLES`, the tables that it reads, and `draw(runs, …)`, which gives the figure.
-Most figures have several panels, so `draw` takes what matplotlib has for that, a figure or a part of one:
+Each module of a figure of runs has `TABLES`, the tables that it reads, and `draw(runs, …)`, which returns the figure.
+Most figures have several panels, so `draw` accepts a matplotlib figure or a subfigure to draw into:
 
     whole = matplotlib.figure.Figure(figsize=(7, 3), layout="constrained")
     left, right = whole.subfigures(1, 2)

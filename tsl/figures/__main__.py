@@ -29,9 +29,9 @@ class Entry(NamedTuple):
     """A figure on the command line.
 
     Args:
-        help: What it shows.
-        options: What the command line gives to `draw`, by the argument's name: keywords of `add_argument`.
-        suffixes: Formats it can be written in.
+        help: A description of what it shows.
+        options: The options that the command line passes to `draw`, by name, as keywords of `add_argument`.
+        suffixes: The formats of files that it can be written to.
     """
 
     help: str
@@ -39,9 +39,9 @@ class Entry(NamedTuple):
     suffixes: tuple[str, ...] = SUFFIXES
 
 
-EPOCHS = {"type": int, "nargs": "*", "metavar": "N", "help": "epochs to draw, all if none is named (default: the last)"}
+EPOCHS = {"type": int, "nargs": "*", "metavar": "N", "help": "epochs to draw; all if none is given (default: the last)"}
 EPOCH = {"type": int, "metavar": "N", "help": "epoch to draw (default: the last)"}
-EARLY = {"type": int, "default": 5, "metavar": "N", "help": "epoch drawn dotted (default: 5)"}
+EARLY = {"type": int, "default": 5, "metavar": "N", "help": "epoch drawn with dotted lines (default: 5)"}
 REPLICATE = {"type": int, "metavar": "R", "help": "replicate to draw (default: the first of each setting)"}
 REPLICATES = {
     "type": int,
@@ -49,11 +49,11 @@ REPLICATES = {
     "metavar": "R",
     "help": "replicates to draw (default: the first three of each setting)",
 }
-THEORY = {"action": "store_true", "help": "draw the solution of the equations of learning too"}
+THEORY = {"action": "store_true", "help": "also draw the solution of the equations of learning"}
 
 FIGURES = {
     "l-shape": Entry("strength of student nodes against their best correlation (E1, E7)", {"epochs": EPOCHS}),
-    "l-shape-animation": Entry("the same, moving from epoch to epoch", suffixes=MOVING),
+    "l-shape-animation": Entry("the l-shape figure as an animation over epochs", suffixes=MOVING),
     "success-rate": Entry("how often each teacher node is recovered (E2)", {"early_epoch": EARLY}),
     "specialization-order": Entry("when each teacher node is recovered, against its strength"),
     "gradient-at-recovery": Entry("gradient sup-norm when each teacher node is recovered, against its strength"),
@@ -63,7 +63,7 @@ FIGURES = {
     "sample-size": Entry("losses and correlation of each layer against the training samples (E5, E6)"),
     "sample-needs": Entry("samples needed for recovery at ε, against d, K and ε (theorem-d, -m, -n)"),
     "best-correlation": Entry("best correlation of teacher nodes per epoch (E9)"),
-    "alignment": Entry("alignment of whole layers per epoch, beside its null levels (E10)"),
+    "alignment": Entry("alignment of whole layers per epoch, with its null levels (E10)"),
     "trained-teacher": Entry(
         "correlation of each layer, and accuracy, of students of a trained teacher per epoch (E8)"
     ),
@@ -75,20 +75,20 @@ FIGURES = {
     "final-error": Entry("final error against the student's width, under label noise (T2)"),
     "certificate": Entry("ε granted by the theorem against ε reached (tsl.callbacks.CertificateRecords)"),
 }
-"""Every figure by its name; a new figure is a module of that name in `tsl.figures`, and an entry here."""
+"""Every figure by its name; a new figure needs a module of that name in `tsl.figures` and an entry here."""
 
 
 def module_of(name: str) -> ModuleType:
-    """The module of a figure, which has `TABLES`, which it reads, and `draw(runs, **options)`."""
+    """The module of a figure, with `TABLES`, the tables that it reads, and `draw(runs, **options)`."""
     module: ModuleType = getattr(figures, name.replace("-", "_"))
     return module
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw one figure; errors are one line on stderr and status 2.
+    """Draw one figure; an error is one line on stderr and status 2.
 
     Args:
-        arguments: The command line without the program's name; that of the process if None.
+        arguments: The command line without the program's name; the process's own if None.
 
     Returns:
         The exit status.
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _draw(runs: Sequence[Run], asked: argparse.Namespace) -> Canvas | Animation:
-    """Draw a figure with the title and the size asked for; a side that is not given is as long as without."""
+    """Draw a figure with the given title and size; a side that is not given has its default length."""
     options = {option: getattr(asked, option) for option in FIGURES[asked.figure].options}
     draw = module_of(asked.figure).draw
     drawn = draw(runs, **options)
@@ -122,7 +122,7 @@ def _draw(runs: Sequence[Run], asked: argparse.Namespace) -> Canvas | Animation:
 
 
 def save(figure: Canvas | Animation, path: Path) -> None:
-    """Write a figure whole or not at all, in the format of the path's suffix; makes the directory."""
+    """Write a figure whole or not at all, in the format of the path's suffix; make its directory if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     with written_whole(path) as temporary, mpl.rc_context(PRINT):
@@ -134,7 +134,7 @@ def save(figure: Canvas | Animation, path: Path) -> None:
 
 
 _H264 = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"]
-"""Makes width and height of the frames even, as this format needs them."""
+"""Make width and height of the frames even numbers, because the format needs them."""
 
 
 def _check_format(out: Path, suffixes: Sequence[str]) -> None:
@@ -147,7 +147,7 @@ def _check_format(out: Path, suffixes: Sequence[str]) -> None:
 
 
 def _show_progress(frame: int, frames: int | None) -> None:
-    """Show how far an animation is, on a terminal."""
+    """Show the progress of an animation, if stderr is a terminal."""
     if sys.stderr.isatty():
         print(f"\rframe {frame + 1} of {frames}", end="" if frame + 1 != frames else "\n", file=sys.stderr)
 
@@ -175,10 +175,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inches(text: str) -> float:
-    """A length of at least 1 inch.
+    """A length from 1 to 100 inches.
 
     Raises:
-        argparse.ArgumentTypeError: If it is not.
+        argparse.ArgumentTypeError: If the text is not such a number.
     """
     try:
         length = float(text)
@@ -190,7 +190,7 @@ def _inches(text: str) -> float:
 
 
 def _load(paths: Sequence[Path], tables: Sequence[str]) -> list[Run]:
-    """Load the runs; those that cannot be drawn are named on stderr and left out while others remain."""
+    """Load the runs. Those that cannot be drawn are left out, with a line on stderr, as long as others remain."""
     runs, failed = [], []
     paths, files = runs_of(paths)
     for path in paths:

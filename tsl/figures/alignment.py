@@ -1,4 +1,4 @@
-"""Layer-wise alignment over training: ρ_mean and every other measure recorded, each beside its null levels."""
+"""Layer-wise alignment over training: ρ_mean and every other recorded measure, each with its null levels."""
 
 from collections.abc import Sequence
 
@@ -29,12 +29,12 @@ TABLES = ("layers",)
 def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """Each measure of each layer per epoch on validation data, mean ± standard deviation over seeds.
 
-    Two null levels show which values are no better than chance: that of the untrained student (epoch 0), a level
-    line of long dashes, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
+    Two null levels show which values are no better than chance. The horizontal line of long dashes is the value of the
+    untrained student (epoch 0). The dotted curve is the value of the student against the teacher on shuffled inputs.
 
     Args:
         runs: Runs with the table `layers`.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
         The figure: a row of panels for each measure, a column for each layer, a curve for each multiplier and other
@@ -57,7 +57,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
                 style = curve_style(index)
                 panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
                 (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
-                if f"{measure}{NULL}" in rows:  # not in records from before there was one
+                if f"{measure}{NULL}" in rows:  # older records lack this column
                     shuffled = rows.groupby("epoch")[f"{measure}{NULL}"].mean()
                     panel.plot(shuffled.index, shuffled, color=style["color"], **NULL_LEVELS["shuffled"])
                 if 0 in mean.index:
@@ -73,6 +73,6 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
 
 def is_asked_for(column: str, columns: Sequence[str]) -> bool:
-    """Whether a column of `layers` is the null level of a measure beside ρ_mean that has one."""
+    """Whether a column of `layers` is the null level of a measure other than ρ_mean."""
     measure = column.removesuffix(NULL)
     return column.endswith(NULL) and measure in columns and measure not in COLUMNS["layers"]

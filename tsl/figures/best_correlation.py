@@ -15,11 +15,11 @@ TABLES = ("teacher_nodes",)
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
-    """The mean of ρ*_j over teacher nodes and seeds per epoch; of up to four curves, in a band from least to largest.
+    """The mean of ρ*_j over teacher nodes and seeds per epoch; up to four curves have a band from least to largest.
 
     Args:
         runs: Runs with the table `teacher_nodes`.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
         The figure, on evaluation inputs, with a panel for each polarity (and layer, if there are several) and a curve
@@ -27,7 +27,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """
     frame = collect(runs, "teacher_nodes", [POLARITY])
     frame = frame[frame["split"] == "val"]
-    bands = len(frame["curve"].cat.categories) <= 4  # more would hide each other
+    bands = len(frame["curve"].cat.categories) <= 4  # more bands would hide each other
     several_layers = frame["layer"].nunique() > 1
     by_panel = frame.groupby(["polarity", "layer"], dropna=False)
     figure, panels = wrapped(by_panel.ngroups, "epoch", r"$\rho^*_j$", figure=figure)

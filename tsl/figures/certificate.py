@@ -1,4 +1,4 @@
-"""The certificate over training: the ε that the theorem grants each teacher node against the ε its weights reached."""
+"""The certificate over training: for each teacher node, the ε reached against the ε that the theorem grants."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from tsl.runs import Run
 TABLES = ("certificate",)
 
 LEAST = 1e-17
-"""Where an ε of 0 is drawn: below the rounding of float64."""
+"""The value at which an ε of 0 is drawn; it is below the rounding of float64."""
 
 OUTCOMES: dict[str, dict[str, Any]] = {
     "certified": {"marker": "o", "color": PALETTE[0]},
@@ -28,16 +28,16 @@ OUTCOMES: dict[str, dict[str, Any]] = {
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
-    """A panel per teacher node and setting, and in each a path per seed from before training to its last epoch.
+    """A panel per teacher node and setting, with a path per seed from before training to its last epoch.
 
     Args:
         runs: Runs with the table `certificate`.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
-        The figure, with logarithmic axes. Left of the dotted line at a granted ε of 1 the condition holds, below the
-        dashed diagonal the conclusion does. Epochs at which no student node observes the teacher node, or which are not
-        finite, are left out, and a note counts them.
+        The figure, with logarithmic axes. The condition holds left of the dotted line, at a granted ε of 1. The
+        conclusion holds below the dashed diagonal. Epochs without a finite ε, because no student node observes the
+        teacher node, are left out, and a note counts them.
     """
     frame = collect(runs, "certificate")
     epsilons = ["granted_epsilon", "reached_epsilon"]
@@ -46,7 +46,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     notes = [seeds, *unfinished(runs, "certificate")]
     if not drawable.all():
         notes.append(
-            f"{(~drawable).sum()} of {len(frame)} points have no finite ε (nothing observes the node) and are left out"
+            f"{(~drawable).sum()} of {len(frame)} points have no finite ε (no student observes them) and are left out"
         )
     if (frame.loc[drawable, epsilons] < LEAST).any(axis=None):
         notes.append(f"an ε below {LEAST:.0e} is drawn at {LEAST:.0e}")
@@ -68,12 +68,15 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     for panel in panels:
         _draw_lines(panel, float(limits.min(initial=0.1)), float(limits.max(initial=10)))
     legend_above(figure, {name: handles[name] for name in OUTCOMES if name in handles})
-    footnotes(figure, ["left of dotted: condition (granted ε < 1); below dashed: conclusion", *notes])
+    footnotes(
+        figure,
+        ["the condition (granted ε < 1) holds left of the dotted line, the conclusion below the dashed line", *notes],
+    )
     return figure
 
 
 def outcomes(frame: pd.DataFrame) -> dict[str, pd.Series]:
-    """Which rows of the table are certified, vacuous, or fail the conclusion; no student node observes the others."""
+    """Masks of the table's rows: certified, vacuous, or failing the conclusion; the other rows are unobserved nodes."""
     return {
         "certified": frame["condition"] & frame["conclusion"],
         "vacuous": frame["vacuous"],

@@ -30,7 +30,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
     Args:
         runs: Runs with the table `losses`.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
         The figure. Losses below 1e-15 are rounding and drawn at 1e-15, and those that are not finite are left out; a

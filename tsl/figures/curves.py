@@ -1,4 +1,4 @@
-"""Which curve of a figure each group of replicates belongs to, and the tables of several runs as one.
+"""The tables of several runs as one, with the curve of a figure that each group of replicates belongs to.
 
 A run whose replicates differ in settings is drawn as if each `ReplicateGroup` were a run of its own.
 """
@@ -14,7 +14,7 @@ from tsl.runs import ReplicateGroup, Run
 from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, SEEDS, differences, in_words, names_in_words
 
 MOST_SPELLED_OUT = 2
-"""The most differing settings that a legend spells out; if more differ, it names the run."""
+"""The most differing settings that a legend writes out; if more settings differ, it names the run instead."""
 
 
 def groups_of(runs: Sequence[Run]) -> list[ReplicateGroup]:
@@ -29,7 +29,7 @@ def other_differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
         runs: The runs that go into one figure.
 
     Returns:
-        For each such setting, by its dotted name, its value in each run (None where a run does not have it).
+        The value of each such setting in each run (None if a run does not have it), by its dotted name.
     """
     found = differences([run.settings for run in runs], (*RECORDING, *SEEDS))
     return {key: values for key, values in found.items() if key not in (MULTIPLIER, POLARITY)}
@@ -43,13 +43,13 @@ def collect(
     Args:
         runs: The runs.
         table: A key of `tsl.runs.records.COLUMNS`.
-        arranged: The settings, by their dotted names, that have panels or axes of their own instead of curves.
-        epochs: The epochs to read beside the last of each run; all if None.
+        arranged: The dotted names of settings that are shown by panels or axes instead of curves.
+        epochs: The epochs to read besides the last of each run; all if None.
 
     Returns:
-        All rows, and the columns `group` (index into `groups_of(runs)`), `seed`, `polarity` (NaN where the settings
-        have none), and `curve`: an ordered category such as "2×" that groups of replicates share if their multiplier
-        and all other settings agree, but for those `arranged`.
+        All rows, and the columns `group` (index into `groups_of(runs)`), `seed`, `polarity` (NaN if the settings
+        have none), and `curve`: an ordered category such as "2×". Groups of replicates share a curve if their
+        multiplier and all other settings except those `arranged` agree.
 
     Raises:
         InputError: If there are no runs, or two runs hold the same replicate.
@@ -76,13 +76,13 @@ def collect(
 
 
 def without_repeated(runs: Sequence[Run]) -> tuple[list[Run], list[InputError]]:
-    """The runs that go into one figure together: of runs with the same replicate, only the first.
+    """The runs that can share one figure; of several runs with the same replicate, only the first is kept.
 
     Args:
         runs: Runs of any settings.
 
     Returns:
-        The runs to draw, and for each other one the reason.
+        The runs to draw, and for each other run the reason why it is left out.
     """
     curves = iter(_curves(groups_of(runs), ()))
     kept: list[Run] = []
@@ -104,14 +104,14 @@ def without_repeated(runs: Sequence[Run]) -> tuple[list[Run], list[InputError]]:
 
 
 def seeds_in_words(frame: pd.DataFrame) -> str:
-    """How many seeds each curve of a figure has: "32 seeds", or "10 to 32 seeds" if they differ."""
+    """The number of seeds of each curve in words: "32 seeds", or "10 to 32 seeds" if they differ."""
     counts = frame.groupby(["curve", "polarity"], observed=True, dropna=False)["seed"].nunique()
     least, most = counts.min(), counts.max()
     return f"{most} seed{'s' if most > 1 else ''}" if least == most else f"{least} to {most} seeds"
 
 
 def unfinished(runs: Sequence[Run], table: str) -> list[str]:
-    """A note for each run whose records of a table end before its last epoch."""
+    """A note for each run whose records of a table end before its last planned epoch."""
     notes = []
     for run in runs:
         last, planned = max(run.recorded_epochs(table), default=0), run.planned_epochs
@@ -127,7 +127,7 @@ def missing_epoch(runs: Sequence[Run], table: str, epoch: int) -> list[str]:
 
 
 def _curves(groups: Sequence[ReplicateGroup], arranged: Collection[str]) -> list[tuple[tuple[Any, ...], str]]:
-    """For each group what to sort its curve by, and the curve's name."""
+    """For each group, the key by which its curve is sorted, and the curve's name."""
     found = differences([group.settings for group in groups], (*RECORDING, *SEEDS))
     found = _said_once({key: values for key, values in found.items() if key not in (MULTIPLIER, *arranged)})
     names = names_in_words(list(found))
@@ -153,7 +153,7 @@ def _curves(groups: Sequence[ReplicateGroup], arranged: Collection[str]) -> list
 
 
 def _said_once(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Differences without those that follow from others."""
+    """The differences without those that follow from other differences."""
     classes = {key.removesuffix(".class_path"): names for key, names in found.items() if key.endswith(".class_path")}
     # Different classes have different arguments, so the class is enough, unless runs of the same class differ too.
     found = {
@@ -161,13 +161,13 @@ def _said_once(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
         for key, values in found.items()
         if not any(key.startswith(f"{of}.init_args.") and _follows(values, names) for of, names in classes.items())
     }
-    # Of settings that always change together, such as data.dim and teacher.input_dim, one is enough.
+    # One of several settings that always change together, such as data.dim and teacher.input_dim, is enough.
     last = {str(values): key for key, values in found.items()}
     return {key: found[key] for key in last.values()}
 
 
 def _follows(values: Sequence[Any], names: Sequence[Any]) -> bool:
-    """Whether runs that agree in their name agree in their value."""
+    """Whether runs with the same name always have the same value."""
     return len(set(map(str, names))) == len(
         {(str(name), str(value)) for name, value in zip(names, values, strict=True)}
     )

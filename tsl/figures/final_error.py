@@ -1,4 +1,4 @@
-"""T2: the final error of over-realized students against their width, where the teacher's answers are noisy."""
+"""T2: the final error of over-realized students against their width, if the teacher's outputs are noisy."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from tsl.runs import Run
 TABLES = ("overlaps", "output_weights", "losses")
 
 LAST = 0.25
-"""Share of a run's evaluations, its last, over which a final loss is averaged: online learning never stands still."""
+"""The last share of a run's evaluations, over which the final loss is averaged, because online learning fluctuates."""
 
 
 def late_loss(loss: np.ndarray) -> np.ndarray:
@@ -47,14 +47,15 @@ def at_small_rates(rate: float, noise: float, students: np.ndarray, teachers: in
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
-    """A panel for each standard deviation of the noise: final error against K, a colour for each learning rate.
+    """A panel for each standard deviation of the noise: final error against K, with a colour for each learning rate.
 
-    Points are the mean over replicates with its standard deviation, lines the solution of the equations of learning
-    from the replicates' own first overlaps at the same times, dotted lines the limit of small learning rates.
+    Points are the mean over replicates with its standard deviation. Solid lines are the solution of the equations of
+    learning from the replicates' own first overlaps, at the same times. Dotted lines are the limit of small learning
+    rates.
 
     Args:
         runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
     """
     frame = final_errors(runs)
     noises = sorted(frame["noise"].unique())
@@ -82,7 +83,8 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
         figure,
         [
             f"final: over the last {LAST:.0%} of the evaluations; points: mean ± standard deviation over replicates",
-            "theory at the same times, from the replicates' own first overlaps; dotted: erf, output weights fixed at 1",
+            "theory: at the same times, from the replicates' own first overlaps; dotted: the limit for erf students "
+            "with output weights fixed at 1",
         ],
     )
     return figure

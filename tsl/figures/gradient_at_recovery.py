@@ -1,4 +1,4 @@
-"""How large the gradient is when each teacher node is first recovered, against the node's fan-out strength."""
+"""The gradient sup-norm when each teacher node is first recovered, against the node's fan-out strength."""
 
 from collections.abc import Sequence
 
@@ -26,13 +26,13 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
     Args:
         runs: Runs with the tables `teacher_nodes` and `losses`.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
-        The figure: a row for each polarity. On the left a pale point for every node and seed, and for every node that
-        most seeds recover a mark at the medians over seeds; on the right Spearman's rank correlation in each seed, and
-        their mean with its 95 % confidence interval. Nodes that a seed does not recover are ranked as if it did so at
-        a smaller gradient than any other; the note below says how many they are.
+        The figure, with a row for each polarity. The left panel has a pale point for every node and seed, and a mark at
+        the medians over seeds for every node that most seeds recover. The right panel has Spearman's rank correlation
+        in each seed, and their mean with its 95 % confidence interval. Nodes that a seed does not recover are ranked as
+        if recovered at a smaller gradient than all others; the note below has their number.
     """
     recoveries = at_first_recovery(runs)
     by_row = recoveries.groupby("polarity", dropna=False)
@@ -64,8 +64,9 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     never = int((recoveries[GRADIENT] == 0).sum())
     notes = [
         f"{seeds_in_words(recoveries)}, evaluation inputs; pale: each seed, marks: medians; right: Spearman's rank "
-        "correlation in each seed, and the mean with its 95 % confidence interval; 1 is the strongest at the largest "
-        f"gradient; {never} of {len(recoveries)} nodes of all seeds are never recovered: not on the left, ranked last"
+        "correlation in each seed, and the mean with its 95 % confidence interval; 1: the strongest nodes are "
+        f"recovered at the largest gradients; {never} of {len(recoveries)} nodes of all seeds are never recovered: "
+        "they are not on the left and are ranked last"
     ]
     footnotes(figure, [*notes, *unfinished(runs, "teacher_nodes")])
     return figure
@@ -78,12 +79,12 @@ def at_first_recovery(runs: Sequence[Run]) -> pd.DataFrame:
         runs: Runs with the tables `teacher_nodes` and `losses`.
 
     Returns:
-        What `recovery_epochs` gives of layer 1, with `gradient_sup_norm` (0 where the node is never recovered) and
-        `share`: that over the greatest sup-norm of the replicate at any epoch, epoch 0 included.
+        The rows of `recovery_epochs` for layer 1, with `gradient_sup_norm` (0 if the node is never recovered) and
+        `share`: the sup-norm over the greatest sup-norm of the replicate at any epoch, epoch 0 included.
     """
     recoveries = recovery_epochs(collect(runs, "teacher_nodes", [POLARITY])).query("layer == 1")
     losses = collect(runs, "losses", [POLARITY])[["group", "replicate", "epoch", GRADIENT]]
-    losses = losses.astype({"epoch": float})  # as epochs of recovery are, which may be infinite
+    losses = losses.astype({"epoch": float})  # like epochs of recovery, which may be infinite
     frame = recoveries.merge(losses, on=["group", "replicate", "epoch"], how="left").fillna({GRADIENT: 0.0})
     greatest = losses.groupby(["group", "replicate"])[GRADIENT].max().rename("greatest")
     frame = frame.join(greatest, on=["group", "replicate"])
@@ -91,10 +92,10 @@ def at_first_recovery(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def never_recovered(recoveries: pd.DataFrame) -> str:
-    """The nodes that seeds do not recover, by name: "node 7 (3 of 16 seeds), nodes 8 to 20 (16)", or "none".
+    """The nodes that some seeds do not recover, in words: "node 7 (3 of 16 seeds), nodes 8 to 20 (16)", or "none".
 
     Args:
-        recoveries: What `at_first_recovery` gives, of replicates with the same settings.
+        recoveries: The rows of `at_first_recovery` for replicates with the same settings.
     """
     counts = (recoveries[GRADIENT] == 0).groupby(recoveries["node"]).sum()
     counts = counts[counts > 0]

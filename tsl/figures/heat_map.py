@@ -1,4 +1,4 @@
-"""Which student node is like which teacher node: the correlation of every pair, students beside their best teacher."""
+"""The correlation of every pair of a teacher node and a student node, with students sorted by their best teacher."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,13 @@ def draw(
 ) -> Canvas:
     """A row of panels per run and setting of its replicates, a column per layer.
 
-    Where students have specialized, dark blue cells form a staircase.
+    If students have specialized, dark blue cells form a staircase.
 
     Args:
         runs: Runs with the table `pairs`.
-        epoch: The epoch drawn; each run's last one if None.
-        replicate: The replicate drawn of each run; the first of each setting if None.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        epoch: The epoch to draw; each run's last one if None.
+        replicate: The replicate of each run to draw; the first of each setting if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
         The figure, on evaluation inputs if they were recorded, else on training inputs. A note names the runs whose
@@ -48,7 +48,7 @@ def draw(
         first = of_group.iloc[0]
         for panel, layer in zip(row, layers, strict=True):
             of_layer = of_group[of_group["layer"] == layer]
-            if of_layer.empty:  # a run of fewer layers
+            if of_layer.empty:  # a run with fewer layers
                 panel.remove()
                 continue
             cells = sorted_correlations(of_layer)
@@ -69,14 +69,14 @@ def draw(
 
 
 def sorted_correlations(pairs: pd.DataFrame) -> pd.DataFrame:
-    """ρ_jk of one replicate, layer, epoch and split as a matrix, students beside their best teacher.
+    """ρ_jk of one replicate, layer, epoch and split as a matrix, with students sorted by their best teacher.
 
     Args:
-        pairs: Its rows of the table `pairs`.
+        pairs: The rows of the table `pairs` for this replicate, layer, epoch and split.
 
     Returns:
-        A row per teacher node, in order; a column per student node, by the teacher node that it is most like, and those
-        of one teacher node by how much, the most first.
+        A row per teacher node, in order, and a column per student node. Student nodes are sorted by the teacher node
+        with the highest correlation, then by that correlation, the highest first.
     """
     cells = pairs.pivot(index="teacher_node", columns="student_node", values="correlation")
     best = pd.DataFrame({"teacher": cells.idxmax(), "correlation": cells.max()})

@@ -17,7 +17,7 @@ TABLES = ("student_nodes",)
 
 
 class Cell(NamedTuple):
-    """A panel's points, and their rows in the table."""
+    """A panel's points, and a mask of their rows in the table."""
 
     points: PathCollection
     rows: pd.Series
@@ -27,17 +27,17 @@ class Cell(NamedTuple):
 def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None, figure: Canvas | None = None) -> Canvas:
     """A point for every student node and seed.
 
-    Of one epoch, a row of panels per multiplier and a column per polarity and layer; of several, a row per multiplier,
-    polarity and layer, and a column per epoch.
+    One epoch has a row of panels per multiplier and a column per polarity and layer. Several epochs have a row per
+    multiplier, polarity and layer, and a column per epoch.
 
     Args:
         runs: Runs with the table `student_nodes`. Correlations on training inputs are drawn if all runs have them.
-        epochs: The epochs drawn; each run's last one if None, all that are recorded if empty.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        epochs: The epochs to draw; each run's last one if None, all recorded epochs if empty.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
-        The figure. Dotted is the null level, the mean correlation of untrained students. A note names the runs whose
-        records lack an epoch.
+        The figure. The dotted line is the null level, the mean correlation of untrained students. A note names the runs
+        whose records lack an epoch.
 
     Raises:
         InputError: If no run has one of the epochs.
@@ -66,11 +66,11 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None, figure: Canva
 
 
 def on_common_inputs(runs: Sequence[Run], epochs: Collection[int] | None = None) -> tuple[pd.DataFrame, str]:
-    """The table of all runs on training inputs if all have them, else on evaluation inputs; and which these are.
+    """The table of all runs on training inputs if all runs have them, else on evaluation inputs; and the inputs' name.
 
     Args:
         runs: Runs with the table `student_nodes`.
-        epochs: The epochs to read beside the last; all if None.
+        epochs: The epochs to read besides the last; all if None.
     """
     frame = collect(runs, "student_nodes", [POLARITY], epochs)
     in_training = frame[frame["split"] == "train"]
@@ -80,7 +80,7 @@ def on_common_inputs(runs: Sequence[Run], epochs: Collection[int] | None = None)
 
 
 def arrangement(frame: pd.DataFrame) -> tuple[dict[str, pd.Series], dict[str, pd.Series], Shared]:
-    """A row for each curve, a column for each polarity and layer, as masks by label; and how they share y axes."""
+    """A row for each curve and a column for each polarity and layer, as masks by label; and which share y axes."""
     several_layers = frame["layer"].nunique() > 1
     rows = {str(name): frame["curve"] == name for name in frame["curve"].cat.categories}
     columns = {
@@ -101,17 +101,17 @@ def draw_cells(
     strength: str,
     figure: Canvas | None = None,
 ) -> tuple[Canvas, list[Cell]]:
-    """Draw a panel for each row and column, with axes that hold all points chosen.
+    """Draw a panel for each row and column, with axes that show all chosen points.
 
     Args:
         frame: The table of all runs.
-        chosen: Which of its rows are drawn.
-        rows: By the label of each row of panels, which rows of the table are its own.
-        columns: The same by the title of each column.
+        chosen: A mask of the table's rows that are drawn.
+        rows: A mask of the table's rows for each row of panels, by its label.
+        columns: A mask of the table's rows for each column of panels, by its title.
         share_y: Which panels have the same y axis.
-        inputs: What the correlations are on, for the x axis.
+        inputs: The name of the inputs, for the x axis.
         strength: The measure of strength, for the y axis.
-        figure: What to draw into; a new figure if None.
+        figure: The figure or subfigure to draw into; a new figure if None.
 
     Returns:
         The figure and its cells.
@@ -126,7 +126,7 @@ def draw_cells(
             style: dict[str, Any] = {"cmap": SEQUENCE, "s": 8, "linewidths": 0, "alpha": 0.8, "clip_on": False}
             rank = points["seed"].rank(method="dense")
             cells.append(Cell(panel.scatter(points["best_correlation"], points["strength"], c=rank, **style), in_cell))
-            # A column of one epoch has the null level of its row: the same students before training.
+            # The columns of epochs all have the null level of their row: the same students before training.
             before = in_row & in_column & untrained
             before = before if before.any() else in_row & untrained
             if before.any():
@@ -138,7 +138,7 @@ def draw_cells(
     for panel, title in zip(panels[0], columns, strict=True):
         panel.set_title(title)
         panel.set_xlim(min(-0.02, frame["best_correlation"].min()), 1.02)
-    for row in panels:  # only now: a limit that is set stops the panels that share it from growing
+    for row in panels:  # last, because a fixed limit stops the panels that share it from growing
         for panel in row:
             panel.set_ylim(bottom=0)
     for panel in panels[-1]:
@@ -148,11 +148,11 @@ def draw_cells(
 
 def notes_of(frame: pd.DataFrame) -> list[str]:
     """The notes on the points and the dotted line."""
-    dotted = ["dotted: mean of untrained students"] if (frame["epoch"] == 0).any() else []
-    meaning = ["right: student nodes for each teacher node, and settings that differ"]
+    dotted = ["dotted: mean correlation of untrained students"] if (frame["epoch"] == 0).any() else []
+    meaning = ["right margin: student nodes per teacher node, and other settings that differ"]
     if frame["polarity"].notna().any():
         meaning.append("p: the strength of teacher node j falls as j^−p")
-    return [f"a colour for each of {seeds_in_words(frame)}", *dotted, *meaning]
+    return [f"one colour for each seed ({seeds_in_words(frame)})", *dotted, *meaning]
 
 
 def strength_label(frame: pd.DataFrame) -> str:

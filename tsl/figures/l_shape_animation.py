@@ -1,4 +1,4 @@
-"""The L-shape as it forms: strength of student nodes against their best correlation, epoch after epoch."""
+"""An animation of the L-shape: strength of student nodes against their best correlation, over epochs."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from tsl.runs import Run
 TABLES = ("student_nodes",)
 
 HOLD = 10
-"""Frames for which the last epoch stays."""
+"""The number of frames for which the last epoch stays visible."""
 
 
 @mpl.rc_context(PRINT)
@@ -30,7 +30,7 @@ def draw(runs: Sequence[Run]) -> FuncAnimation:
         runs: Runs with the table `student_nodes`.
 
     Returns:
-        The animation. A run that lacks an epoch stays as it was; a bar below the panels shows how far training is.
+        The animation. The points of a run that lacks an epoch do not move; a bar below the panels shows the epoch.
     """
     frame, inputs = on_common_inputs(runs)
     epochs = sorted(frame["epoch"].unique().tolist())
@@ -44,7 +44,7 @@ def draw(runs: Sequence[Run]) -> FuncAnimation:
     of_cells = [frame[cell.rows] for cell in cells]
 
     def show(epoch: int) -> list[Artist]:
-        """Move all points to where they are at this epoch."""
+        """Move all points to their positions at this epoch."""
         for cell, rows in zip(cells, of_cells, strict=True):
             now = rows[rows["epoch"] == latest(rows, epoch)]
             cell.points.set_offsets(now[["best_correlation", "strength"]].to_numpy())
@@ -58,13 +58,13 @@ def draw(runs: Sequence[Run]) -> FuncAnimation:
 
 
 def latest(rows: pd.DataFrame, epoch: int) -> pd.Series:
-    """For each row the last epoch, up to this one, that its run has records of; the first if it has none so early."""
+    """For each row, its run's last recorded epoch up to this one, or its first recorded epoch if that is later."""
     until = rows["epoch"].where(rows["epoch"] <= epoch, -np.inf).groupby(rows["group"]).transform("max")
     return until.where(until >= 0, rows.groupby("group")["epoch"].transform("min"))
 
 
 def _bar(figure: Figure) -> Line2D:
-    """A thin line along the bottom, empty."""
+    """A thin line along the bottom, of length 0."""
     bar = Line2D([0, 0], [0.004, 0.004], transform=figure.transFigure, color="0.3", linewidth=2, solid_capstyle="butt")
     figure.add_artist(bar)
     return bar

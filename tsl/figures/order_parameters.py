@@ -1,4 +1,4 @@
-"""T1 to T3: overlaps Q and R and the exact loss against time, simulation over theory."""
+"""T1 to T3: overlaps Q and R and the exact loss against time, from simulation and from theory."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,21 +13,21 @@ from tsl.runs import Run
 
 TABLES = ("overlaps", "output_weights", "losses")
 PRECISION = 1e-8
-"""Losses of theory below this are errors of the integration."""
+"""Losses of theory below this are numerical errors of the integration, and are not drawn."""
 
 LEVEL = 1.25
-"""Most by which the loss differs along a plateau, largest over smallest."""
+"""The largest ratio of two losses on a plateau."""
 
 MOST_NODES = 3
-"""Teacher nodes whose overlaps are drawn one by one."""
+"""The largest number of teacher nodes whose overlaps are drawn one by one."""
 
 
 class Transition(NamedTuple):
-    """When a run's students specialize, by the mean over replicates.
+    """The α at which a run's students specialize, from means over replicates.
 
     Attributes:
-        plateau: First and last α of the plateau before; None if the run recorded no loss, or there is none.
-        specialization: α of the transition.
+        plateau: First and last α of the plateau before it; None if there is no plateau, or no recorded loss.
+        specialization: The α of the transition.
     """
 
     plateau: tuple[float, float] | None
@@ -37,17 +37,18 @@ class Transition(NamedTuple):
 def differentiation(course: Course) -> np.ndarray:
     """How far student nodes differ in their overlap with a teacher node: largest minus mean, `[times, replicates]`.
 
-    Of |R_in| / √(Q_ii T_nn), and the mean over teacher nodes: 0 where all student nodes are alike.
+    The overlap is |R_in| / √(Q_ii T_nn), and the result the mean over teacher nodes. It is 0 if all student nodes are
+    alike.
     """
     cosines = np.abs(course.cosines)
     return (cosines.max(axis=2) - cosines.mean(axis=2)).mean(axis=-1)
 
 
 def transition(course: Course) -> Transition | None:
-    """Plateau and specialization, as definitions that need no fit; None if student nodes end as much alike as before.
+    """Plateau and specialization, defined without a fit; None if student nodes do not differentiate.
 
     Specialization is when the mean `differentiation` last passes half of its last value. The plateau is the longest
-    time before it along which the mean loss differs by a factor of no more than `LEVEL`.
+    time before it in which the mean loss changes by a factor of at most `LEVEL`.
     """
     spread, loss = differentiation(course).mean(axis=1), course.loss.mean(axis=1)
     start, end = spread[0], spread[-1]
@@ -65,20 +66,20 @@ def transition(course: Course) -> Transition | None:
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run], theory: bool = False, figure: Canvas | None = None) -> Canvas:
-    """For each run a row: Q of each pair of student nodes, R of each with its best teacher nodes, and the loss.
+    """A row for each run: Q of student nodes, R of student nodes with teacher nodes, and the loss.
 
-    Student nodes are put in the order of the teacher nodes that they end nearest to, replicate by replicate, in
-    simulation and theory each. Points are
-    the mean over replicates with its standard deviation, thin lines single replicates, thick lines theory.
+    In each replicate, student nodes are sorted by the teacher node that is nearest at the end, in simulation and in
+    theory separately. Points are the mean over replicates with its standard deviation, thin lines are single
+    replicates, and thick lines are theory.
 
     Args:
         runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
-        theory: Draw the solution of the equations of learning, from each replicate's own first overlaps.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        theory: Whether to draw the solution of the equations of learning, from each replicate's own first overlaps.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
     """
     figure, rows = grid(len(runs), 3, 1.9, share_y="none", share_x="row", figure=figure)
     notes = [
-        "points: mean ± standard deviation over replicates, of the loss that of its logarithm; thin lines: replicates"
+        "points: mean ± standard deviation over replicates (for the loss, of its logarithm); thin lines: replicates"
     ]
     handles: dict[str, Any] = {}
     for run, panels in zip(runs, rows, strict=True):
@@ -86,13 +87,13 @@ def draw(runs: Sequence[Run], theory: bool = False, figure: Canvas | None = None
         solved = None
         if theory:
             alpha = np.linspace(0, simulated.alpha[-1], 201)
-            solved = sorted_nodes(theory_of(run, alpha))  # near a symmetric start it may choose otherwise
+            solved = sorted_nodes(theory_of(run, alpha))  # may sort otherwise near a symmetric start
             small = is_small_rate(run.settings.get(f"{MODEL}.student.init_args.activation") or teacher_activation(run))
             handles_of_theory = "theory (small learning rate)" if small else "theory"
             solved = solved._replace(loss=np.where(solved.loss > PRECISION, solved.loss, np.nan))
             notes.append(
-                "theory: mean over replicates of the solutions from their own first overlaps; losses down to "
-                f"{PRECISION:.0e}, below which the error of the integration shows"
+                "theory: mean over replicates of the solutions from their own first overlaps; losses below "
+                f"{PRECISION:.0e} are not drawn, because they are errors of the integration"
             )
         draw_run(panels, simulated, solved, handles)
         if solved is not None:
@@ -143,7 +144,7 @@ def draw_run(panels: Sequence[Axes], simulated: Course, solved: Course | None, h
 def curve(
     panel: Axes, alpha: np.ndarray, values: np.ndarray, color: str, is_theory: bool, logarithmic: bool = False
 ) -> Any:
-    """One quantity `[times, replicates]`: theory as a line, simulation as points, its replicates as thin lines."""
+    """Draw one quantity `[times, replicates]`: theory as a line, or simulation as points with thin lines."""
     values = np.log10(values.clip(min=ROUNDING)) if logarithmic else values
     mean, std = values.mean(axis=1), values.std(axis=1, ddof=min(1, values.shape[1] - 1))
     middle, low, high = (10**each if logarithmic else each for each in (mean, mean - std, mean + std))
@@ -156,7 +157,7 @@ def curve(
 
 
 def best_order(course: Course) -> np.ndarray:
-    """For each replicate the student nodes in the order of the teacher nodes they end nearest to, `[replicates, K]`."""
+    """The student nodes of each replicate, sorted by the teacher node nearest at the end, `[replicates, K]`."""
     from scipy.optimize import linear_sum_assignment
 
     orders = []
@@ -168,17 +169,17 @@ def best_order(course: Course) -> np.ndarray:
 
 
 def in_order(course: Course, order: np.ndarray) -> Course:
-    """The same with student nodes in another order, `[replicates, K]`."""
+    """A course with its student nodes in another order, `[replicates, K]`."""
     replicate = np.arange(len(order))[:, None]
     Q = course.Q[:, replicate[..., None], order[:, :, None], order[:, None, :]]
     return course._replace(Q=Q, R=course.R[:, replicate, order])
 
 
 def sorted_nodes(course: Course) -> Course:
-    """The same with student nodes in the order of the teacher nodes they end nearest to, and turned towards them.
+    """A course with its student nodes sorted by the teacher node nearest at the end, and turned towards it.
 
-    A node is turned, w → −w, if it ends opposite to its teacher node (cosine below −½): as erf is odd, it computes the
-    same with the other sign of its fan-out.
+    A node is turned, w → −w, if it ends opposite to its teacher node (cosine below −½). Because erf is odd, a turned
+    node with the other sign of its fan-out computes the same function.
     """
     ordered = in_order(course, best_order(course))
     sign = np.ones(ordered.R.shape[1:3])  # [replicates, K]

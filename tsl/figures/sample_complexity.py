@@ -24,16 +24,16 @@ def draw(
     fit: Growth | None = None,
     bounds: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
-    """The curve of each value with its tipping point and, where there is a fit, the tipping points against the value.
+    """The curve of each value with its tipping point and, if there is a fit, the tipping points against the values.
 
     Args:
         shares: A row for each `value` of the axis (NaN if none is varied), `train_size` and `replicate`, with the
             `share` of teacher nodes recovered.
         points: The tipping point of each value.
-        level: The share that they are of.
-        axis: What the values are of.
-        fit: How the tipping points grow.
-        bounds: Sample sizes of theory for each value of `points`, by name; only how they grow is drawn.
+        level: The share of recovered teacher nodes that defines a tipping point.
+        axis: The name of the axis that has these values; empty if none is varied.
+        fit: The power law fitted to the tipping points.
+        bounds: Sample sizes of theory for each value of `points`, by name; only their growth is drawn.
 
     Returns:
         The figure. Tipping points that are not enclosed by the sizes measured are left out.
@@ -60,11 +60,11 @@ def draw(
     replicates = shares["replicate"].nunique()
     notes = [
         f"recovered: best correlation above {RECOVERED} on evaluation inputs, mean ± standard error of {replicates} "
-        f"replicates; N* where it crosses {level:.0%}, with 95 % bootstrap interval"
+        f"replicates; N*: the size at which the curve crosses {level:.0%}, with its 95 % bootstrap interval"
     ]
     if fit is not None and bounds:
         notes.append(
-            "theorem: growth of the sufficient number of samples, augmented ones included; its constant is unknown"
+            "theorem: growth of the sufficient number of samples, with augmented ones; its constant is unknown"
         )
     footnotes(figure, notes)
     return figure
@@ -78,7 +78,7 @@ def _draw_growth(
     fit: Growth,
     bounds: Mapping[str, Sequence[float]],
 ) -> dict[str, Artist]:
-    """The tipping points with their intervals, the fit, and the growth of theory from the first of them on."""
+    """Draw the tipping points with their intervals, the fit, and the growth of theory from the first point on."""
     handles: dict[str, Artist] = {}
     known = {value: point for value, point in points.items() if point.found}
     for index, (value, point) in enumerate(points.items()):
@@ -100,5 +100,5 @@ def _draw_growth(
 
 
 def _within(point: TippingPoint, sizes: pd.Index | pd.Series) -> tuple[float, float]:
-    """The interval as far as it lies within the sizes measured."""
+    """The interval, cut off at the smallest and the largest measured size."""
     return max(point.low, sizes.min()), min(point.high, sizes.max())

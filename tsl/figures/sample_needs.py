@@ -1,4 +1,4 @@
-"""How many samples recovery at ε needs, with and without augmentation, against input dimension, nodes and 1/ε."""
+"""The number of samples that recovery at ε needs, with and without augmentation, against d, K and 1/ε."""
 
 import math
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ WIDTHS = "model.init_args.teacher.init_args.widths"
 
 EPSILONS = (0.3, 0.2, 0.1, 0.05)
 DRAWN = 0.1
-"""The ε of the panels that have another axis."""
+"""The ε of the panels whose axis is not 1/ε."""
 
 SHARE = 0.9
-"""The mean share of teacher nodes that are to be recovered."""
+"""The mean share of teacher nodes that have to be recovered."""
 
 
 @mpl.rc_context(PRINT)
@@ -36,11 +36,12 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
     Args:
         runs: Runs of two-layer students with several numbers of inputs along the replicates.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
-        The figure: a panel for each axis; solid with augmented samples counted, dashed inputs alone. Grey are the
-        theorem's orders from the first need of its kind on, since their constants are unknown.
+        The figure, with a panel for each axis. Solid lines count augmented samples, dashed lines count inputs alone.
+        Grey lines are the theorem's orders, scaled to the first point of each kind, because their constants are
+        unknown.
     """
     needs = [need for run in runs for need in needs_of(run)]
     found = [each for each in exponents(needs) if each.epsilon in (None, DRAWN)]
@@ -68,20 +69,20 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     legend_above(figure, handles)
     outside = sum(not need.inputs.found for need in needs)
     notes = [
-        f"where {SHARE:.0%} of teacher nodes are recovered at ε (ρ* > √(1 − ε²)), ε = {DRAWN:g} but in the panel of "
-        "1/ε, with 95 % bootstrap interval; solid: augmented samples counted, dashed: inputs alone; above: exponents "
-        "with 95 % intervals; grey: growth of the theorem's orders from the first point on",
-        f"{outside} of {len(needs)} needs lie outside the numbers of inputs measured and are left out",
+        f"samples at which {SHARE:.0%} of teacher nodes are recovered at ε (ρ* > √(1 − ε²)), with 95 % bootstrap "
+        f"interval; ε = {DRAWN:g} except in the panel of 1/ε; solid: with augmented samples, dashed: inputs alone; "
+        "above: exponents with 95 % intervals; grey: growth of the theorem's orders from the first point on",
+        f"{outside} of {len(needs)} points lie outside the measured numbers of inputs and are left out",
     ]
     footnotes(figure, notes)
     return figure
 
 
 def needs_of(run: Run, epsilons: Sequence[float] = EPSILONS) -> list[Need]:
-    """The needs of a run at each ε, from its last epoch.
+    """The number of samples that a run needs at each ε, from its last epoch.
 
     Raises:
-        InputError: If it is no run of two-layer students with several numbers of inputs.
+        InputError: If it is not a run of two-layer students with several numbers of inputs.
     """
     losses = run.table("losses", run.recorded_epochs("losses")[-1:])[["replicate", "train_size", "augmented_size"]]
     settings = run.settings
@@ -107,7 +108,7 @@ def needs_of(run: Run, epsilons: Sequence[float] = EPSILONS) -> list[Need]:
 
 
 def _draw_kind(panel: Axes, rows: Sequence[Need], axis: str, index: int) -> ErrorbarContainer:
-    """Draw the needs of one kind of data, sorted along the axis; gives the solid line."""
+    """Draw the needs of one kind of data, sorted along the axis, and return the solid line."""
     style = curve_style(index) | {"linestyle": "-"}
     x = [AXES[axis](need) for need in rows]
     points = [need.samples for need in rows]

@@ -24,15 +24,16 @@ LOSSES = {"evaluation_loss": "$\\log_{10}$ evaluation\nloss", "train_loss": "$\\
 def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse", figure: Canvas | None = None) -> Canvas:
     """Least loss over epochs, and mean best correlation at the last epoch, mean ± standard deviation over seeds.
 
-    A column for each multiplier, a curve for each other setting. Samples are counted with augmentation.
+    There is a column for each multiplier, and a curve for each other setting. Samples are counted with augmentation.
 
     Args:
         runs: Runs with the tables `layers` and `losses`.
         evaluation_loss: The column of `losses` to draw: the mean squared error, or `val_loss`, the objective itself.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
-        The figure. Dotted is the least correlation over epochs, grey the null level: the teacher on shuffled inputs.
+        The figure. Dotted lines are the least correlation over epochs. Grey lines are the null level, with the teacher
+        on shuffled inputs.
 
     Raises:
         InputError: If a run does not record its number of training samples.
@@ -75,7 +76,7 @@ def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse", figure: Canvas |
     for panel in panels[-1]:
         panel.set_xlabel("training samples")
     legend_above(figure, handles if len(handles) > 1 else {})
-    rounded = [f"losses below {ROUNDING:g} are rounding, and drawn there"] if floored else []
+    rounded = [f"losses below {ROUNDING:g} are rounding, and drawn at {ROUNDING:g}"] if floored else []
     footnotes(figure, [*_notes(frame), *rounded, *unfinished(runs, "layers")])
     return figure
 
@@ -85,7 +86,7 @@ def outcomes(runs: Sequence[Run], evaluation_loss: str = "val_mse") -> pd.DataFr
 
     Args:
         runs: Runs with the tables `layers` and `losses`.
-        evaluation_loss: The column of `losses` that becomes `evaluation_loss`.
+        evaluation_loss: The column of `losses` that is returned as `evaluation_loss`.
 
     Returns:
         Columns `multiplier`, `setting` (other settings that differ), `seed`, `layer`, `augmented_size`,
@@ -116,7 +117,7 @@ def outcomes(runs: Sequence[Run], evaluation_loss: str = "val_mse") -> pd.DataFr
 
 
 def _band(panel: Axes, rows: pd.DataFrame, column: str, index: int) -> Artist:
-    """Draw mean ± standard deviation against the number of samples; gives the line."""
+    """Draw mean ± standard deviation against the number of samples, and return the line."""
     by_size = rows.replace(-np.inf, np.nan).groupby("augmented_size")[column]
     mean, std = by_size.mean(), by_size.std().fillna(0.0)
     style = curve_style(index)
@@ -134,6 +135,6 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     many = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     return [
         f"mean ± standard deviation over {many} seed{'s' if seeds.max() > 1 else ''}; losses: least over epochs; "
-        "correlation: at the last epoch, dotted the least over epochs, grey the null level (teacher on shuffled "
+        "correlation: at the last epoch; dotted: its least over epochs; grey: its null level (teacher on shuffled "
         "inputs); samples are counted with augmentation"
     ]

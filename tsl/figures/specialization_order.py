@@ -1,4 +1,4 @@
-"""When each teacher node is recovered, against its fan-out strength: the strongest come first."""
+"""The epoch when each teacher node is recovered, against its fan-out strength."""
 
 from collections.abc import Sequence
 
@@ -23,17 +23,17 @@ TABLES = ("teacher_nodes",)
 def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     """Epoch of first recovery against strength, and the rank correlation of the two.
 
-    A teacher node that a run does not recover is censored: it is recovered later than the last recorded epoch, if at
-    all. It is drawn above the dashed line, and ranked behind all others.
+    A teacher node that a run does not recover is censored: its recovery would be later than the last recorded epoch. It
+    is drawn above the dashed line, and ranked after all others.
 
     Args:
         runs: Runs with the table `teacher_nodes`.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
-        The figure: a row for each polarity (and layer, if there are several). On the left a pale point for every node
-        and seed, and for every node a mark at the medians over seeds; on the right Spearman's rank correlation in each
-        seed, and their mean with its 95 % confidence interval.
+        The figure, with a row for each polarity (and layer, if there are several). The left panel has a pale point for
+        every node and seed, and for every node a mark at the medians over seeds. The right panel has Spearman's rank
+        correlation in each seed, and their mean with its 95 % confidence interval.
     """
     frame = collect(runs, "teacher_nodes", [POLARITY])
     recoveries = recovery_epochs(frame)
@@ -60,24 +60,24 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     legend_above(figure, {name: handles[name] for name in recoveries["curve"].cat.categories if name in handles})
     notes = [
         f"{seeds_in_words(frame)}, evaluation inputs; pale: each seed, marks: medians; above the dashed line: not "
-        "recovered by the last epoch, ranked behind all others (hollow: in most seeds); right: Spearman's rank "
-        "correlation in each seed, and the mean with its 95 % confidence interval; −1 is strongest first"
+        "recovered by the last epoch, ranked after all others (hollow: in most seeds); right: Spearman's rank "
+        "correlation in each seed, and the mean with its 95 % confidence interval; −1: the strongest nodes come first"
     ]
     if undefined:
-        notes.append(f"{undefined} rank correlations are undefined (all nodes in the same epoch, or none) and left out")
+        notes.append(f"{undefined} rank correlations are undefined and left out (all nodes at the same epoch, or none)")
     footnotes(figure, [*notes, *unfinished(runs, "teacher_nodes")])
     return figure
 
 
 def recovery_epochs(frame: pd.DataFrame) -> pd.DataFrame:
-    """When each teacher node is first recovered at 0.95 on evaluation inputs.
+    """The epoch when each teacher node is first recovered at 0.95 on evaluation inputs.
 
     Args:
         frame: Rows of the table `teacher_nodes`, from `tsl.figures.curves.collect`.
 
     Returns:
         A row for each group, replicate, layer and node, with `curve`, `polarity`, `seed`, `strength`, `last_epoch` (the
-        last recorded) and `epoch`: that of its first recovery, infinite where there is none.
+        last recorded epoch) and `epoch` (that of its first recovery, or infinity if it is never recovered).
     """
     frame = frame[frame["split"] == "val"].sort_values("epoch", kind="stable")
     keys = ["group", "replicate", "layer", "node"]
@@ -91,14 +91,14 @@ def rank_correlations(recoveries: pd.DataFrame, column: str = "epoch") -> pd.Dat
     """Spearman's rank correlation of strength and another column, for each replicate.
 
     Args:
-        recoveries: What `recovery_epochs` gives. Nodes that are not recovered share the last rank.
-        column: By default the epoch of first recovery.
+        recoveries: The rows of `recovery_epochs`. Nodes that are not recovered share the last rank.
+        column: The other column; by default the epoch of first recovery.
 
     Returns:
-        A row for each curve, polarity, layer and seed, with `rank_correlation`: of the epoch, −1 where the strongest
-        come first; NaN where all nodes have the same value, as if all come in the same epoch, or none does.
+        A row for each curve, polarity, layer and seed, with `rank_correlation`. For the epoch, −1 means that the
+        strongest nodes come first. It is NaN if all nodes have the same value, for example if none is recovered.
     """
-    from scipy import stats  # takes a second that other figures need not wait for
+    from scipy import stats  # takes a second, and other figures do not need it
 
     keys = ["curve", "polarity", "layer", "seed"]
     rows = []
@@ -112,7 +112,7 @@ def rank_correlations(recoveries: pd.DataFrame, column: str = "epoch") -> pd.Dat
 
 
 def confidence(correlations: pd.Series) -> tuple[float, float, float]:
-    """The mean over seeds, and the ends of its 95 % confidence interval (Student's t; NaN of fewer than two seeds)."""
+    """The mean over seeds, and the ends of its 95 % confidence interval (Student's t; NaN for fewer than two seeds)."""
     from scipy import stats  # see rank_correlations
 
     known = correlations.dropna()
@@ -128,7 +128,7 @@ def _draw_recoveries(panel: Axes, of_curve: pd.DataFrame, last: int, index: int)
     style = curve_style(index) | {"linestyle": "none"}
     drawn = of_curve["epoch"].clip(upper=never)
     panel.plot(of_curve["strength"], drawn, **style | {"markersize": 2.5}, alpha=0.2, markeredgewidth=0, zorder=1)
-    # The median over seeds, with those that never recover the node as infinite, needs no assumption about them.
+    # In a median, seeds that never recover the node can count as infinite, which needs no assumption about them.
     medians = of_curve.groupby("node")[["strength", "epoch"]].quantile(0.5, "higher")
     found = np.isfinite(medians["epoch"])
     (marks,) = panel.plot(*medians[found].T.to_numpy(), **style, zorder=3, label=of_curve["curve"].iloc[0])
@@ -137,7 +137,7 @@ def _draw_recoveries(panel: Axes, of_curve: pd.DataFrame, last: int, index: int)
 
 
 def draw_correlations(panel: Axes, correlations: pd.DataFrame) -> None:
-    """Draw what `rank_correlations` gives, with the mean of each curve and its confidence interval."""
+    """Draw the rows of `rank_correlations`, with the mean of each curve and its confidence interval."""
     ticks = []
     for index, (name, of_curve) in enumerate(correlations.groupby("curve", observed=False)["rank_correlation"]):
         mean, low, high = confidence(of_curve)
@@ -170,5 +170,5 @@ def _set_axes(panel: Axes, last: int, strengths: pd.Series) -> None:
 
 
 def _never(last: int) -> float:
-    """Where nodes that are not recovered are drawn."""
+    """The height at which nodes that are not recovered are drawn."""
     return 1.8 * max(last, 1)

@@ -1,4 +1,4 @@
-"""One look for all figures: print sizes, and curves that differ in colour, marker and line style."""
+"""The common style of all figures: print sizes, and curves that differ in colour, marker and line style."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours without yellow, which is lost on white paper (https://jfly.uni-koeln.de/color/)."""
+"""Okabe and Ito's colours without yellow, which is hard to see on white paper (https://jfly.uni-koeln.de/color/)."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINE_STYLES = ("-", "--", "-.", ":")
 
 SEQUENCE = LinearSegmentedColormap.from_list("seeds", mpl.colormaps["viridis"]([x / 20 for x in range(18)]))
-"""Viridis without its palest end."""
+"""The colour map viridis without its palest end."""
 
 HEAT = LinearSegmentedColormap.from_list(
     "heat", [(0, "#8c3d00"), (0.25, "#d55e00"), (0.5, "white"), (0.75, "#4b9fd0"), (1, "#003f66")]
@@ -26,14 +26,14 @@ HEAT = LinearSegmentedColormap.from_list(
 """Correlations from −1 (orange) over 0 (white) to 1 (blue), as in the report."""
 
 ROUNDING = 1e-15
-"""Losses below this are rounding, and drawn at it."""
+"""Losses below this are rounding, and are drawn at this value."""
 
 LEGEND_ENTRIES = {"untrained": "null level: untrained student", "shuffled": "null level: shuffled inputs"}
 NULL_LEVELS: dict[str, dict[str, Any]] = {
     "untrained": {"linestyle": (0, (7, 3)), "linewidth": 0.7},
     "shuffled": {"linestyle": (0, (1, 1.5)), "linewidth": 1.1},
 }
-"""How the two null levels are drawn: long dashes and dots, both without markers."""
+"""The line styles of the two null levels: long dashes and dots, both without markers."""
 
 PRINT: dict[Any, Any] = {
     "font.size": 8,
@@ -56,7 +56,7 @@ PRINT: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "savefig.dpi": 300,
 }
-"""Matplotlib settings under which figures are drawn and saved; 42 embeds fonts that a PDF reader can search."""
+"""Matplotlib settings for drawing and saving figures; font type 42 keeps the text of a PDF searchable."""
 
 
 Shared = Literal["all", "col", "row", "none"]
@@ -74,15 +74,15 @@ def grid(
     share_x: Shared = "all",
     figure: Canvas | None = None,
 ) -> tuple[Canvas, list[list[Axes]]]:
-    """An empty figure of panels, or panels in a figure that there is.
+    """An empty figure of panels, or empty panels in an existing figure.
 
     Args:
         rows: Rows of panels.
         columns: Columns of panels; up to five make a figure no wider than a page's text.
         height: Height of a panel, in inches.
         share_y: Which panels have the same y axis, as `sharey` of `Figure.subplots`.
-        share_x: Which have the same x axis.
-        figure: What to draw into; it keeps its size. Its layout should be "constrained".
+        share_x: Which panels have the same x axis.
+        figure: The figure to draw into, which keeps its size. Its layout should be "constrained".
 
     Returns:
         The figure, and its panels by row and column.
@@ -113,12 +113,12 @@ def wrapped(count: int, x_label: str, y_label: str, figure: Canvas | None = None
 
 
 def whole_epochs(panel: Axes) -> None:
-    """Ticks at whole epochs only, on this panel and those that share its x axis."""
+    """Put ticks at whole epochs only, on this panel and those that share its x axis."""
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
 
 def node_ticks(nodes: int) -> list[int]:
-    """Where to mark nodes 1 to `nodes` of an axis: the first, and at most six round numbers.
+    """The tick positions of an axis of nodes 1 to `nodes`: the first node, and at most six round numbers.
 
     >>> node_ticks(10)
     [1, 2, 4, 6, 8, 10]
@@ -130,7 +130,7 @@ def node_ticks(nodes: int) -> list[int]:
 
 
 def curve_style(index: int) -> dict[str, Any]:
-    """Colour, marker and line style of the curve of this number, counted from 0; the first 28 differ."""
+    """Colour, marker and line style of a curve by its number, counted from 0; the first 28 are all different."""
     return {
         "color": PALETTE[index % len(PALETTE)],
         "marker": MARKERS[index % len(MARKERS)],
@@ -139,7 +139,7 @@ def curve_style(index: int) -> dict[str, Any]:
 
 
 def legend_above(figure: Canvas, handles: Mapping[str, Artist], title: str | None = None) -> None:
-    """A legend over all panels, where it hides nothing, in as many columns as fit."""
+    """Draw a legend above all panels, in as many columns as fit, so that it hides no data."""
     if not handles:
         return
     widths = [0.55 + 0.06 * len(name) for name in handles]  # inches
@@ -152,7 +152,7 @@ def legend_above(figure: Canvas, handles: Mapping[str, Artist], title: str | Non
 
 
 def panel_title(polarity: Any, layer: Any = None) -> str:
-    """What a panel shows: its polarity if there is one (not NaN), and its layer if given."""
+    """The title of a panel: its polarity if there is one (not NaN), and its layer if given."""
     words = [rf"polarity $p = {polarity:g}$"] if polarity == polarity else []
     return ", ".join(words + ([f"layer {layer}"] if layer is not None else []))
 
@@ -170,6 +170,6 @@ def _inches_wide(figure: Canvas) -> float:
 
 
 def _grow(figure: Canvas, inches: float) -> None:
-    """Make room at the edge; in a figure whose size is chosen, and in a part of one, the panels become smaller."""
+    """Make a figure higher; in a figure of chosen size, and in a subfigure, the panels become smaller instead."""
     if isinstance(figure, Figure) and figure.get_label() != SIZE_IS_CHOSEN:
         figure.set_figheight(figure.get_figheight() + inches)

@@ -1,4 +1,4 @@
-"""E2: how often each teacher node is recovered, one panel per polarity and one colour per multiplier."""
+"""E2: the success rate of each teacher node, with one panel per polarity and one colour per multiplier."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from tsl.runs.settings import POLARITY
 TABLES = ("teacher_nodes",)
 
 FEW_SEEDS = 30
-"""Fractions of fewer seeds have intervals."""
+"""Fractions of fewer seeds than this are drawn with intervals."""
 
 
 @mpl.rc_context(PRINT)
@@ -29,8 +29,8 @@ def draw(runs: Sequence[Run], early_epoch: int = 5, figure: Canvas | None = None
 
     Args:
         runs: Runs with the table `teacher_nodes`.
-        early_epoch: The epoch drawn dotted; each run's last epoch is drawn solid.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        early_epoch: The epoch with dotted lines; each run's last epoch has solid lines.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
         The figure, with a panel for each polarity (and layer, if there are several). A note names the runs whose
@@ -56,7 +56,7 @@ def draw(runs: Sequence[Run], early_epoch: int = 5, figure: Canvas | None = None
         for index, name in enumerate(frame["curve"].cat.categories):
             curve = in_panel[in_panel["curve"] == name]
             at_end = curve[curve["epoch"] == last_epochs[curve.index]]
-            # later curves are smaller, so that those they coincide with show behind them
+            # later curves have smaller markers, so that earlier curves at the same values stay visible
             style = curve_style(index) | {"markersize": max(5.5 - index, 2)}
             early_style: dict[str, Any] = {"linestyle": ":", "markerfacecolor": "white"}
             end_style: dict[str, Any] = {"linestyle": "-"}
@@ -76,21 +76,21 @@ def draw(runs: Sequence[Run], early_epoch: int = 5, figure: Canvas | None = None
     handles = {name: handles[name] for name in frame["curve"].cat.categories if name in handles}
     legend_above(figure, handles | phases)
     if frame.groupby(["curve", "polarity"], observed=True, dropna=False)["seed"].nunique().min() < FEW_SEEDS:
-        notes.append("bars: 95 % Wilson interval of a fraction of so few seeds")
+        notes.append(f"bars: 95 % Wilson interval, if there are fewer than {FEW_SEEDS} seeds")
     footnotes(figure, notes)
     return figure
 
 
 def intervals(by_node: SeriesGroupBy) -> np.ndarray:
-    """The 95 % Wilson interval of the fraction of each node's seeds that recover it, `[nodes, 2]`: low, high."""
-    from scipy.stats import binomtest  # takes longer to import than a figure of many seeds to draw
+    """The 95 % Wilson interval of the fraction of seeds that recover each node, `[nodes, 2]`: low, high."""
+    from scipy.stats import binomtest  # slow to import, and figures of many seeds do not need it
 
     counts = zip(by_node.sum(), by_node.count(), strict=True)
     return np.array([binomtest(int(found), int(seeds)).proportion_ci(method="wilson") for found, seeds in counts])
 
 
 def _null_level(frame: pd.DataFrame) -> list[str]:
-    """A note on what untrained students recover, where epoch 0 is recorded: from the least curve to the largest."""
+    """A note on the fraction that untrained students recover, from the least to the largest curve, if recorded."""
     untrained = frame[frame["epoch"] == 0].groupby(["curve", "polarity"], observed=True, dropna=False)
     rates = [f"{rate:.1%}" for rate in sorted(untrained[NODE_RECOVERED].mean())]
-    return [f"null level: {' to '.join(dict.fromkeys((rates[0], rates[-1])))}, of untrained students"] if rates else []
+    return [f"null level (untrained students): {' to '.join(dict.fromkeys((rates[0], rates[-1])))}"] if rates else []

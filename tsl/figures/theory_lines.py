@@ -1,6 +1,6 @@
-"""What theory says of a run: its settings and first overlaps as the equations of online learning, and their solution.
+"""The theory of a run: the solution of the equations of online learning for its settings and first overlaps.
 
-Only tables and settings are read; Q, R and T are covariances of pre-activations (`records.overlaps: true`).
+Only tables and settings are read. Q, R and T are covariances of pre-activations (`records.overlaps: true`).
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ SGD = ("torch.optim.SGD", "tsl.modules.SGD")
 
 
 class Course(NamedTuple):
-    """Order parameters of a run's replicates over time, simulated or by theory.
+    """Order parameters of a run's replicates over time, from simulation or theory.
 
     Attributes:
         alpha: Samples for each input dimension, `[times]`.
-        Q: Overlaps of student nodes, `[times, replicates, K, K]`.
-        R: Of student and teacher nodes, `[times, replicates, K, M]`.
-        T: Of teacher nodes, `[replicates, M, M]`.
+        Q: Overlaps of student nodes with each other, `[times, replicates, K, K]`.
+        R: Overlaps of student with teacher nodes, `[times, replicates, K, M]`.
+        T: Overlaps of teacher nodes with each other, `[replicates, M, M]`.
         readout: The student's output weights, `[times, replicates, outputs, K]`.
-        teacher_readout: The teacher's, `[replicates, outputs, M]`.
-        loss: Population loss, `[times, replicates]`; NaN where the run did not record it.
+        teacher_readout: The teacher's output weights, `[replicates, outputs, M]`.
+        loss: Population loss, `[times, replicates]`; NaN if the run did not record it.
     """
 
     alpha: np.ndarray
@@ -48,14 +48,14 @@ def recorded_course(run: Run) -> Course:
     """The order parameters that a run recorded.
 
     Raises:
-        InputError: If its overlaps are not normalized by "fields", or it has none.
+        InputError: If its overlaps are not normalized by "fields", or it has no overlaps.
     """
     overlaps, readouts, losses = (run.table(name) for name in ("overlaps", "output_weights", "losses"))
     scaled = overlaps["normalization"].iloc[0]
     if scaled != "fields":
         raise InputError(
-            f'{run.path} has overlaps normalized by "{scaled}": theory is about covariances of pre-activations, so run '
-            "it again with --records.overlaps true"
+            f'{run.path}: theory needs overlaps normalized by "fields" (covariances of pre-activations), but they are '
+            f'normalized by "{scaled}": run it again with --records.overlaps true'
         )
 
     def array(frame: pd.DataFrame, row: str, column: str) -> np.ndarray:
@@ -77,11 +77,11 @@ def theory_of(run: Run, alpha: Sequence[float] | np.ndarray) -> Course:
     """The solution of the equations of online learning from a run's first overlaps, with its own settings.
 
     Args:
-        run: A run with the tables `overlaps` and `output_weights`, recorded from before training on.
+        run: A run with the tables `overlaps` and `output_weights`, recorded since before training.
         alpha: Increasing times from 0.
 
     Raises:
-        InputError: If the theory is not about such a run, or has no closed form for it.
+        InputError: If the theory does not apply to the run, or has no closed form for it.
     """
     import torch
 
@@ -93,7 +93,9 @@ def theory_of(run: Run, alpha: Sequence[float] | np.ndarray) -> Course:
     check_settings(run)
     start, settings = recorded_course(run), run.settings
     if start.alpha[0] != 0:
-        raise InputError(f"{run.path} has no overlaps of before training, from which theory starts: run it again")
+        raise InputError(
+            f"{run.path}: theory starts from the overlaps before training, but they are not recorded: run it again"
+        )
     network = f"{MODEL}.teacher.init_args"
     teacher = Activation(settings.get(f"{network}.activation", "relu"), settings.get(f"{network}.negative_slope", 0.0))
     student = student_activation(settings, teacher)
@@ -108,7 +110,7 @@ def theory_of(run: Run, alpha: Sequence[float] | np.ndarray) -> Course:
 
 
 def learning_rates(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """η and η_v of each replicate, as `tsl.theory.dynamics` has them; 0 of a layer that is not trained."""
+    """η and η_v of each replicate, as in `tsl.theory.dynamics`; 0 for a layer that is not trained."""
     from tsl.theory.dynamics import rates_of_sgd
 
     settings = run.settings
@@ -128,19 +130,19 @@ def noise_stds(run: Run) -> np.ndarray:
 
 
 def of_replicates(run: Run, key: str, default: float = 0.0) -> list[float]:
-    """A number among the settings, for each replicate."""
+    """The value of a numeric setting in each replicate."""
     if key in run.replicates:
         return [float(value) for value in run.replicates[key]]
     return [float(run.settings.get(key, default))] * len(run.replicates)
 
 
 def is_small_rate(activation: str) -> bool:
-    """Whether theory is for small learning rates alone: terms of second order have no closed form for (leaky) ReLU."""
+    """Whether theory holds only for small learning rates: (leaky) ReLU has no closed form of second-order terms."""
     return activation == "relu"
 
 
 def student_activation(settings: dict[str, Any], teacher: Any) -> Any:
-    """The student's activation where it differs from the teacher's, else the teacher's."""
+    """The student's activation if it has its own, else the teacher's."""
     name = settings.get(f"{MODEL}.student.init_args.activation")
     slope = settings.get(f"{MODEL}.student.init_args.negative_slope")
     if name is None:
@@ -149,10 +151,10 @@ def student_activation(settings: dict[str, Any], teacher: Any) -> Any:
 
 
 def check_settings(run: Run) -> None:
-    """Refuse a run that the equations are not about.
+    """Refuse a run to which the equations do not apply.
 
     Raises:
-        InputError: Naming the setting.
+        InputError: If a setting violates their assumptions; the message names it.
     """
     settings = run.settings
     expected = {
@@ -177,6 +179,6 @@ def check_settings(run: Run) -> None:
         allowed = value if isinstance(value, tuple) else (value,)
         if settings.get(key, allowed[0]) not in allowed:
             raise InputError(
-                f"{run.path}: {key} = {settings[key]}, and theory is about runs in which {why}: draw the figure "
+                f"{run.path}: {key} = {settings[key]}, but theory applies only to runs in which {why}: draw the figure "
                 "without --theory"
             )

@@ -1,4 +1,4 @@
-"""E8: students of a trained teacher over training: ρ_mean of every layer, and their accuracy on labels."""
+"""E8: ρ_mean of every layer and the accuracy on labels, of students of a trained teacher, over training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,23 +17,23 @@ TABLES = ("layers", "losses")
 CHECKPOINT = "model.init_args.teacher.init_args.checkpoint"
 ACCURACY, TEACHER_ACCURACY = "accuracy", "teacher_accuracy"
 TEACHERS = {"compact": "pruned"}
-"""Names of teachers that differ from their files' names; see tsl.prune_teacher."""
+"""The teacher's name for files whose name differs from it; see tsl.prune_teacher."""
 
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
-    """ρ_mean of each layer per epoch, and the accuracy where labels were known, mean ± standard deviation over seeds.
+    """ρ_mean of each layer per epoch, and the accuracy if there are labels, mean ± standard deviation over seeds.
 
-    Two null levels show which ρ_mean are no better than chance: that of the untrained student (epoch 0), a level
-    line of long dashes, and that of the trained one against the teacher's outputs on shuffled inputs, a dotted curve.
+    Two null levels show which ρ_mean are no better than chance. The horizontal line of long dashes is the value of the
+    untrained student (epoch 0). The dotted curve is the value of the student against the teacher on shuffled inputs.
 
     Args:
         runs: Runs with the tables `layers` and `losses`, whose teachers came from files.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
-        The figure: a row of panels for each teacher, a column for each layer and one for the accuracy, a curve for each
-        multiplier and other setting; a dashed line is the teacher's own accuracy.
+        The figure, with a row of panels for each teacher, a column for each layer and one for the accuracy, and a curve
+        for each multiplier and other setting. The dashed line is the teacher's own accuracy.
     """
     names = {index: teacher_name(group) for index, group in enumerate(groups_of(runs))}
     frame, losses = (collect(runs, table, [CHECKPOINT]) for table in TABLES)
@@ -73,7 +73,7 @@ def teacher_name(group: ReplicateGroup) -> str:
 
 
 def _draw_curves(panel: Axes, frame: pd.DataFrame, column: str, shuffled: str | None = None) -> Mapping[str, Artist]:
-    """A curve for each multiplier and other setting, and its null levels if `shuffled` names a column of one."""
+    """Draw a curve for each multiplier and other setting, with null levels if `shuffled` names their column."""
     handles: dict[str, Artist] = {}
     for index, name in enumerate(frame["curve"].cat.categories):
         by_epoch = frame[frame["curve"] == name].groupby("epoch")

@@ -1,4 +1,4 @@
-"""E4: how the correlation of every student node with each teacher node grows over epochs."""
+"""E4: the correlation of every student node with each teacher node over epochs."""
 
 from collections.abc import Sequence
 
@@ -28,21 +28,21 @@ from tsl.runs import ReplicateGroup, Run
 TABLES = ("pairs",)
 
 ACROSS = 5
-"""The most teacher nodes that have a panel each; of more, all are curves of one panel."""
+"""The most teacher nodes that have a panel each; if there are more, all are curves of one panel."""
 
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None, figure: Canvas | None = None) -> Canvas:
-    """How student nodes become like teacher nodes.
+    """The correlation of student nodes with teacher nodes per epoch.
 
-    Of up to `ACROSS` teacher nodes: a row per replicate, in it a panel per teacher node with a curve per student node.
-    Of more: a panel per replicate, in it a curve per teacher node, of its correlation with its best student node, which
-    is the one with which it correlates most at the last epoch.
+    Up to `ACROSS` teacher nodes are drawn as a row per replicate, with a panel per teacher node and in it a curve per
+    student node. More teacher nodes are drawn as a panel per replicate, with a curve per teacher node: its correlation
+    with its best student node, which is the one with the highest correlation at the last epoch.
 
     Args:
-        runs: Runs with the table `pairs`; the rows of each stand below those of the one before.
-        replicates: The replicates drawn of each run; the first three of each setting if None.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        runs: Runs with the table `pairs`; the rows of each run are below those of the run before.
+        replicates: The replicates of each run to draw; the first three of each setting if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
         The figure of the lowest layer, on evaluation inputs if they were recorded, else on training inputs.
@@ -116,7 +116,7 @@ def best_students(frame: pd.DataFrame) -> pd.DataFrame:
 def _draw_best(
     rows: Sequence[tuple[ReplicateGroup, pd.DataFrame]], notes: Sequence[str], figure: Canvas | None
 ) -> Canvas:
-    """A panel per replicate, and in it a curve per teacher node, coloured by its number."""
+    """Draw a panel per replicate, with a curve per teacher node, coloured by the node's number."""
     figure, panels = wrapped(len(rows), "epoch", r"$\rho_{jk}$ with best student", figure=figure)
     nodes = Normalize(1, max(frame["teacher_node"].max() for _, frame in rows))
     for panel, (group, frame) in zip(panels, rows, strict=True):
@@ -129,12 +129,12 @@ def _draw_best(
     panels[0].set_ylim(min(0.0, *(frame["correlation"].min() for _, frame in rows)), 1.02)
     figure.colorbar(ScalarMappable(nodes, SEQUENCE), ax=panels, label="teacher node $j$", fraction=0.05)
     inputs = {"val": "evaluation", "train": "training"}[rows[0][1]["split"].iloc[0]]
-    footnotes(figure, [*notes, f"correlation on {inputs} inputs; best student: the most alike at the last epoch"])
+    footnotes(figure, [*notes, f"correlation on {inputs} inputs; best student: highest correlation at the last epoch"])
     return figure
 
 
 def _rows(run: Run, pairs: pd.DataFrame, replicates: Sequence[int] | None) -> list[tuple[ReplicateGroup, pd.DataFrame]]:
-    """The lowest layer's correlations, a frame per replicate, each with the group that the replicate is of."""
+    """The lowest layer's correlations as a frame per replicate, each with the replicate's group."""
     split = "val" if (pairs["split"] == "val").any() else "train"
     frame = pairs[(pairs["split"] == split) & (pairs["layer"] == pairs["layer"].min())]
     by_replicate = dict(iter(frame.groupby("replicate")))
@@ -145,5 +145,7 @@ def _rows(run: Run, pairs: pd.DataFrame, replicates: Sequence[int] | None) -> li
         ]
     absent = [replicate for replicate in replicates if replicate not in group_of]
     if absent:
-        raise InputError(f"{run.path} has replicates 0 to {max(by_replicate)}, not {absent}; choose with --replicates")
+        raise InputError(
+            f"--replicates: {run.path} has replicates 0 to {max(by_replicate)}, but {absent} came: choose among those"
+        )
     return [(group_of[replicate], by_replicate[replicate]) for replicate in replicates]

@@ -1,4 +1,4 @@
-"""What students of several seeds have in common: are the same nodes found again?"""
+"""What students of several seeds have in common: whether training finds the same nodes again."""
 
 from collections.abc import Sequence
 
@@ -19,15 +19,16 @@ THRESHOLDS = np.linspace(0.5, 0.99, 50)
 
 @mpl.rc_context(PRINT)
 def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
-    """A column for each layer: how alike pairs of seeds are, and which share of nodes is found in every seed.
+    """A column for each layer: the similarity of pairs of seeds, and the share of nodes found in every other seed.
 
-    Above, the mean correlation of nodes matched one to one: a pale point for each pair of seeds, and their mean with a
-    95 % interval over seeds. Below, the share of nodes whose best correlation with each other seed is above a
-    threshold, with the interval at 0.95. Null levels, from shuffled inputs, are dotted; untrained networks are crosses.
+    The upper panel has the mean correlation of nodes matched one to one: a pale point for each pair of seeds, and their
+    mean with a 95 % interval over seeds. The lower panel has the share of nodes whose best correlation with each other
+    seed is above a threshold, with the interval at 0.95. Null levels, from shuffled inputs, are dotted; untrained
+    networks are crosses.
 
     Args:
         runs: Runs with the tables `seed_pairs` and `seed_nodes`.
-        figure: What to draw into, such as one of `matplotlib.figure.Figure.subfigures`; a new figure if None.
+        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
 
     Returns:
         The figure, at each run's last recorded epoch. Only replicates of the same settings are compared.
@@ -75,7 +76,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
     handles["untrained"] = Line2D([], [], color="0.3", marker="x", linestyle="")
     legend_above(figure, handles)
     notes = [f"black: mean over {seeds_in_words(nodes)} and 95 % interval (jackknife over seeds)"]
-    footnotes(figure, [*notes, "nodes that never change are left out", *unfinished(runs, "seed_pairs")])
+    footnotes(figure, [*notes, "constant nodes are left out", *unfinished(runs, "seed_pairs")])
     return figure
 
 
@@ -104,7 +105,7 @@ def found_in_every_seed(nodes: pd.DataFrame, threshold: float = RECOVERED) -> tu
 
 
 def _least(nodes: pd.DataFrame, column: str = "best_correlation") -> pd.Series:
-    """Of each node, the least of its best correlations with the other seeds."""
+    """The least of each node's best correlations with the other seeds."""
     return nodes.groupby(["group", "replicate", "node"])[column].min()
 
 

@@ -54,12 +54,12 @@ from tsl.runs.translation import translated, translated_arguments
 from tsl.wandb.logger import WandbRunLogger, saved_run_id, sweep_run_id
 
 EXPECTED_WARNINGS = (
-    r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher, on purpose
-    r"Checkpoint directory .* exists and is not empty",  # of a resumed run
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # the teacher is, on purpose
+    r"Checkpoint directory .* exists and is not empty",  # a resumed run writes to its directory again
     r"The `srun` command is available on your system but is not used",  # a run starts its processes itself
-    r"The dirpath has changed from ",  # of a resumed run that was moved
-    r"Be aware that when using `ckpt_path`, callbacks .*\['Timer'\]",  # of one that trainer.max_time stopped
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning 2.6 and torch 2.15
+    r"The dirpath has changed from ",  # a resumed run was moved
+    r"Be aware that when using `ckpt_path`, callbacks .*\['Timer'\]",  # trainer.max_time had stopped a resumed run
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 uses it, and torch 2.15 deprecates it
 )
 
 
@@ -67,21 +67,21 @@ CLASSES = {
     **{"trainer": Trainer, "model": None, "data": None},
     **{"records": SpecializationRecords, "checkpoint": ModelCheckpoint},
 }
-"""The groups of settings, and the classes that they are arguments of; None where class_path names it."""
+"""The groups of settings, and the class whose arguments each group holds; None if class_path names the class."""
 
 
 MOST_REPLICATES = 2**20
 
 
 class TeacherStudentCLI(LightningCLI):
-    """Adds what every run of tsl has: a name, replicates, records, checkpoints, and exact resumption."""
+    """LightningCLI with what every run of tsl has: a name, replicates, records, checkpoints and exact resumption."""
 
     resumed_wandb_run: str | None = None
     _written: dict[str, Any]
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Training alone: making the parsers of the others takes most of a second."""
+        """The subcommand `fit` alone, because making the parsers of the others takes most of a second."""
         return {"fit": LightningCLI.subcommands()["fit"]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -100,25 +100,25 @@ class TeacherStudentCLI(LightningCLI):
             "--grid",
             type=dict[str, list] | None,
             help="settings to train in all combinations at once, such as {polarity: [0, 1], lr: [0.01, 0.1]}, by their "
-            "dotted names or last words; those that may differ along the replicates",
+            "dotted names or last words; only settings that may differ along the replicates",
         )
         parser.add_argument(
             "--seeds",
             type=PositiveInt | None,
-            help="seeds of each combination of the grid, which make the replicates: r has the combination r // seeds",
+            help="number of seeds for each combination of the grid; replicate r has the combination r // seeds",
         )
         parser.add_argument(
             "--paired_seeds",
             type=bool,
             default=True,
-            help="whether all combinations of the grid have the same seeds, replicate r seed_everything + r % seeds, "
-            "and so the same teachers, inputs and starts; if false, r has seed_everything + r",
+            help="whether all combinations of the grid share seeds, and so teachers, inputs and initial students: "
+            "replicate r has the seed seed_everything + r % seeds if true, seed_everything + r if false",
         )
         parser.add_argument(
             "--total_samples",
             type=PositiveInt | None,
-            help="training samples that each student sees over the whole run, instead of trainer.max_epochs, which it "
-            "sets: a whole number of epochs",
+            help="training samples that each student sees over the whole run: a whole number of epochs; it sets "
+            "trainer.max_epochs",
         )
         for group in ("model", "data"):
             parser.link_arguments("replicates", f"{group}.init_args.replicates")
@@ -128,7 +128,7 @@ class TeacherStudentCLI(LightningCLI):
         parser.set_defaults({f"checkpoint.{key}": value for key, value in LAST_CHECKPOINT.items()})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse what `main` was given; Lightning would warn that the program has arguments of its own.
+        """Parse the arguments of `main`. Lightning's own method would warn that the program has arguments as well.
 
         Raises:
             InputError: If a setting is unknown, or has a value that it cannot have.
@@ -154,7 +154,7 @@ class TeacherStudentCLI(LightningCLI):
         """Write the axes' full names and the number of replicates into the config.
 
         Raises:
-            InputError: If they do not fit the run.
+            InputError: If the grid does not fit the run.
         """
         config = self.config[self.subcommand]
         if config.grid:
@@ -164,7 +164,9 @@ class TeacherStudentCLI(LightningCLI):
             count_replicates(config.grid or {}, config.seeds, config.replicates),
         )
         if said not in (1, config.replicates):
-            print_once(f"without effect: replicates = {said}: grid and seeds make {config.replicates}", file=sys.stderr)
+            print_once(
+                f"without effect: replicates = {said}: grid and seeds make {config.replicates} of them", file=sys.stderr
+            )
         if config.replicates > MOST_REPLICATES:
             raise InputError(f"replicates = {config.replicates}: expected at most {MOST_REPLICATES}")
 
@@ -186,7 +188,7 @@ class TeacherStudentCLI(LightningCLI):
             parser.exit_on_error = True
 
     def _parse_ckpt_path(self) -> None:
-        """Take no settings from a checkpoint: the config has them all, and Lightning would prefer the checkpoint's."""
+        """Take no settings from a checkpoint. The config has them all, but Lightning would prefer the checkpoint's."""
 
     def before_instantiate_classes(self) -> None:
         """Choose the run directory and the number of epochs; check that a resumed run has the same settings."""
@@ -224,7 +226,7 @@ class TeacherStudentCLI(LightningCLI):
             check_no_checkpoints(config.checkpoint.dirpath)
 
     def _resume(self, config: Namespace, root: Path) -> None:
-        """Find the checkpoint, and check that the run can go on from it; from the beginning if it has none yet."""
+        """Find the checkpoint, and check that the run can go on from it. A run without a checkpoint starts over."""
         if config.ckpt_path == "last":
             found, last = find_run(root, config.experiment, config.version)
             config.ckpt_path, config.version = last, found.name
@@ -248,7 +250,8 @@ class TeacherStudentCLI(LightningCLI):
         if run != (root / config.experiment / (config.version or run.name)).resolve():
             raise InputError(
                 f"--ckpt_path {checkpoint} belongs to the run {run}, and a resumed run goes on in its own "
-                "directory: set --trainer.default_root_dir, --experiment and --version to it, or leave the last out"
+                "directory: set --trainer.default_root_dir, --experiment and --version to that run's, or leave "
+                "--version out"
             )
         self.resumed_wandb_run = saved_run_id(checkpoint)
         config.version = run.name
@@ -270,7 +273,7 @@ class TeacherStudentCLI(LightningCLI):
         return epochs
 
     def instantiate_classes(self) -> None:
-        """Make module, data and Trainer; the settings that the run keeps stay as they are written, with their grid.
+        """Make module, data and Trainer. The settings that the run keeps stay as the user wrote them, with the grid.
 
         Raises:
             InputError: If a class refuses its arguments.
@@ -289,7 +292,7 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError(in_short(str(error))) from error
 
     def _take_share(self, strategy: ReplicateStrategy) -> None:
-        """Make module and data again, of this process's share of the replicates alone."""
+        """Make module and data again, with only this process's share of the replicates."""
         config = self.config[self.subcommand]
         groups = Namespace(model=config.model.clone(), data=config.data.clone())
         strategy.take_share(groups, self._written)
@@ -297,15 +300,15 @@ class TeacherStudentCLI(LightningCLI):
         self.model, self.datamodule = made.model, made.data
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the Trainer, with the run's CSV logger before all others, and its checkpoints unless they are off.
+        """Make the Trainer. The run's CSV logger comes before all others, and checkpoints are written unless off.
 
-        With `logger: false` the run has its own directory all the same, and no metrics.csv.
+        With `logger: false` the run still has its own directory, but no metrics.csv.
         """
         config = self._get(self.config_init, "trainer")
         names = self._get(self.config_init, "experiment"), self._get(self.config_init, "version")
         run_logger = RunLogger(config.default_root_dir, *names)
         if config.logger is False:
-            kwargs["default_root_dir"] = run_logger.log_dir  # what Lightning takes for log_dir without loggers
+            kwargs["default_root_dir"] = run_logger.log_dir  # Lightning's log_dir if there is no logger
         else:
             others = config.logger if isinstance(config.logger, list) else [config.logger]
             others = [logger for logger in others if logger not in (None, True)]
@@ -323,9 +326,9 @@ class TeacherStudentCLI(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except (TypeError, ValueError, ArithmeticError) as error:
             raise InputError(f"trainer: {error}") from error
-        if isinstance(self.model, Classifier):  # no teacher to specialize to
+        if isinstance(self.model, Classifier):  # it has no teacher to compare with
             trainer.callbacks.remove(self._get(self.config_init, "records"))
-        trainer.callbacks.append(RunFiles(self._written))  # after the checkpoint's, for the status at the end
+        trainer.callbacks.append(RunFiles(self._written))  # last, so that the final status is written after checkpoints
         return trainer
 
     def _settings(self) -> dict[str, Any]:
@@ -335,13 +338,13 @@ class TeacherStudentCLI(LightningCLI):
         return settings
 
     def _settings_of(self, run: Path) -> dict[str, Any]:
-        """The nested settings of a run, with today's defaults for settings that it is too old to know."""
+        """The nested settings of a run, with today's defaults for settings that did not exist when it was written."""
         settings = read_config(run)
         parser = self._parser(self.subcommand)
         parser.exit_on_error = False
         try:
             known = parser.parse_path(str(run / "config.yaml"))
-        except ArgumentError:  # it has settings that there are no longer
+        except ArgumentError:  # it has settings that no longer exist
             return settings
         finally:
             parser.exit_on_error = True
@@ -349,8 +352,8 @@ class TeacherStudentCLI(LightningCLI):
         return known_settings
 
     def _is_ready(self, logger: Any, run_logger: RunLogger) -> bool:
-        """Whether a logger can be used; W&B's first gets the run that it logs, TensorBoard's the run's own name."""
-        if isinstance(logger, TensorBoardLogger) and logger.name == "lightning_logs":  # nobody chose another
+        """Prepare a logger (W&B's gets the run that it logs, TensorBoard's the run's name); whether it can be used."""
+        if isinstance(logger, TensorBoardLogger) and logger.name == "lightning_logs":  # the default: no name was chosen
             logger._name, logger._version = str(Path(run_logger.log_dir).parent.name), Path(run_logger.log_dir).name
         if not isinstance(logger, WandbRunLogger):
             return True
@@ -368,7 +371,7 @@ class TeacherStudentCLI(LightningCLI):
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             try:
                 print_classifier_summary(run) if isinstance(self.model, Classifier) else print_summary(run)
-            except InputError:  # nothing was evaluated, as with --trainer.limit_val_batches 0
+            except InputError:  # nothing was evaluated, for example because of --trainer.limit_val_batches 0
                 print(f"run written to {run}")
             if is_out_of_time(self.trainer):
                 print(f"stopped by trainer.max_time; to go on: {command_to_resume(run)} --trainer.max_time null")
@@ -377,7 +380,7 @@ class TeacherStudentCLI(LightningCLI):
 
 
 def load_translated(text: str) -> Any:
-    """A config file or a value of the command line as jsonargparse reads it, with older settings translated."""
+    """Read a config file or a value of the command line like jsonargparse, and translate older settings."""
     return translated(get_loader("yaml")(text))
 
 
@@ -388,7 +391,7 @@ def fixed_seed(seed_everything: bool | int) -> int:
     """The seed that model and data start from.
 
     Raises:
-        InputError: If it is not a whole number that numpy takes for a seed.
+        InputError: If it is not a whole number that numpy accepts as a seed.
     """
     if isinstance(seed_everything, bool) or not 0 <= seed_everything < 2**32:
         raise InputError(
@@ -401,7 +404,7 @@ def fixed_seed(seed_everything: bool | int) -> int:
 def run(arguments: Sequence[str]) -> None:
     """Run the command line; a mistake in the input ends it with one message and status 2.
 
-    A signal that stops the run ends it with the command that goes on, and status 128 + its number.
+    If a signal stops the run, the message has the command that resumes it, and the status is 128 + the signal's number.
 
     The environment variable TSL_DEBUG=1 also shows the traceback and Lightning's own messages.
     """

@@ -15,11 +15,14 @@ GROUPS = ("trainer", "records", "checkpoint")
 """The groups of settings that are arguments of one class each."""
 
 REFUSED = re.compile(r"unrecognized arguments: --([\w.]+)|(?:Option|[Kk]ey) '([\w.]+)' is not (?:accepted|expected)")
-"""How jsonargparse names a setting that there is not."""
+"""jsonargparse's messages about a setting that does not exist."""
 
 
 def show_help(arguments: Sequence[str], parser: LightningArgumentParser) -> bool:
-    """Print what the first `--NAME.help [CLASS]` of a command line asks for, unless only jsonargparse knows it.
+    """Print the help that the first `--NAME.help [CLASS]` of a command line asks for.
+
+    Returns:
+        Whether it was printed; if not, jsonargparse has to handle the command line.
 
     Raises:
         InputError: If the setting cannot name that class.
@@ -45,7 +48,7 @@ def show_help(arguments: Sequence[str], parser: LightningArgumentParser) -> bool
 
 
 def show_classes(name: str, classes: Sequence[type]) -> None:
-    """Print the classes that a setting may name, and what each is."""
+    """Print the classes that a setting may name, and what each of them is."""
     paths = [class_path(each) for each in classes]
     width = max(map(len, paths))
     print(f"--{name} names one of these classes, or one of your own by its import path:\n")
@@ -55,7 +58,7 @@ def show_classes(name: str, classes: Sequence[type]) -> None:
 
 
 def show_class(name: str, asked: str, classes: Sequence[type]) -> None:
-    """Print the settings of a class that a setting may name: one of tsl's by its name, any by its import path.
+    """Print the settings of a class, which is given by its import path or, if it is one of tsl's, by its name.
 
     Raises:
         InputError: If there is no such class.
@@ -80,11 +83,11 @@ def show_group(parser: LightningArgumentParser, name: str) -> None:
 
 
 def nearest(said: str, parser: LightningArgumentParser) -> str:
-    """What to say after a message of jsonargparse: the settings nearest to the one it refuses, or where all are listed.
+    """The end of a message of jsonargparse: the settings nearest to the refused one, or where all settings are listed.
 
     Args:
-        said: The message, as `tsl.mistakes.in_short` gives it.
-        parser: That of `fit`.
+        said: The message, shortened by `tsl.mistakes.in_short`.
+        parser: The parser of `fit`.
     """
     if refused := REFUSED.search(said):
         within = re.match(r"([\w.]+): ", said)

@@ -11,9 +11,9 @@ class Usual(NamedTuple):
 
     Args:
         name: Its name on the command line.
-        value: What stands for its value.
+        value: The placeholder for its value.
         words: What it does.
-        default: Its value where neither a config nor the command line gives one; empty if it has to be given.
+        default: Its value if neither a config nor the command line gives one; empty if it has to be given.
     """
 
     name: str
@@ -27,18 +27,18 @@ USUAL = (
     Usual("experiment", "NAME", "name that related runs share", "default"),
     Usual("version", "NAME", "name of the run; version_<n> if null", "null"),
     Usual("replicates", "R", "independent experiments, trained at once", "1"),
-    Usual("seed_everything", "SEED", "of replicate 0; replicate r has SEED + r", "0"),
+    Usual("seed_everything", "SEED", "seed of replicate 0; replicate r has SEED + r", "0"),
     Usual("trainer.max_epochs", "N", "epochs to train; 1000 if null", "null"),
     Usual("trainer.accelerator", "NAME", "cpu, gpu, or auto: a GPU if there is one", "auto"),
     Usual("model.multiplier", "M", "student nodes for each teacher node", "1.0"),
     Usual("model.student.batch_norm", "WHERE", "before, after, none; the teacher's if null", "null"),
-    Usual("model.student.dropout", "P", "probability; the teacher's if null", "null"),
+    Usual("model.student.dropout", "P", "dropout probability; the teacher's if null", "null"),
     Usual("model.teacher_initialization.polarity", "P", "strength of teacher node j falls as j^-P", "0.0"),
     Usual("model.optimizer.lr", "RATE", "learning rate", "0.01"),
     Usual("data.train_size", "N", "training inputs of every replicate"),
     Usual("data.batch_size", "B", "training samples in a minibatch", "16"),
     Usual("records.pairs", "true", "record correlations of all pairs of nodes", "false"),
-    Usual("ckpt_path", "FILE", "go on from a checkpoint; last: the newest", "null"),
+    Usual("ckpt_path", "FILE", "resume from a checkpoint; last: the newest", "null"),
 )
 """The screen's settings, in its order."""
 

@@ -13,18 +13,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 ROOMS = ("tsl.modules", "tsl.data", "tsl.networks")
-"""Where the classes are that configs name."""
+"""The packages with the classes that configs name."""
 
 BASES = {"model": LightningModule, "data": LightningDataModule}
 
 FILLED_IN = ("replicates", "seed", "params")
-"""Arguments that no config sets: tsl.fit and torch fill them in."""
+"""Arguments that no config sets, because tsl.fit and torch set them."""
 
 DEEPEST = 2
-"""How many classes a suggested setting may lie inside others."""
+"""How many levels of classes inside classes a suggested setting may have above it."""
 
 NEAREST = 4
-"""The most names to suggest."""
+"""The maximum number of suggested names."""
 
 
 class Setting(NamedTuple):
@@ -32,8 +32,8 @@ class Setting(NamedTuple):
 
     Attributes:
         name: Its name on the command line, such as "model.student.multiplier".
-        owner: The class that it is an argument of.
-        default: Its value where none is given; `inspect.Parameter.empty` if it has to be given.
+        owner: The class that has it as an argument.
+        default: Its value if none is given; `inspect.Parameter.empty` if it has to be given.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Setting(NamedTuple):
 
 @cache
 def class_paths() -> dict[type, str]:
-    """The classes that tsl's rooms offer, and how a config names them."""
+    """The classes that the packages `ROOMS` export, and the class_path of each in a config."""
     found: dict[type, str] = {}
     for room in ROOMS:
         offered = import_module(room)
@@ -57,7 +57,7 @@ def class_paths() -> dict[type, str]:
 
 
 def classes_at(name: str) -> list[type]:
-    """Those of tsl's classes that a setting may name: of "model.student" the students; none if it names no class."""
+    """The classes of tsl that a setting may name, such as all students for "model.student"; empty if there are none."""
     first, *inner = [word for word in name.split(".") if word != "init_args"]
     allowed = [BASES[first]] if first in BASES else []
     for word in inner:
@@ -67,13 +67,13 @@ def classes_at(name: str) -> list[type]:
 
 
 def all_settings() -> Iterator[Setting]:
-    """Every setting of the classes that `model` and `data` may name, and of those that these name in turn."""
+    """Every setting of the classes that `model` and `data` may name, and of the classes inside those."""
     for name in BASES:
         yield from _settings_below(name, classes_at(name))
 
 
 def class_path(named: type) -> str:
-    """How a config names a class."""
+    """The class_path by which a config names a class."""
     module = "torch.optim" if named.__module__.startswith("torch.optim.") else named.__module__
     return class_paths().get(named, f"{module}.{named.__name__}")
 
@@ -84,11 +84,11 @@ def first_sentence(described: type) -> str:
 
 
 def nearest_settings(wrong: str, known: list[str]) -> list[str]:
-    """The names most like a wrong one, at most `NEAREST`, the most alike first.
+    """The names most similar to a wrong one: at most `NEAREST`, the most similar first.
 
     Args:
-        wrong: The name that there is not.
-        known: The names that there are.
+        wrong: A name that does not exist.
+        known: The names that exist.
 
     >>> nearest_settings("batchsize", ["data.batch_size", "data.eval_batch_size", "experiment"])
     ['data.batch_size', 'data.eval_batch_size']
@@ -98,7 +98,7 @@ def nearest_settings(wrong: str, known: list[str]) -> list[str]:
 
     def likeness(name: str) -> tuple[float, float]:
         of_last = difflib.SequenceMatcher(None, last_word, name.rpartition(".")[2]).ratio()
-        return of_last, difflib.SequenceMatcher(None, wrong, name).ratio()  # of equal last words, the nearer setting
+        return of_last, difflib.SequenceMatcher(None, wrong, name).ratio()  # decides between equal last words
 
     ranked = sorted(dict.fromkeys(known), key=likeness, reverse=True)
     return [name for name in ranked[:NEAREST] if likeness(name)[0] > 0.6]
@@ -116,7 +116,7 @@ def _settings_below(name: str, owners: list[type], deep: int = 0) -> Iterator[Se
 
 
 def _subclasses(base: type) -> list[type]:
-    of_torch = (torch.optim.SGD, torch.optim.Adam) if base is Optimizer else ()  # it has many, and these are most used
+    of_torch = (torch.optim.SGD, torch.optim.Adam) if base is Optimizer else ()  # the most used of its many
     return [*of_torch, *(each for each in class_paths() if issubclass(each, base))]
 
 
@@ -129,7 +129,7 @@ def _hints(owner: type) -> dict[str, Any]:
 
 
 def _classes_in(hint: Any) -> list[type]:
-    """The classes, of tsl or the two of torch, that a type hint allows, or lets a callable return."""
+    """The classes, of tsl or torch's `Optimizer` and `LRScheduler`, that a hint or its callable's result allows."""
     if inspect.isclass(hint) and (hint in (Optimizer, LRScheduler) or hint.__module__.startswith("tsl.")):
         return [hint]
     allowed = get_args(hint)

@@ -1,1 +1,1 @@
-"""Records in, one HTML file out that opens anywhere: `python -m tsl.report RUN… --out report.html`."""
+"""Write the records of runs as one HTML file that opens anywhere: `python -m tsl.report RUN… --out report.html`."""

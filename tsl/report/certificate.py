@@ -1,4 +1,4 @@
-"""What the theorem grants each teacher node against what its students reached, over training."""
+"""The ε that the theorem grants each teacher node against the ε that its students reached, over training."""
 
 from typing import Any
 
@@ -15,17 +15,17 @@ OUTCOMES = ("nothing observes it", "certified", "vacuous", "conclusion fails")
 
 
 def certificate_data(group: ReplicateGroup, budget: float) -> dict[str, Any] | None:
-    """What page/certificate.js draws.
+    """The data that page/certificate.js draws.
 
     Args:
-        group: Replicates of the same settings.
-        budget: Bytes there are for it.
+        group: Replicates with the same settings.
+        budget: The number of bytes that the data may take.
 
     Returns:
-        `epochs`, `seeds`, `nodes`, and the arrays (epochs, seeds, nodes) `granted` and `reached` (log10 ε; NaN where no
-        student node observes the teacher node) and `outcome` (index into `outcomes`), `counts` of the outcomes at the
-        last epoch over all these replicates, `recorded` and `replicates` as in `tsl.report.l_shape.node_data`; None if
-        the run has no certificate.
+        `epochs`, `seeds`, `nodes`, and arrays (epochs, seeds, nodes): `granted` and `reached` (log10 ε; NaN if no
+        student node observes the teacher node) and `outcome` (index into `outcomes`). Further `counts` of the outcomes
+        at the last epoch over all these replicates, and `recorded` and `replicates` as in
+        `tsl.report.l_shape.node_data`. None if the run has no certificate.
     """
     recorded = group.run.recorded_epochs("certificate")
     needed = ["granted_epsilon", "reached_epsilon", "condition", "vacuous", "conclusion"]
@@ -59,7 +59,7 @@ def certificate_data(group: ReplicateGroup, budget: float) -> dict[str, Any] | N
 
 
 def outcome_index(frame: pd.DataFrame) -> pd.Series:
-    """For each row of the table which of `OUTCOMES` it is."""
+    """The index into `OUTCOMES` of each row of the table."""
     index = pd.Series(0, frame.index)
     for name, rows in outcomes(frame).items():
         index[rows] = OUTCOMES.index(name)

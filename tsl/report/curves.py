@@ -14,19 +14,19 @@ SIZES = ("train_size", "augmented_size")
 
 
 def loss_curves(losses: pd.DataFrame) -> dict[str, Any]:
-    """Of the table `losses`: `epochs`, and for each column its `mean`, `low` and `high`."""
+    """The curves of the table `losses`: `epochs`, and for each column its `mean`, `low` and `high`."""
     return _curves(losses.drop(columns=list(SIZES), errors="ignore"))
 
 
 def layer_curves(layers: pd.DataFrame) -> list[dict[str, Any]]:
-    """Of the table `layers`: as `loss_curves`, for each `layer`; null levels are columns that end in "_null"."""
+    """The curves of the table `layers` for each `layer`, as in `loss_curves`; null levels are columns "…_null"."""
     if layers.empty:
         return []
     return [{"layer": int(str(layer)), **_curves(rows)} for layer, rows in layers.groupby("layer")]
 
 
 def logged_losses(group: ReplicateGroup) -> pd.DataFrame:
-    """As the table `losses` with one replicate, of metrics.csv: for runs that train without records."""
+    """The scalars of metrics.csv in the form of the table `losses` with one replicate, for runs without records."""
     try:
         logged = pd.read_csv(group.run.path / "metrics.csv").groupby("epoch").last()
     except (OSError, KeyError, ValueError, pd.errors.ParserError):

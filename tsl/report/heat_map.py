@@ -12,15 +12,15 @@ PAIR_BYTES = 2
 
 
 def pair_data(group: ReplicateGroup, budget: float) -> dict[str, Any]:
-    """What page/heat_map.js draws.
+    """The data that page/heat_map.js draws.
 
     Args:
-        group: Replicates of the same settings.
-        budget: Bytes there are for it.
+        group: Replicates with the same settings.
+        budget: The number of bytes that the data may take.
 
     Returns:
-        As `tsl.report.l_shape.node_data`; each of `layers` has its `teachers` and `students` by number, and
-        `correlation`, an array (epochs, seeds, teachers, students).
+        The same as `tsl.report.l_shape.node_data`, except that each of `layers` has the numbers of its `teachers` and
+        `students`, and `correlation`, an array (epochs, seeds, teachers, students).
     """
     recorded = group.run.recorded_epochs("pairs")
     first = evaluated(group, "pairs", recorded[-1:], ["correlation"])

@@ -16,16 +16,17 @@ TEACHER_COLUMNS = ("best_correlation", NODE_RECOVERED, "strength")
 
 
 def node_data(group: ReplicateGroup, budget: float) -> dict[str, Any]:
-    """What page/l_shape.js draws.
+    """The data that page/l_shape.js draws.
 
     Args:
-        group: Replicates of the same settings.
-        budget: Bytes there are for it.
+        group: Replicates with the same settings.
+        budget: The number of bytes that the data may take.
 
     Returns:
-        `epochs`, `recorded` (how many there are in the records), `seeds`, `replicates` (as `recorded`), and for each of
-        `layers` its number, its `students` as arrays (epochs, seeds, nodes) and its `teachers` as (epochs, nodes),
-        means over all these replicates; or `missing`: why there is nothing.
+        `epochs`, `recorded` (the number of epochs in the records), `seeds`, `replicates` (the number of replicates in
+        the records), and `layers`. Each layer has its number, `students` as arrays (epochs, seeds, nodes), and
+        `teachers` as arrays (epochs, nodes), which are means over all these replicates. If there are no records, the
+        only entry is `missing`, the reason.
     """
     recorded = group.run.recorded_epochs("student_nodes")
     needed = ["best_correlation", "best_teacher", "strength"]
@@ -57,7 +58,7 @@ def node_data(group: ReplicateGroup, budget: float) -> dict[str, Any]:
 
 
 def arrange(frame: pd.DataFrame, column: str, axes: dict[str, list[int]]) -> np.ndarray:
-    """A column of a tidy table as an array with these axes, NaN where there is no row.
+    """A column of a tidy table as an array with these axes; an entry without a row is NaN.
 
     Args:
         frame: The table.

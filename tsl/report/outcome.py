@@ -1,4 +1,4 @@
-"""The table of outcomes: for each group of replicates its last recorded epoch, as mean ± standard deviation."""
+"""The table of outcomes: the last recorded epoch of each group of replicates, as mean ± standard deviation."""
 
 import math
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, differences, name
 from tsl.runs.status import COMPLETE
 
 MOST_SETTINGS = 4
-"""The most settings with a column; those that differ inside a run always have one. "What differs" shows all."""
+"""The most settings with a column. Settings that differ inside a run always have one. "What differs" shows all."""
 
 
 SHARES = (FRACTION_RECOVERED, *ACCURACY_COLUMNS)
-"""Shares, which are in per cent here as in the terminal."""
+"""Measures that are shown in per cent, as in the terminal."""
 
 LOSSES = ("val_mse", *ACCURACY_COLUMNS)
 LAYERS = ("ρ_mean", "recovered")
-"""What the table shows of an outcome; the figures show every other measure."""
+"""The measures in the table; the figures show every other measure."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell's text, and the value that it is sorted by: numbers before words, empty cells last."""
+    """A cell's text, and the value by which it is sorted: numbers before words, empty cells last."""
 
     text: str
     value: float | str | None
@@ -50,8 +50,8 @@ def outcome_rows(
 
     Args:
         groups: The groups of replicates of all runs.
-        losses: Of each its table `losses`, empty if there is none.
-        layers: Of each its table `layers`, empty if there is none.
+        losses: The table `losses` of each group, empty if there is none.
+        layers: The table `layers` of each group, empty if there is none.
     """
     settings = differences([_settings_of(group) for group in groups], (*RECORDING, "replicates"))
     varying = dict.fromkeys(key for group in groups for key in group.varying)
@@ -78,7 +78,7 @@ def outcome_rows(
 
 
 def outcome_table(rows: Sequence[Row]) -> str:
-    """The rows as HTML; page/outcome.js sorts it, and chooses the row whose name is clicked."""
+    """The rows as HTML. In the page, outcome.js sorts them and chooses the row whose name is clicked."""
     headings = list(dict.fromkeys(heading for row in rows for heading in row.cells))
     alike = [name for name in ("epoch", "state") if len({row.cells.get(name) for row in rows}) == 1]
     if len(rows) > 1 and all(row.group.run.state == COMPLETE for row in rows):
@@ -132,7 +132,7 @@ def _spread(values: pd.Series, in_percent: bool) -> Cell:
 
 
 def with_uncertainty(mean: float, std: float | None, in_percent: bool = False) -> str:
-    """A mean and its standard deviation, which has two digits, so that both end at the same place.
+    """A mean and its standard deviation in words; the latter has two digits, and both end at the same decimal place.
 
     >>> with_uncertainty(0.96234, 0.01234), with_uncertainty(2.4412e-8, 3e-9), with_uncertainty(0.952, 0.031, True)
     ('0.962 ± 0.012', '(2.44 ± 0.30)e-8', '95.2 ± 3.1%')

@@ -1,4 +1,4 @@
-"""Arrays as the page carries them: raw bytes in base64, of as many epochs and replicates as there is room for."""
+"""Arrays in the form of the page: raw bytes in base64, of as many epochs and replicates as fit into the file."""
 
 import base64
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 FEWEST_EPOCHS = 8
-"""Replicates are left out before fewer epochs than these are kept."""
+"""The number of epochs below which replicates are left out rather than further epochs."""
 
 
 def packed(values: Any, kind: str = "float32") -> dict[str, str]:
     """An array for page/decode.js.
 
     Args:
-        values: Numbers, which lose their shape.
+        values: Numbers; their shape is not kept.
         kind: "float32", "uint16", or "correlation": numbers from -1 to 1 or NaN, in steps of 3e-5.
 
     Returns:
@@ -28,16 +28,16 @@ def packed(values: Any, kind: str = "float32") -> dict[str, str]:
 
 
 def room(epochs: int, replicates: int, size: int, budget: float) -> tuple[int, int]:
-    """How many epochs and replicates to keep.
+    """The numbers of epochs and replicates to keep.
 
     Args:
-        epochs: Epochs recorded.
-        replicates: Replicates recorded.
+        epochs: Number of recorded epochs.
+        replicates: Number of recorded replicates.
         size: Bytes of one epoch of one replicate.
-        budget: Bytes there are for all of them.
+        budget: Bytes that all of them together may take.
 
     Returns:
-        Epochs, at least the first and the last, and replicates, at least one.
+        The number of epochs, at least two (or one if only one is recorded), and of replicates, at least one.
     """
     slices = int(budget) // max(size, 1)
     kept = min(replicates, max(1, slices // min(epochs, FEWEST_EPOCHS)))
@@ -45,7 +45,7 @@ def room(epochs: int, replicates: int, size: int, budget: float) -> tuple[int, i
 
 
 def spread(items: list[int], most: int) -> list[int]:
-    """At most so many of the items, the first and the last among them, denser at the beginning.
+    """At most `most` of the items, with the first and the last, denser at the beginning.
 
     >>> spread(list(range(101)), 6)
     [0, 4, 16, 36, 64, 100]

@@ -35,9 +35,9 @@ SCRIPTS = (
     "start.js",
 )
 NODE_BYTES, PAIR_BYTES, CERTIFICATE_BYTES = 4.5e6, 3.5e6, 1e6
-"""For all rows of the table of outcomes together, before base64 makes 4 bytes of 3."""
+"""The most bytes of data for all rows of the table of outcomes together, before base64 makes 4 bytes of 3."""
 SETTINGS_DIFFER = (
-    "Settings differ along the replicates of a run, so it has a row, curves and nodes for each of its settings."
+    "A run whose settings differ along its replicates has a row, curves and nodes for each of these settings."
 )
 
 
@@ -94,7 +94,7 @@ def make_page(runs: Sequence[Run], notes: Sequence[str]) -> str:
         differences=differences_table(runs),
         details=run_details(runs),
         environments=environments(runs),
-        # No "<" at all: "</" would end the element, and "<!--" with "<script" would keep it from ending.
+        # no "<" at all: "</" would end the element, and "<!--" with "<script" would keep it from ending.
         data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         plotly=get_plotlyjs(),
         script="\n".join(_text(name) for name in SCRIPTS),

@@ -13,13 +13,13 @@ SAME_KIND = ("model.class_path", "model.init_args.teacher.class_path", "model.in
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
-    """Look at directories.
+    """Read the runs of directories.
 
     Args:
-        paths: Directories of runs, or directories that hold runs; a run named twice counts once.
+        paths: Directories of runs, or directories that hold runs; a run that is given twice counts once.
 
     Returns:
-        The runs, and a note for each file, and each directory that holds no run.
+        The runs, and a note for each file and for each directory without a run.
     """
     paths, notes = runs_of(paths)
     paths = list({path.resolve(): path for path in paths}.values())
@@ -44,10 +44,10 @@ def evaluated(
         group: The group.
         table: A key of `tsl.runs.records.COLUMNS`.
         epochs: The recorded epochs to read; all if None.
-        needed: The columns without which a file is left out, beside those that say which row it is.
+        needed: The columns without which a file is left out, besides the columns that identify a row.
 
     Returns:
-        The rows that can be read, none if there are none; the run notes what cannot.
+        The rows that can be read, which may be none; the run's `notes` name what cannot be read.
     """
     frame = group.rows(group.run.readable_table(table, epochs, needed))
     return frame[frame["split"] == "val"].reset_index(drop=True) if "split" in frame else frame

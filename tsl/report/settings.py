@@ -1,4 +1,4 @@
-"""What the runs were made with: settings, environment, and the commands that repeat them."""
+"""The settings and the environment of runs, and the commands that repeat them."""
 
 import base64
 import shlex
@@ -13,7 +13,7 @@ from tsl.runs.status import machine
 
 
 def differences_table(runs: Sequence[Run]) -> str:
-    """Every setting that differs between or inside runs, with what has each of its values, as HTML."""
+    """Every setting that differs between or inside runs, with the runs that have each of its values, as HTML."""
     rows = []
     groups = [group for run in runs if run.config for group in run.groups]
     found = differences([group.settings for group in groups], RECORDING) if groups else {}
@@ -35,7 +35,7 @@ def differences_table(runs: Sequence[Run]) -> str:
 
 
 def run_details(runs: Sequence[Run]) -> str:
-    """Of each run the commands that repeat it and its config.yaml, to look at and to save, as HTML."""
+    """The commands that repeat each run, and its config.yaml to read and to save, as HTML."""
     details = []
     for run in runs:
         file = f"<pre class='command'>{escape(chr(10).join(commands(run)))}</pre>"
@@ -52,7 +52,7 @@ def run_details(runs: Sequence[Run]) -> str:
 
 
 def commands(run: Run) -> list[str]:
-    """The shell commands that run it again, beside the first one; comments name what they cannot restore."""
+    """The shell commands that repeat a run under a new version name; comments name what they cannot restore."""
     if not run.config:
         return ["# it has no config.yaml, so it cannot be repeated"]
     recorded = run.status.get("environment", {})
@@ -60,18 +60,18 @@ def commands(run: Run) -> list[str]:
     if "git_commit" in recorded:
         lines.append(f"git checkout {recorded['git_commit']}")
         if recorded.get("git_changes"):
-            lines.append("# tracked files had changes that this commit does not hold")
+            lines.append("# tracked files had changes that are not in this commit")
     again = f"{run.config.get('version') or run.path.name}-again"
     lines.append(
         f"python -m tsl.fit --config {shlex.quote(str(run.path / 'config.yaml'))} --version {shlex.quote(again)}"
     )
-    if run.config.get("ckpt_path") is not None:  # it went on from a checkpoint, and is to start from the beginning
+    if run.config.get("ckpt_path") is not None:  # it was resumed, but its repetition starts from the beginning
         lines[-1] += " --ckpt_path null"
     return lines
 
 
 def environments(runs: Sequence[Run]) -> str:
-    """The environment of each run, once for runs that agree, as HTML."""
+    """The environments of the runs as HTML; runs with the same environment share one entry."""
     by_environment: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
         by_environment.setdefault(tuple(_environment_lines(run.status)), []).append(run.name)
@@ -85,7 +85,7 @@ def environments(runs: Sequence[Run]) -> str:
 def _environment_lines(status: dict[str, Any]) -> list[str]:
     recorded = status.get("environment")
     known = recorded or environment()
-    lines = [] if recorded else ["Not recorded with the run; this is what the report was written with:"]
+    lines = [] if recorded else ["Not recorded with the run. This is the environment in which the report was written:"]
     commit = known.get("git_commit")
     if commit:
         lines.append(f"git commit {commit}{', with uncommitted changes' if known.get('git_changes') else ''}")

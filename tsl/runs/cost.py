@@ -8,12 +8,12 @@ from tsl.runs.status import read_status
 
 
 class Cost(NamedTuple):
-    """What training and evaluating has taken, all stops and resumptions included.
+    """The cost of training and evaluating a run, summed over all its stops and resumptions.
 
     Attributes:
         seconds: Wall time.
         student_steps: Optimizer steps × replicates.
-        peak_memory: The most bytes that the process held in main memory; a sweep's is that of its largest run.
+        peak_memory: The most bytes that the process held in main memory; for several runs, those of the largest one.
     """
 
     seconds: float = 0.0
@@ -21,7 +21,7 @@ class Cost(NamedTuple):
     peak_memory: int = 0
 
     def plus(self, other: "Cost") -> "Cost":
-        """The cost of both, one after the other."""
+        """The cost of both runs, one after the other."""
         seconds, steps = self.seconds + other.seconds, self.student_steps + other.student_steps
         return Cost(seconds, steps, max(self.peak_memory, other.peak_memory))
 
@@ -34,16 +34,16 @@ class Cost(NamedTuple):
 
 
 def cost_of(run: Path) -> Cost | None:
-    """What a run has cost; None if it does not say, as runs of older versions."""
+    """The cost of a run; None if status.json has no cost, as in runs of older versions."""
     said = read_status(run).get("cost")
     try:
         return None if said is None else Cost(**said)
-    except TypeError:  # damaged, or of a newer version
+    except TypeError:  # it is damaged, or of a newer version
         return None
 
 
 def total_cost(runs: Iterable[Path]) -> Cost:
-    """What runs have cost together."""
+    """The cost of runs together."""
     total = Cost()
     for run in runs:
         total = total.plus(cost_of(run) or Cost())
@@ -51,7 +51,7 @@ def total_cost(runs: Iterable[Path]) -> Cost:
 
 
 def duration(seconds: float) -> str:
-    """A duration as people say it.
+    """A duration in words, in a unit that suits it.
 
     >>> duration(50), duration(600), duration(9000)
     ('50 s', '10 min', '2.5 h')

@@ -1,4 +1,4 @@
-"""Where a run is written, `<root>/<experiment>/<version>/`, and how a stopped run is resumed there."""
+"""The directory of a run, `<root>/<experiment>/<version>/`, and the checks before a run starts or resumes there."""
 
 import shlex
 from pathlib import Path
@@ -11,31 +11,31 @@ from tsl.runs.status import FAILED, RESUMABLE, RUNNING, read_status
 
 MAY_CHANGE = ("trainer.", "total_samples", "on_divergence", *RECORDING, *WITHOUT_EFFECT)
 MAY_NOT_CHANGE = ("trainer.precision", "trainer.limit_train_batches", "trainer.overfit_batches", "chunk_size")
-"""The exceptions to `MAY_CHANGE`. chunk_size is one because a checkpoint's position in an epoch counts chunks."""
+"""The exceptions to `MAY_CHANGE`. chunk_size is one, because a checkpoint stores its position in an epoch in chunks."""
 
 LONGEST = 200
-"""The most bytes of a name: file systems take 255, and temporary files have longer names."""
+"""The most bytes of a name: file systems allow 255, and the names of temporary files are longer."""
 
 
 def check_name(setting: str, name: str) -> None:
     """Refuse the name of an experiment or run that is not the name of one folder.
 
     Args:
-        setting: The setting that has the name, in a message's words.
+        setting: The setting that gives the name, as messages name it.
         name: The name.
 
     Raises:
-        InputError: If it could leave the runs' directory, would be hidden, or is no name for a folder.
+        InputError: If the name could lead out of the runs' directory, would be hidden, or cannot name a folder.
     """
     if not name or name[0] in ".~" or not name.isprintable() or {*name} & {"/", "\\"} or len(name.encode()) > LONGEST:
         raise InputError(
             f"{setting} {name[:100]!r}: expected the name of one folder, without / and \\ and line breaks, not "
-            f"beginning with . or ~, of at most {LONGEST} bytes; trainer.default_root_dir says where that folder lies"
+            f"beginning with . or ~, of at most {LONGEST} bytes; set trainer.default_root_dir to choose another place"
         )
 
 
 def find_run(root: Path, experiment: str, version: str | None) -> tuple[Path, Path | None]:
-    """The run that `--ckpt_path last` goes on with: the newest one of those that have these names.
+    """The run that `--ckpt_path last` resumes: the newest one with these names.
 
     Args:
         root: Directory of all runs.
@@ -43,14 +43,14 @@ def find_run(root: Path, experiment: str, version: str | None) -> tuple[Path, Pa
         version: Name of the run; any run of the experiment if None.
 
     Returns:
-        Its directory and its `last.ckpt`; None for that if it was stopped before its first checkpoint.
+        Its directory and its `last.ckpt`, which is None if it was stopped before its first checkpoint.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is no such run.
     """
     of_experiment = root / experiment
     runs = of_experiment.glob("*") if version is None else [of_experiment / version]
-    written: dict[Path, Path] = {}  # the file that says how new a run is
+    written: dict[Path, Path] = {}  # the file whose time shows how new a run is
     for run in runs:
         checkpoint = run / "checkpoints" / "last.ckpt"
         if checkpoint.is_file():
@@ -69,7 +69,8 @@ def find_run(root: Path, experiment: str, version: str | None) -> tuple[Path, Pa
 def can_start_over(run: Path) -> bool:
     """Whether a run was stopped before its first checkpoint, so that the same command starts it over.
 
-    Not if it is complete, or keeps its checkpoints elsewhere or none at all. Whether a process runs it is not asked.
+    It is false for a run that is complete, or that keeps checkpoints elsewhere or not at all. A process that still runs
+    the run makes no difference here.
     """
     if any((run / "checkpoints").glob("*.ckpt")):
         return False
@@ -82,10 +83,10 @@ def can_start_over(run: Path) -> bool:
 
 
 def check_free(run: Path) -> None:
-    """Refuse to start a run where there is another one, except one that can start over.
+    """Refuse to start a run in the directory of another run, except if that one can start over.
 
     Raises:
-        InputError: If that is so.
+        InputError: If the directory holds another run.
     """
     if (run / "config.yaml").exists() and not can_start_over(run):
         raise InputError(
@@ -95,23 +96,23 @@ def check_free(run: Path) -> None:
 
 
 def check_no_checkpoints(directory: str | None) -> None:
-    """Refuse to start a run that would write over the checkpoints of another one.
+    """Refuse to start a run that would overwrite the checkpoints of another one.
 
     Args:
         directory: The setting checkpoint.dirpath; None if a run's checkpoints are in its own directory.
 
     Raises:
-        InputError: If there are some.
+        InputError: If the directory holds checkpoints.
     """
     if directory is not None and any(Path(directory).glob("*.ckpt")):
         raise InputError(
-            f"checkpoint.dirpath = {directory} holds checkpoints of another run, which this one would write over: "
-            "choose another directory, go on with that run with --ckpt_path, or leave checkpoint.dirpath out"
+            f"checkpoint.dirpath = {directory} holds checkpoints of another run, which this one would overwrite: "
+            "choose another directory, resume that run with --ckpt_path, or leave checkpoint.dirpath out"
         )
 
 
 def command_to_resume(run: Path) -> str:
-    """The command that goes on with a run that was stopped."""
+    """The command that resumes a run that was stopped."""
     parts = ["python", "-m", "tsl.fit", "--config", str(run / "config.yaml"), "--version", run.name]
     return shlex.join([*parts, "--ckpt_path", "last"])
 
@@ -122,7 +123,7 @@ def epochs_of_checkpoint(checkpoint: Path) -> int:
     Raises:
         InputError: If the file is damaged, or not a checkpoint of Lightning.
     """
-    from tsl.tensor_files import read_tensors  # imports torch, which takes seconds that reading a run need not wait for
+    from tsl.tensor_files import read_tensors  # imports torch, which takes seconds; reading a run does not need it
 
     return int(read_tensors(checkpoint, f"--ckpt_path {checkpoint}", keys=["epoch"])["epoch"]) + 1
 
@@ -138,11 +139,11 @@ def check_same_run(run: Path, before: dict[str, Any], config: dict[str, Any]) ->
 
     Args:
         run: The run directory.
-        before: The settings of the run, nested; with current defaults for settings that are newer than the run.
+        before: The nested settings of the run, with current defaults for settings that are newer than the run.
         config: The new settings, as a nested dictionary of plain values.
 
     Raises:
-        InputError: Naming every setting that differs.
+        InputError: If some settings differ; the message names each of them.
     """
     then, now = flatten(before), flatten(config)
     changed = [

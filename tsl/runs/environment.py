@@ -1,4 +1,4 @@
-"""What a run was computed with: the commit of this source tree, and the versions of the packages it needs."""
+"""The software that a run uses: the commit of this source tree, and the versions of the packages it needs."""
 
 import platform
 import re
@@ -17,8 +17,8 @@ def environment() -> dict[str, Any]:
     """The environment of this process, as plain values.
 
     Returns:
-        `python`; `packages`, the installed version of tsl and of every package that it requires; and, where tsl is a
-        part of a git repository, `git_commit` and `git_changes`: whether tracked files differ from that commit.
+        `python`; `packages`, the installed version of tsl and of every package that it requires; and, if tsl is part
+        of a git repository, `git_commit` and `git_changes`: whether tracked files differ from that commit.
     """
     found: dict[str, Any] = {"python": platform.python_version(), "packages": package_versions()}
     commit = _git("rev-parse", "HEAD")
@@ -33,7 +33,7 @@ def package_versions() -> dict[str, str]:
     versions = {DISTRIBUTION: __version__}
     try:
         requirements = metadata.requires(DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:  # a checkout that is on the path and was not installed
+    except metadata.PackageNotFoundError:  # a checkout on Python's path that was not installed
         return versions
     required = [line for line in requirements if "extra ==" not in line]
     for name in (re.match(r"[\w.-]+", line)[0] for line in required):  # type: ignore[index]

@@ -11,15 +11,15 @@ from tsl.runs.settings import RECORDING, SEEDS, differences, in_words, names_in_
 
 
 def read_runs(directory: Path | str, table: str) -> pd.DataFrame:
-    """One table of all runs at or below a directory, such as that of a sweep.
+    """One table of all runs in a directory and below it, such as the directory of a sweep.
 
     Args:
         directory: The directory.
         table: A key of `tsl.runs.records.COLUMNS`, such as "layers".
 
     Returns:
-        The rows of all runs, with the columns `run` (its name) and `seed`, one for each setting in which the replicates
-        differ, by the last word of its name, and those of the table. Lists, such as widths, are in words: "[20,30]".
+        The rows of all runs. The columns are `run` (its name), `seed`, one for each setting in which the replicates
+        differ, named by the last word of its name, and those of the table. Lists, such as widths, are text: "[20,30]".
 
     Raises:
         InputError: If there are no runs, or none has records of the table.

@@ -1,6 +1,6 @@
-"""List runs, their states and outcomes: `python -m tsl.runs [DIR]`; tab-separated lines if not on a terminal.
+"""List runs, their states and outcomes: `python -m tsl.runs [DIR]`. Outside a terminal, lines are tab-separated.
 
-A run whose replicates differ in settings has a row for each group of replicates that have the same ones.
+A run whose replicates differ in settings has a row for each group of replicates with the same settings.
 """
 
 import argparse
@@ -34,13 +34,13 @@ COLOURS = dict(zip(STATES, ("cyan", "green", "red", "yellow"), strict=True))
 
 
 class Outcome(NamedTuple):
-    """The last recorded outcome of a group of replicates; empty where there are no records.
+    """The last recorded outcome of a group of replicates; empty if there are no records.
 
     Attributes:
         epoch: The last epoch recorded.
         val_mse: Mean over replicates.
-        rho_mean: Of each layer, mean over replicates.
-        recovered: Fraction of teacher nodes recovered at 0.95, as `rho_mean`.
+        rho_mean: The value of each layer, mean over replicates.
+        recovered: Fraction of teacher nodes recovered at 0.95, of each layer, mean over replicates.
     """
 
     epoch: int | None = None
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """List the runs of a directory; an error is one line on stderr and status 2.
 
     Args:
-        arguments: The command line without the program's name; that of the process if None.
+        arguments: The command line without the program's name; the process's own if None.
 
     Returns:
         The exit status.
@@ -95,13 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def list_runs(directory: Path) -> list[dict[str, str]]:
-    """A row for each run at or below a directory, or for each setting in it, with the `COLUMNS` in words.
+    """A row for each run in a directory and below it, or for each setting within a run, with the `COLUMNS` as text.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are no runs.
     """
     if not directory.is_dir():
-        raise InputError(f"{directory} is not a directory: give the one that holds runs (trainer.default_root_dir)")
+        raise InputError(f"{directory} is not a directory: give the directory of runs (trainer.default_root_dir)")
     paths = sorted(find_runs(directory))
     if not paths:
         raise InputError(f"{directory} holds no runs: nothing in it has a config.yaml of tsl.fit, or records/")
@@ -114,7 +114,7 @@ def list_runs(directory: Path) -> list[dict[str, str]]:
 
 
 def find_runs(directory: Path) -> Iterator[Path]:
-    """The runs at or below a directory: what holds records/, or a config.yaml of a model."""
+    """The runs in a directory and below it: folders with records/, or with config.yaml and metrics.csv."""
     for folder, inner, files in os.walk(directory):
         path = Path(folder)
         if "records" in inner or ("config.yaml" in files and "metrics.csv" in files):
@@ -124,14 +124,14 @@ def find_runs(directory: Path) -> Iterator[Path]:
 
 
 def runs_of(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """The runs that paths on a command line stand for, such as those of a sweep and of `E2/*` with log files beside it.
+    """The runs that paths on a command line stand for, such as a sweep's directory, or `E2/*`, which has log files too.
 
     Args:
         paths: Directories of runs, directories that hold runs at any depth, and anything else.
 
     Returns:
-        The runs, in order; and a note on each path that is a file where others are directories of runs. What is neither
-        a file nor holds runs stays among the runs, so that whoever reads it says what is wrong.
+        The runs, in order; and a note on each path that is a file, if there are several paths. A path that is neither a
+        file nor a directory with runs stays among the runs, so that reading it gives the error message.
     """
     runs: list[Path] = []
     notes: list[str] = []
@@ -147,7 +147,7 @@ def read_outcomes(run: Run) -> list[Outcome]:
     """The last recorded outcome of each of a run's groups of replicates.
 
     Raises:
-        DamagedRecordsError: If they cannot be read.
+        DamagedRecordsError: If the records cannot be read.
     """
     losses = read_last(run.path, "losses", ("epoch", "replicate", "val_mse"))
     if not losses:
@@ -171,7 +171,7 @@ def read_outcomes(run: Run) -> list[Outcome]:
 
 
 def _rows(run: Run) -> list[dict[str, str]]:
-    """The rows of a run, without the settings in which they differ."""
+    """The rows of a run, without the column `settings`."""
     notes = list(run.notes)
     try:
         outcomes = read_outcomes(run)
@@ -203,7 +203,7 @@ def _rows(run: Run) -> list[dict[str, str]]:
 
 
 def _local_time(run: Path, since: str | None) -> str:
-    """When it started or ended; if status.json does not say, when a file of it was last written."""
+    """The time when a run started or ended, or, if status.json has none, when a file of it was last written."""
     try:
         moment = datetime.fromisoformat(str(since)).astimezone()
     except ValueError:
@@ -213,7 +213,7 @@ def _local_time(run: Path, since: str | None) -> str:
 
 
 def _settings(groups: Sequence[ReplicateGroup]) -> list[str]:
-    """The settings in which each group differs from the others of the runs in the same directory."""
+    """The settings in which each group differs from the other groups of runs in the same directory."""
     words = [group.label for group in groups]
     by_parent: dict[Path, list[int]] = {}
     for index, group in enumerate(groups):
@@ -229,14 +229,14 @@ def _settings(groups: Sequence[ReplicateGroup]) -> list[str]:
 
 
 def _by_number(cell: str) -> tuple[bool, float, str]:
-    """Sorts numbers, such as the first of "3/10" and of "0.9 0.8", by size, before words; empty cells last."""
+    """A sort key: numbers by size (of "3/10" and "0.9 0.8" the first one), then words, then empty cells."""
     number = re.match(r"-?\d[\d.]*(?:e[+-]?\d+)?(?=$|[/ %])", cell)
     return not number, float(number[0]) if number else 0.0, cell or chr(sys.maxunicode)
 
 
 def _rich_table(rows: Sequence[dict[str, str]], width: int) -> Table:
-    """A line for each row; of a terminal this wide, long settings show only their beginning."""
-    columns = [name for name in COLUMNS if name != "note"]  # printed below
+    """The printed table, with a line for each row; long settings are cut off so that it fits the terminal's width."""
+    columns = [name for name in COLUMNS if name != "note"]  # notes are printed below the table
     table = Table(box=None, padding=(0, 2, 0, 0))
     widest = {name: max(len(name), *(len(row[name]) for row in rows)) if rows else len(name) for name in columns}
     left = width - sum(widest[name] + 2 for name in columns if name != "settings")
@@ -246,7 +246,7 @@ def _rich_table(rows: Sequence[dict[str, str]], width: int) -> Table:
         table.add_column(name, justify=side, no_wrap=True, overflow="ellipsis", max_width=most)
     before = ""
     for row in rows:
-        said = COLUMNS_OF_RUN if row["run"] == before else ()  # shown in the row above
+        said = COLUMNS_OF_RUN if row["run"] == before else ()  # the row above shows them
         cells = {name: "" if name in said else row[name] for name in columns}
         table.add_row(*(Text(cells[name], COLOURS[row["state"]] if name == "state" else "") for name in columns))
         before = row["run"]

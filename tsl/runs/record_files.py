@@ -1,9 +1,9 @@
-"""The files of one table of a run: one for each evaluation, later merged, so that a long run has few of them.
+"""The files of one table of a run: one for each evaluation, later merged, so that a long run has few files.
 
-`epoch_00003.parquet` holds the rows of epoch 3. Once a block of 32 epochs is over, its files become one,
-`epochs_00000_00031.parquet`, and so do the files of a block of 32² and of 32³ epochs. A block of more than 32 MB stays
-as it is. The names alone say which files count: a file whose epochs lie within those of another was merged into it, by
-a process that was killed before it removed the file.
+`epoch_00003.parquet` holds the rows of epoch 3. When a block of 32 epochs is over, its files are merged into one,
+`epochs_00000_00031.parquet`; later the files of blocks of 32² and of 32³ epochs are merged too. A block of more than
+32 MB stays as it is. The names show which files count: if a file's epochs lie within those of another file, it was
+merged into that file by a process that was killed before it could remove it.
 """
 
 import re
@@ -27,7 +27,7 @@ EPOCHS = b"tsl.epochs"
 
 
 class RecordFile(NamedTuple):
-    """A file of a table, and the first and last epoch that it may hold: the same in a file of one evaluation."""
+    """A file of a table, and the first and last epoch that it may hold; both are equal in a file of one evaluation."""
 
     first: int
     last: int
@@ -39,14 +39,14 @@ class RecordFile(NamedTuple):
         return self.last > self.first
 
     def epochs(self) -> list[int]:
-        """The epochs that it holds, from its metadata."""
+        """The epochs that it holds, read from its metadata."""
         if not self.is_merged:
             return [self.first]
         return [int(epoch) for epoch in pyarrow.parquet.read_schema(self.path).metadata[EPOCHS].split()]
 
 
 def record_files(directory: Path) -> list[RecordFile]:
-    """The files of a table that count, by epoch; other files, such as somebody's copy, are left out."""
+    """The files of a table that count, sorted by epoch; other files, such as a user's copy, are left out."""
     found = []
     for path in directory.glob("epoch*.parquet"):
         if match := re.fullmatch(r"epoch_(\d+)|epochs_(\d+)_(\d+)", path.stem):
@@ -60,13 +60,13 @@ def record_files(directory: Path) -> list[RecordFile]:
 
 
 def write_epoch(directory: Path, epoch: int, rows: pyarrow.Table) -> Path:
-    """Write the rows of one epoch, in place of those that are there, and merge the blocks that are over.
+    """Write the rows of one epoch, which replace earlier rows of this epoch, and merge the blocks that are over.
 
     Returns:
-        The file that holds them.
+        The file that holds the rows.
 
     Raises:
-        InputError: If the file that holds this epoch already is damaged.
+        InputError: If a file already holds this epoch and is damaged.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for file in record_files(directory):
@@ -82,7 +82,7 @@ def write_epoch(directory: Path, epoch: int, rows: pyarrow.Table) -> Path:
 
 
 def drop_epochs_after(directory: Path, epoch: int) -> None:
-    """Remove the rows of later epochs, and what a killed process left of a merge.
+    """Remove the rows of later epochs, and the files that a killed process left behind after a merge.
 
     Raises:
         InputError: If a file that holds earlier epochs too is damaged.
@@ -115,7 +115,7 @@ def _merge_blocks(directory: Path, epoch: int) -> None:
             try:
                 tables = [pyarrow.parquet.read_table(file.path) for file in files]
             except (OSError, pyarrow.ArrowException):
-                continue  # a damaged file stays alone, and readers name it
+                continue  # a damaged file is not merged, so that error messages can name it
             _write_merged(directory / f"epochs_{block * size:05d}_{(block + 1) * size - 1:05d}.parquet", tables)
             flush(directory)
             for file in files:
@@ -123,13 +123,13 @@ def _merge_blocks(directory: Path, epoch: int) -> None:
 
 
 def _rows(path: Path, filters: pyarrow.compute.Expression) -> pyarrow.Table:
-    """Some rows of a merged file, to be written again."""
+    """The rows of a merged file that match a filter."""
     try:
         return pyarrow.parquet.read_table(path, filters=filters)
     except (OSError, pyarrow.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path} is damaged ({reason}): move it away, and the run goes on without its epochs"
+            f"{path} is damaged ({reason}): move it away and resume the run, which goes on without those epochs"
         ) from error
 
 

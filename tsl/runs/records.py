@@ -1,9 +1,9 @@
 """The tidy tables that a run writes and that figures read: `<run>/records/<table>/epoch_00003.parquet`.
 
-One file per table and evaluation epoch, merged as a run goes on (`tsl.runs.record_files`), so
-`pandas.read_parquet(run / "records" / "losses")` reads a whole table too.
+There is one file for each table and evaluation epoch, and files are merged while a run goes on
+(`tsl.runs.record_files`). `pandas.read_parquet(run / "records" / "losses")` reads a whole table, too.
 Epoch 0 is before training. Layers and nodes count from 1, replicates from 0 (the table `replicates` has their
-seeds), and `split` is "val" or "train". Pruned teacher nodes, without a weight to the layer above, have no rows.
+seeds), and `split` is "val" or "train". Pruned teacher nodes, which have no weight to the layer above, have no rows.
 """
 
 import math
@@ -68,8 +68,8 @@ MORE_COLUMNS = {
     "losses": "|".join(("train_size", "augmented_size", "population_loss", *ACCURACY_COLUMNS)),
 }
 """Names that further columns may have: settings that differ along the replicates, other thresholds, measures of
-nodes and of whole layers (redundancy, cka, rho_mean_null), the training inputs of a replicate before and after
-augmentation, the exact loss where it has a closed form, and accuracies where the data has labels."""
+nodes and of whole layers (redundancy, cka, rho_mean_null), the number of training inputs of a replicate before and
+after augmentation, the exact loss if it has a closed form, and accuracies if the data has labels."""
 
 KEYS = (
     *(
@@ -86,12 +86,12 @@ KEYS = (
     ),
     *("matrix", "row", "column"),
 )
-"""The columns that say which row it is; a table is sorted by those it has."""
+"""The columns that identify a row; a table is sorted by those of them that it has."""
 
 WORDS = ("split", "network", "matrix", "normalization", "kind", "spectrum", "duplicates")
 """The columns that hold words. All others hold numbers, except settings in the table `replicates`."""
 
-ALWAYS = "it stopped before its first evaluation, or has no tsl.callbacks.SpecializationRecords: run it again with it"
+ALWAYS = "it stopped before its first evaluation, or lacks tsl.callbacks.SpecializationRecords: run it again with them"
 ON_REQUEST = {
     "certificate": "run it again with tsl.callbacks.CertificateRecords under trainer.callbacks (see "
     "configs/certificate.yaml)",
@@ -109,7 +109,7 @@ ON_REQUEST = {
     "clusters": "make them with `tsl cluster-students`",
     "activity": "its teacher was not conditioned: run it again with `--model.condition_teacher true`",
 }
-"""Why a run may lack a table, and what to do."""
+"""What to do if a run lacks a table, and for some tables why it may lack it."""
 
 FROM_ONE = (
     *("layer", "node", "teacher_node", "student_node", "best_student", "best_teacher", "best_aligned_student"),
@@ -118,7 +118,7 @@ FROM_ONE = (
 
 
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The loader in C, if PyYAML has it: it reads a thousand configurations in a second."""
+"""PyYAML's loader in C, if it is installed, because it reads a thousand configs in a second."""
 
 
 class DamagedRecordsError(InputError):
@@ -130,10 +130,10 @@ class NoRecordsError(InputError):
 
 
 def write_table(run_dir: Path | str, table: str, epoch: int, frame: pd.DataFrame) -> Path:
-    """Write one table of one evaluation epoch, replacing it if it is there.
+    """Write the rows of one table and evaluation epoch, and replace earlier ones of this epoch.
 
     Args:
-        run_dir: The run's directory; made if it does not exist.
+        run_dir: The run's directory, which is made if it does not exist.
         table: A key of `COLUMNS`.
         epoch: Epochs trained so far; every row of the frame carries it as well.
         frame: The rows, with the columns of `COLUMNS[table]` and those that `MORE_COLUMNS` allows.
@@ -161,7 +161,7 @@ def read_table(
         run_dir: The run's directory.
         table: A key of `COLUMNS`.
         epochs: The recorded epochs to read; all if None.
-        needed: The columns that have to be there, for readers that accept records of older versions; all of
+        needed: The columns that must exist, for readers that accept records of older versions; all of
             `COLUMNS[table]` if None.
 
     Returns:
@@ -184,7 +184,7 @@ def read_table(
 
 
 def check_table(run_dir: Path | str, table: str) -> None:
-    """Refuse a table that `read_table` would refuse, from the files' schemas, without reading their rows.
+    """Refuse a table that `read_table` would refuse; it reads the files' schemas, but only the last epoch's rows.
 
     Args:
         run_dir: The run's directory.
@@ -207,7 +207,7 @@ def check_table(run_dir: Path | str, table: str) -> None:
 
 
 def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Some columns of the last recorded epoch, five times as fast as `read_table`, for lists of many runs.
+    """Some columns of the last recorded epoch, read five times as fast as by `read_table`, for lists of many runs.
 
     Args:
         run_dir: The run's directory.
@@ -215,10 +215,10 @@ def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[s
         columns: Names of columns.
 
     Returns:
-        The columns by name; none if the run has no such table. Measures that are not finite are NaN or infinite.
+        The columns by name; empty if the run has no such table. Measures that are not finite are NaN or infinite.
 
     Raises:
-        DamagedRecordsError: If the file cannot be read, lacks columns or rows, or has text for a number.
+        DamagedRecordsError: If the file cannot be read, lacks columns or rows, or has text in place of a number.
     """
 
     def read() -> dict[str, list[Any]]:
@@ -235,7 +235,7 @@ def read_last(run_dir: Path | str, table: str, columns: Sequence[str]) -> dict[s
 
 
 def recorded_epochs(run_dir: Path | str, table: str) -> list[int]:
-    """The epochs of which a run has records of a table, in order; none if it is no run.
+    """The epochs that a run has recorded in a table, in order; empty if the directory is not a run.
 
     Raises:
         DamagedRecordsError: If a merged file cannot be read.
@@ -252,7 +252,7 @@ def recorded_epochs(run_dir: Path | str, table: str) -> list[int]:
 
 
 def drop_records_after(run_dir: Path | str, epoch: int) -> None:
-    """Remove the records of later epochs: a run that is resumed at this epoch writes them again."""
+    """Remove the records of later epochs, because a run that is resumed at this epoch writes them again."""
     for table in COLUMNS:
         drop_epochs_after(_table_dir(run_dir, table), epoch)
 
@@ -264,11 +264,11 @@ def read_config(run_dir: Path | str) -> dict[str, Any]:
         run_dir: The run's directory.
 
     Returns:
-        The nested configuration, with older settings translated (`tsl.runs.translation`).
+        The nested settings, with older settings translated (`tsl.runs.translation`).
 
     Raises:
-        InputError: If the directory is no run, or has no configuration.
-        DamagedRecordsError: If the file is no YAML mapping.
+        InputError: If the directory is not a run, or has no config.yaml.
+        DamagedRecordsError: If the file is not a mapping in YAML.
     """
     _check_run(run_dir)
     path = Path(run_dir) / "config.yaml"
@@ -290,7 +290,7 @@ def _table_dir(run_dir: Path | str, table: str) -> Path:
 
 
 def _files(directory: Path, epochs: Collection[int] | None) -> list[RecordFile]:
-    """The files of a table by epoch, of those that may hold one of `epochs`."""
+    """The files of a table that may hold one of `epochs`, sorted by epoch."""
     files = record_files(directory)
     if epochs is None:
         return files
@@ -298,7 +298,7 @@ def _files(directory: Path, epochs: Collection[int] | None) -> list[RecordFile]:
 
 
 def _reading(read: Callable[[], Read]) -> Read:
-    """What `read` gives; again if a running process has meanwhile merged a file that it was about to read."""
+    """The result of `read`, which is tried again if a running process has merged a file just before it was read."""
     for _ in range(10):
         try:
             return read()
@@ -309,7 +309,7 @@ def _reading(read: Callable[[], Read]) -> Read:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Name a file that cannot be read."""
+    """Turn an error while reading a file into one that names the file."""
     try:
         yield
     except FileNotFoundError:
@@ -338,7 +338,7 @@ def _check(table: str, epoch: int, frame: pd.DataFrame) -> None:
     if "epoch" in required and not (frame["epoch"] == epoch).all():
         raise ValueError(f"{table!r} of epoch {epoch} has rows of epochs {sorted(set(frame['epoch']))}")
     if "split" in frame and not frame["split"].isin(["val", "train"]).all():
-        raise ValueError(f"split is 'val' or 'train', got {sorted(set(frame['split']))}")
+        raise ValueError(f"split: expected 'val' or 'train', got {sorted(set(frame['split']))}")
     for column in FROM_ONE:
         if column in frame and frame[column].min() < 1:
             raise ValueError(f"{column} counts from 1, got {frame[column].min()}")
@@ -353,7 +353,7 @@ def _read_file(file: RecordFile, needed: Collection[str], epochs: Collection[int
 
 
 def _check_numbers(frame: pd.DataFrame, table: str) -> None:
-    """Refuse words where numbers belong, and rows without a replicate, layer or node."""
+    """Refuse text in columns of numbers, and rows without a replicate, layer or node."""
     settings = set(frame) - set(COLUMNS[table]) if table == "replicates" else set()
     for name in set(frame) - {*WORDS, *settings}:
         kinds = "iu" if name in (*KEYS, "seed") else "iufb"
@@ -362,13 +362,13 @@ def _check_numbers(frame: pd.DataFrame, table: str) -> None:
 
 
 def _values(column: pyarrow.ChunkedArray, name: str) -> list[Any]:
-    """The values of a column: NaN where it has null, as which NaN is stored."""
+    """The values of a column, with NaN for null, because the files store NaN as null."""
     if name in WORDS:
         return list(column.to_pylist())
     if name not in KEYS:
         return list(column.cast(pyarrow.float64()).fill_null(math.nan).to_pylist())
     if not len(column) or column.null_count:
-        raise ValueError(f"{name} has no value, or not in all rows")
+        raise ValueError(f"{name}: expected a value in every row, but some or all are missing")
     return list(column.cast(pyarrow.int64()).to_pylist())
 
 
@@ -376,7 +376,7 @@ def _check_columns(path: Path, needed: Collection[str], read: Container[str]) ->
     missing = [column for column in needed if column not in read]
     if missing:
         raise DamagedRecordsError(
-            f"{path} is damaged, or of an older tsl: it lacks the columns {missing}; run it again"
+            f"{path} is damaged, or of an older tsl: it lacks the columns {missing}; train the run again"
         )
 
 

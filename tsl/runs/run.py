@@ -23,8 +23,8 @@ class Run:
     Args:
         path: The directory, `<root>/<experiment>/<version>`.
         name: Its name in figures and tables; the last two parts of its path if not given.
-        tables: Tables that stand in for those on disk, by name.
-        config: Nested settings that stand in for config.yaml.
+        tables: Tables to use instead of those on disk, by name.
+        config: Nested settings to use instead of config.yaml.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Its nested settings, as config.yaml has them; raises what `tsl.runs.records.read_config` raises.
+        """Its nested settings, as in config.yaml.
 
         Raises:
-            InputError: If a newer tsl wrote the run.
+            InputError: If a newer tsl wrote the run, or as in `tsl.runs.records.read_config`.
         """
         check_format(self.status, str(self.path))
         return read_config(self.path) if self._config is None else self._config
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """Its settings by their dotted names; those of its grid as lists along its replicates."""
+        """Its settings by their dotted names; settings of its grid are lists along its replicates."""
         return {key: value for key, value in flatten(expanded(self.config)).items() if key.split(".")[0] not in GRID}
 
     @property
@@ -63,7 +63,7 @@ class Run:
         """The seed of replicate 0.
 
         Raises:
-            InputError: If config.yaml has one that is not a number.
+            InputError: If the seed in config.yaml is not a number.
         """
         seed = self.config.get("seed_everything", 0)
         if not isinstance(seed, int):
@@ -86,7 +86,7 @@ class Run:
         """One of `tsl.runs.status.STATES`."""
         try:
             return run_state(self.path, self.planned_epochs)
-        except InputError:  # without its settings
+        except InputError:  # its settings cannot be read
             return run_state(self.path, None)
 
     @cached_property
@@ -124,7 +124,7 @@ class Run:
         ]
 
     def recorded_epochs(self, table: str) -> list[int]:
-        """The epochs of which it has records of a table, in order."""
+        """The epochs that are recorded in a table, in order."""
         if table in self._tables:
             return sorted(self._tables[table]["epoch"].unique().tolist())
         return recorded_epochs(self.path, table)
@@ -141,15 +141,15 @@ class Run:
     def readable_table(
         self, table: str, epochs: Collection[int] | None = None, needed: Sequence[str] = ()
     ) -> pd.DataFrame:
-        """The rows of a table that can be read; what cannot is added to `notes`.
+        """The rows of a table that can be read; `notes` gets a line about rows that cannot.
 
         Args:
             table: A key of `tsl.runs.records.COLUMNS`.
             epochs: The recorded epochs to read; all if None.
-            needed: The columns without which a file is left out, beside those that say which row it is.
+            needed: The columns without which a file is left out, besides the columns that identify a row.
 
         Returns:
-            The rows, none if there are none.
+            The rows; an empty table if there are none.
         """
         chosen = self.recorded_epochs(table) if epochs is None else sorted(epochs)
         columns = [column for column in COLUMNS[table] if column in KEYS or column in needed]
@@ -177,7 +177,7 @@ def readable_run(path: Path | str, name: str | None = None) -> Run:
 
     Args:
         path: Its directory.
-        name: Its name in lists; as in `Run` if not given.
+        name: Its name in lists; if not given, the default of `Run`.
     """
     run = Run(path, name)
     try:
@@ -198,7 +198,7 @@ def readable_run(path: Path | str, name: str | None = None) -> Run:
 
 
 _LISTS_OF_OLDER_RUNS = (".polarity", ".std", ".train_size")
-"""The endings of settings that could differ along the replicates before there was a table `replicates`."""
+"""Endings of the settings that could differ along the replicates in older runs, which have no table `replicates`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +208,7 @@ class ReplicateGroup:
     Args:
         run: The run.
         varying: The settings that differ along the run's replicates, with these replicates' values, by dotted names.
-        replicates: Their numbers, from 0 on.
+        replicates: The numbers of these replicates, counted from 0.
     """
 
     run: Run
@@ -217,7 +217,7 @@ class ReplicateGroup:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All settings by their dotted names, as a run of these replicates alone would have them."""
+        """All settings by their dotted names, with the values that these replicates have."""
         return self.run.settings | self.varying
 
     @property
@@ -243,5 +243,5 @@ class ReplicateGroup:
 
 
 def _plain(value: Any) -> Any:
-    """A number of numpy as Python's own."""
+    """A number of numpy as a number of Python."""
     return value.item() if hasattr(value, "item") else value

@@ -18,10 +18,10 @@ WITHOUT_EFFECT = (
     *("data.init_args.data_dir", "data.init_args.download", "data.init_args.verify"),
     *("chunk_size", "eval_batch_size", "model.init_args.steps"),
 )
-"""Settings that change neither what a run computes nor what it records: names, their beginnings, or last words."""
+"""Settings that change neither what a run computes nor what it records, given by beginnings of names or last words."""
 
 RECORDING = ("records.", "evaluate_train")
-"""Settings that change what is recorded but not what is computed; named as in `WITHOUT_EFFECT`."""
+"""Settings that change what is recorded but not what is computed, given as in `WITHOUT_EFFECT`."""
 
 
 def flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -51,19 +51,19 @@ def is_among(key: str, names: Sequence[str]) -> bool:
 
 
 def differences(settings: Sequence[dict[str, Any]], besides: Sequence[str] = ()) -> dict[str, list[Any]]:
-    """The settings in which runs differ, of those that have an effect.
+    """The settings with an effect in which runs differ.
 
     Args:
         settings: The settings of each run by their dotted names.
-        besides: Further settings to leave out, named as in `WITHOUT_EFFECT`.
+        besides: Further settings to leave out, given as in `WITHOUT_EFFECT`.
 
     Returns:
-        For each such setting, by its dotted name, its value in each run (None where a run does not have it).
+        The value of each such setting in each run (None if a run does not have it), by its dotted name.
     """
     settings = [dict(each) for each in settings]
     for each in settings:
         if each.get("total_samples") is not None:
-            each.pop("trainer.max_epochs", None)  # what makes up the same budget
+            each.pop("trainer.max_epochs", None)  # the budget determines it
     found = {}
     for key in sorted(set().union(*settings)):
         values = [each.get(key) for each in settings]
@@ -73,7 +73,7 @@ def differences(settings: Sequence[dict[str, Any]], besides: Sequence[str] = ())
 
 
 def in_words(value: Any) -> str:
-    """A setting's value in names, tables and legends.
+    """A setting's value as text for names, tables and legends.
 
     >>> in_words(2e6), in_words(0.1), in_words([20, 30]), in_words(None)
     ('2000000', '0.1', '[20,30]', 'none')
@@ -81,12 +81,12 @@ def in_words(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:.10g}"  # not 2e+06, which nobody reads as a number of inputs
+        return f"{value:.10g}"  # not 2e+06, which is hard to read as a number of inputs
     return value if isinstance(value, str) else str(value).replace(" ", "")
 
 
 def names_in_words(keys: Sequence[str]) -> dict[str, str]:
-    """The last word of each setting's name, or as many as make the names differ.
+    """Short names of settings: the last word of each name, or as many last words as make the names differ.
 
     >>> names_in_words(["a.init_args.std", "b.init_args.std", "lr"])
     {'a.init_args.std': 'a.std', 'b.init_args.std': 'b.std', 'lr': 'lr'}

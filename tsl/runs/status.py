@@ -1,7 +1,7 @@
 """Whether a run is still running, and how it ended: `<run>/status.json`, which its process keeps locked.
 
-The lock ends with the process, however that dies, so a file with the state "running" that is not locked belongs to a
-run that was killed. Other machines see the lock if the file system shares locks (NFS 4 does).
+The lock ends with the process, however the process ends. So a file with the state "running" that is not locked belongs
+to a run that was killed. Other machines see the lock if the file system shares locks (NFS 4 does).
 """
 
 import contextlib
@@ -26,13 +26,13 @@ RUNNING, COMPLETE, FAILED, RESUMABLE = STATES = ("running", "complete", "failed"
 
 
 class StatusFile:
-    """Says which process runs the run, on what and since when, and later how it ended. It is locked meanwhile.
+    """The file about the process that runs a run, its device and start, and later its end; locked while it runs.
 
     Args:
-        run: The run's directory; made if it does not exist.
+        run: The run's directory, which is made if it does not exist.
 
     Raises:
-        InputError: If another process runs it.
+        InputError: If another process runs the run.
     """
 
     def __init__(self, run: Path | str) -> None:
@@ -50,14 +50,14 @@ class StatusFile:
                 check_not_running(self.path.parent)
             elif _is_open_at(file, self.path):
                 return file
-            file.close()  # another process has meanwhile replaced the file, or was refused and removed it
+            file.close()  # another process has replaced the file, or was refused and removed it
 
     def begin(self, device: str, cost: Mapping[str, Any] | None = None) -> "StatusFile":
         """Write that the run is running.
 
         Args:
-            device: What it computes on, in torch's spelling.
-            cost: What it has cost before it was resumed (`tsl.runs.cost`).
+            device: The device that it computes on, in torch's spelling.
+            cost: Its cost before it was resumed (`tsl.runs.cost`).
         """
         self.content = {
             "state": RUNNING,
@@ -80,7 +80,7 @@ class StatusFile:
             error: What went wrong.
         """
         self.content |= {"state": state, "ended": _now()} | ({"error": error} if error else {})
-        with contextlib.suppress(CannotWriteError):  # then it stays "running" without a lock: resumable
+        with contextlib.suppress(CannotWriteError):  # the state stays "running" without a lock: resumable
             self._write()
         self.release()
 
@@ -95,7 +95,7 @@ class StatusFile:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the file is still where it was written: nobody has removed or moved the run's directory."""
+        """Whether the file is still where it was written, so the run's directory was not removed or moved."""
         return _is_open_at(self._locked, self.path)
 
     def _write(self) -> None:
@@ -106,7 +106,7 @@ class StatusFile:
                 _lock(file)  # before others can read it; a renamed file stays locked
             before, self._locked = self._locked, file
             before.close()
-            opened.pop_all()  # it stays open, since closing would unlock it
+            opened.pop_all()  # it stays open, because closing would unlock it
 
 
 def read_status(run: Path | str) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def read_status(run: Path | str) -> dict[str, Any]:
 
 
 def is_running(run: Path | str) -> bool:
-    """Whether a process runs the run: it has its status.json locked."""
+    """Whether a process runs the run, and so has locked its status.json."""
     with contextlib.suppress(OSError), (Path(run) / NAME).open(encoding="utf-8") as file:
         return not _lock(file, shared=True)
     return False
@@ -129,7 +129,7 @@ def check_not_running(run: Path | str) -> None:
     """Refuse a run that another process runs.
 
     Raises:
-        InputError: If that is so.
+        InputError: If another process runs it.
     """
     if is_running(run):
         status = read_status(run)
@@ -140,11 +140,11 @@ def check_not_running(run: Path | str) -> None:
 
 
 def run_state(run: Path | str, max_epochs: Any) -> str:
-    """One of `STATES`.
+    """The state of a run, one of `STATES`.
 
-    A run without `status.json` is complete if its records reach `max_epochs`. One that was stopped or killed is
-    resumable: from its last checkpoint, or from the beginning if it has none yet. Without `status.json` and without a
-    checkpoint it is failed.
+    A run without `status.json` is complete if its records reach `max_epochs`. A run that was stopped or killed is
+    resumable, from its last checkpoint, or from the beginning if it has none yet. A run without `status.json` and
+    without a checkpoint is failed.
 
     Args:
         run: The run's directory.
@@ -163,7 +163,7 @@ def run_state(run: Path | str, max_epochs: Any) -> str:
 
 
 def machine() -> str:
-    """What kind of machine this is, in words."""
+    """The operating system, processor type and number of cores of this machine, in words."""
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores"
 
 
@@ -172,7 +172,7 @@ def _now() -> str:
 
 
 def _is_open_at(file: TextIO, path: Path) -> bool:
-    """Whether an open file is the one at a path."""
+    """Whether an open file is the file at a path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:
@@ -180,7 +180,7 @@ def _is_open_at(file: TextIO, path: Path) -> bool:
 
 
 def _lock(file: TextIO, shared: bool = False) -> bool:
-    """Whether the file could be locked, or there are no locks here."""
+    """Lock a file; returns whether it is locked now, or the system has no locks."""
     try:
         import fcntl
 

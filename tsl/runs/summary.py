@@ -26,7 +26,7 @@ def print_summary(directory: Path | str) -> None:
 
 
 def print_classifier_summary(directory: Path | str) -> None:
-    """Print the last epoch of a Classifier's run and its best, and where the run was written.
+    """Print the last and the best epoch of a Classifier's run, and where the run was written.
 
     Raises:
         InputError: If nothing was evaluated.
@@ -51,10 +51,10 @@ def accuracies(run: Path | str, label: str = "") -> pd.Series:
 
     Args:
         run: The run's directory.
-        label: Which replicates, as in `ReplicateGroup.label`; empty for all, if only their seeds differ.
+        label: The `ReplicateGroup.label` of the replicates; empty for all, if only their seeds differ.
 
     Raises:
-        InputError: If there is none.
+        InputError: If the run has no accuracy.
     """
     path = Path(run) / "metrics.csv"
     metrics = pd.read_csv(path) if path.is_file() else pd.DataFrame()
@@ -69,7 +69,7 @@ def accuracies(run: Path | str, label: str = "") -> pd.Series:
 
 
 def layer_table(run: Run) -> Table:
-    """How far each layer has specialized at the last recorded epoch of a run, on validation data, for each setting."""
+    """A table of each layer's specialization at the last recorded epoch, on validation data, for each setting."""
     layers, nodes = (
         last_epoch(run.table(table, run.recorded_epochs(table)[-1:])) for table in ("layers", "teacher_nodes")
     )
@@ -96,7 +96,7 @@ def last_epoch(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_over(*groups: ReplicateGroup) -> str:
-    """The number of replicates of a mean: "mean over 4 replicates", with "of each setting" if there are several."""
+    """Words for a mean: "mean over 4 replicates", with "of each setting" if there are several groups."""
     counts = sorted({len(group.replicates) for group in groups})
     count = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     words = f"mean over {count} replicate{'' if counts == [1] else 's'}"
@@ -104,7 +104,7 @@ def mean_over(*groups: ReplicateGroup) -> str:
 
 
 def _cells(layers: pd.DataFrame, correlation: pd.Series) -> list[str]:
-    """One layer's measures in words, and the nodes with the highest and the lowest correlation."""
+    """The measures of one layer as text, and the nodes with the highest and the lowest correlation."""
     best, worst = correlation.idxmax(), correlation.idxmin()
     return [
         f"{layers['rho_mean'].mean():.4f}",

@@ -1,4 +1,4 @@
-"""How far a sweep is: read from its plan and its runs, so from any machine, and while it is trained."""
+"""The progress of a sweep, read from its plan and its runs: on any machine, and also during training."""
 
 import json
 from collections import Counter
@@ -11,15 +11,15 @@ from tsl.runs.records import recorded_epochs
 from tsl.runs.status import COMPLETE, RUNNING, STATES, run_state
 
 PLAN = "sweep.json"
-"""The file in a sweep's directory that says which runs it has, and what each takes."""
+"""The file in a sweep's directory with the plan of its runs and their costs."""
 
 NOT_BEGUN = "not begun"
 
 
 def describe_sweep(directory: Path) -> Iterator[str]:
-    """Lines that say how far a sweep is, what it has cost and how long the rest takes; none for other directories.
+    """Lines on a sweep's progress, its cost so far and the time left; none if the directory is not a sweep's.
 
-    The time left is the plan's estimate, corrected by how long the complete runs took.
+    The time left is the plan's estimate, corrected by the time that the complete runs took.
     """
     try:
         planned = json.loads((directory / PLAN).read_text(encoding="utf-8"))["runs"]

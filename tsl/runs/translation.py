@@ -16,7 +16,7 @@ MOVED = {
     "tsl.callbacks.WandbBoard": "tsl.wandb.WandbBoard",
     "tsl.callbacks.wandb_board.WandbBoard": "tsl.wandb.WandbBoard",
 }
-"""Class paths in the settings of older runs, and where the classes are now."""
+"""Class paths in the settings of older runs, and the current paths of these classes."""
 
 LIKE_TEACHER, WITH_WIDTHS = "tsl.networks.LikeTeacher", "tsl.networks.WithWidths"
 FORMER = {"multiplier": LIKE_TEACHER, "student_widths": WITH_WIDTHS}
@@ -24,7 +24,7 @@ FORMER = {"multiplier": LIKE_TEACHER, "student_widths": WITH_WIDTHS}
 
 
 def translated(settings: Any) -> Any:
-    """Nested settings, or a single value among them, in their current form, and ~/ as the home directory.
+    """Nested settings, or one value of them, in their current form, with ~/ replaced by the home directory.
 
     Raises:
         InputError: If two settings choose the student's network.
@@ -46,7 +46,7 @@ def translated(settings: Any) -> Any:
 
 
 def translated_arguments(arguments: Sequence[str]) -> list[str]:
-    """The command line of tsl.fit in its current form, except mappings among its values, which `translated` reads."""
+    """The command line of tsl.fit in its current form, except mappings in its values, which `translated` handles."""
     found: list[str] = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -67,7 +67,7 @@ def translated_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _with_one_student(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a model with `student` alone in place of `multiplier`, `student_widths` and others."""
+    """The arguments of a model, with `student` in place of `multiplier`, `student_widths` and `student_network`."""
     names = {"multiplier", "student_widths", "student_network"}
     student = arguments.get("student")
     of_changes = isinstance(student, dict) and "class_path" not in student and "init_args" not in student

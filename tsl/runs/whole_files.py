@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, also when the process is killed or the power fails."""
+"""Write files whole or not at all, even if the process is killed or the power fails."""
 
 import os
 import re
@@ -9,21 +9,21 @@ from pathlib import Path
 from tsl.errors import CannotWriteError
 
 UNFINISHED = re.compile(r"\.\d+\..+")
-"""The names of files that `written_whole` has not finished: the number is that of its process."""
+"""Names of files that `written_whole` has not finished; the number is the id of its process."""
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all.
 
-    Its content is on the disk before it gets its name. Where it replaces a file, so is its name before the block ends;
-    a new name costs ten times as much, and can wait for the next checkpoint (`flush`).
+    The content is on the disk before the file gets its name. If it replaces a file, the name is on the disk, too, when
+    the block ends. Flushing a new name would take ten times as long, so it waits for the next checkpoint (`flush`).
 
     Args:
         path: The file to write or replace. Its directory exists.
 
     Yields:
-        A hidden path beside it to write to; it takes the place of `path` when the block ends without an exception.
+        A hidden path beside `path` to write to; it replaces `path` when the block ends without an exception.
 
     Raises:
         CannotWriteError: If the file cannot be written.
@@ -43,10 +43,10 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Name the file where it cannot be written.
+    """Turn an OSError while writing into an error that names the file.
 
     Raises:
-        CannotWriteError: Instead of an OSError.
+        CannotWriteError: In place of an OSError.
     """
     try:
         yield
@@ -58,14 +58,14 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove what killed processes have not finished below a directory. No other process writes there."""
+    """Remove files below a directory that killed processes left unfinished; no process may be writing there."""
     for folder, _, names in os.walk(directory):
         for name in filter(UNFINISHED.fullmatch, names):
             Path(folder, name).unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:
-    """Wait until a file's content, or a directory's names, are on the disk; where directories cannot be opened, not."""
+    """Wait until a file's content, or a directory's names, are on the disk; directories are skipped on Windows."""
     if os.name == "nt" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -11,13 +11,13 @@ CHECKPOINT = "checkpoints/last.ckpt"
 def run_artifacts(run: Path, name: str, metadata: dict[str, Any]) -> list[Any]:
     """The artifacts of a run: `<name>-checkpoint` and `<name>-records`, if it has any.
 
-    Downloaded, the first is what `tsl.modules.load_run` and `tsl.modules.TeacherOfRun` read, the second what
-    `tsl.figures` reads.
+    After a download, `tsl.modules.load_run` and `tsl.modules.TeacherOfRun` can read the first, and `tsl.figures` the
+    second.
 
     Args:
         run: The run's directory.
-        name: What to call it, unique in the project.
-        metadata: Its metadata in W&B.
+        name: A name for the run that is unique in the project.
+        metadata: The artifacts' metadata in W&B.
     """
     import wandb
 
@@ -39,5 +39,5 @@ def run_artifacts(run: Path, name: str, metadata: dict[str, Any]) -> list[Any]:
 
 
 def artifact_name(words: str) -> str:
-    """Words without what W&B does not allow in an artifact's name."""
+    """A name in which characters that W&B does not allow for artifacts are replaced by "_"."""
     return re.sub(r"[^\w.-]", "_", words)[:128]

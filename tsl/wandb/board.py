@@ -24,16 +24,16 @@ from tsl.wandb.scalars import EPOCH, STEP, summaries
 class WandbBoard(pl.Callback):
     """Adds summaries, tables, pictures and charts to a W&B logger; without such a logger it does nothing.
 
-    Every scalar gets a summary and can be plotted against optimizer step and epoch. Where settings differ along the
-    replicates, scalars, charts and tables of nodes name the setting. Tables, pictures and charts are made from
-    records, so only at epochs at which nodes are recorded (`records.every_n_epochs`): before training, at the end,
-    and in between every `every_n_epochs`. Heat map and trajectories need `records.pairs`. Tables have the first
-    replicates, as many as W&B shows; the records have all. At the end the last checkpoint and the records are
-    logged as artifacts. A training loss that is not finite raises an alert.
+    Every scalar gets a summary and can be plotted against optimizer step and epoch. If settings differ along the
+    replicates, scalars, charts and tables of nodes name the setting. Tables, pictures and charts are made before
+    training, at the end, and every `every_n_epochs` in between. They are made from records, so only at epochs at which
+    nodes are recorded (`records.every_n_epochs`). Heat map and trajectories need `records.pairs`. Tables have only as
+    many of the first replicates as W&B shows; the records have all. At the end, the last checkpoint and the records
+    are logged as artifacts. A training loss that is not finite raises an alert.
 
     Args:
-        every_n_epochs: Tables, pictures and charts every so many epochs; if not given, whenever the number of epochs
-            has doubled.
+        every_n_epochs: The number of epochs between tables, pictures and charts; if not given, they are made whenever
+            the number of epochs has doubled.
     """
 
     def __init__(self, every_n_epochs: PositiveInt | None = None) -> None:
@@ -88,7 +88,7 @@ class WandbBoard(pl.Callback):
         return {} if self.run_id is None else {"run_id": self.run_id, "shown": self.shown}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the last epoch shown from `state_dict`."""
         self.shown = state_dict["shown"]
 
     def _define_summaries(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -102,7 +102,7 @@ class WandbBoard(pl.Callback):
                 run = logger.experiment
                 run.define_metric(EPOCH)
                 for name, summary in summaries(layers, alignments_of(trainer), settings).items():
-                    # wandb reads an unescaped dot, as in recovered_0.95, as a step into a nested value.
+                    # For wandb an unescaped dot, as in recovered_0.95, separates the names of nested values.
                     run.define_metric(name.replace(".", r"\."), step_metric=STEP, summary=summary)
 
     def _is_due(self, epoch: int) -> bool:
@@ -133,7 +133,7 @@ def shown_media(directory: Path, epoch: int, entity: str | None) -> dict[str, An
     Args:
         directory: The run's directory.
         epoch: Epochs trained.
-        entity: The user or team whose custom charts draw the charts' tables; None offline, unless it was given.
+        entity: The user or team that owns the custom charts; None offline, unless it was given.
     """
     import wandb
 
@@ -162,7 +162,7 @@ def wandb_loggers(trainer: pl.Trainer) -> list[Any]:
 
 
 def alignments_of(trainer: pl.Trainer) -> dict[str, bool | None]:
-    """The layer-wise alignments that a run logs, and whether more is closer."""
+    """The layer-wise alignments that a run logs, and whether a higher value means closer (None: unknown)."""
     records = [callback for callback in trainer.callbacks if isinstance(callback, SpecializationRecords)]
     closer: dict[str, bool | None] = {}
     for callback in records:

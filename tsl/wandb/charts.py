@@ -1,7 +1,7 @@
-"""Custom charts for W&B: Vega-Lite specifications that its users filter by, and the tables behind them.
+"""Custom charts for W&B: Vega-Lite specifications with filters, and the tables that they draw.
 
-`tsl.wandb.dashboard` registers the specifications; `WandbBoard` logs the tables. A `${field:x}` is the column
-that W&B puts there.
+`tsl.wandb.dashboard` registers the specifications; `WandbBoard` logs the tables. W&B replaces `${field:x}` by the name
+of a column.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tsl.runs import Run
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 MOST_LAYERS = 16
 MOST_ROWS = 10_000
-"""Rows of a table that W&B shows and gives to charts."""
+"""The most rows of a table that W&B shows and uses in charts."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Chart:
     """A custom chart.
 
     Attributes:
-        name: What W&B knows its specification by.
-        title: What it shows.
+        name: The name of its specification in W&B.
+        title: The title above it.
         columns: The columns of its table, which are also the fields of its specification.
         spec: The Vega-Lite specification.
     """
@@ -46,7 +46,7 @@ class Chart:
 
     @property
     def fields(self) -> dict[str, str]:
-        """Which column each field of the specification is."""
+        """The column for each field of the specification."""
         return {column: column for column in self.columns}
 
 
@@ -64,7 +64,7 @@ def _datum(column: str) -> str:
 
 
 _CURVE = {"calculate": f"trim(datum['name'] + ' ' + {_datum('setting')})", "as": "curve"}
-"""The column by which marks are coloured and joined: a run, or each setting in it."""
+"""The column by which marks are coloured and joined: the run, or the run with a setting."""
 
 _LAYER = _slider("layer", "layer", 1, 1, MOST_LAYERS, 1)
 
@@ -132,8 +132,8 @@ CHARTS = (L_SHAPE, SUCCESS_RATE)
 def table(frame: pd.DataFrame) -> Any:
     """A frame as a `wandb.Table`, in a quarter of the time that wandb's own conversion takes.
 
-    Of more than `MOST_ROWS` rows, with a column `replicate`, it keeps those of the first replicates, or of the first of
-    each setting.
+    If a frame with a column `replicate` has more than `MOST_ROWS` rows, only the first replicates are kept, or the
+    first of each setting.
     """
     import wandb
 
@@ -147,7 +147,7 @@ def table(frame: pd.DataFrame) -> Any:
 
 
 def with_settings(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """A table of a run's records with a column `setting`: the row's values of settings that differ within the run."""
+    """A table of a run's records with a column `setting`: the row's values of the settings that differ in the run."""
     labels = {replicate: group.label for group in run.groups for replicate in group.replicates}
     return frame.assign(setting=frame["replicate"].map(labels).fillna(""))
 

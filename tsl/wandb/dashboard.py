@@ -26,13 +26,13 @@ SETTINGS = ("student.init_args.multiplier", "teacher_initialization.init_args.po
 
 
 def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[str] = ()) -> Any:
-    """The workspace, not saved yet.
+    """Make the workspace, without saving it.
 
     Args:
         entity: User or team that owns it and the custom charts.
         project: Project whose runs it shows.
-        layers: Hidden layers of the networks it has panels for.
-        alignments: Names of layer-wise alignments (`records.alignments`) it has panels for.
+        layers: The number of hidden layers that have panels.
+        alignments: Names of layer-wise alignments (`records.alignments`) that have panels.
 
     Returns:
         A `wandb_workspaces.workspaces.Workspace`.
@@ -69,7 +69,7 @@ def workspace(entity: str, project: str, layers: int = 1, alignments: Sequence[s
 
 
 def layer_panels(group: str, scalar: Callable[[int, str], str], names: Sequence[str], layers: int) -> list[Any]:
-    """For each quantity its curve in every layer, against epoch and against step."""
+    """Panels with the curves of each quantity in every layer, against epoch and against step."""
     panels = []
     for name in names:
         keys = [scalar(layer, name) for layer in range(1, layers + 1)]
@@ -89,7 +89,7 @@ def against_both(title: str, scalars: list[str], log: bool = False) -> list[Any]
 
 
 def custom_charts(entity: str) -> list[Any]:
-    """A panel for each custom chart, of the tables that runs log for it."""
+    """A panel for each custom chart, which draws the tables that runs log for it."""
     from wandb_workspaces.reports import v2 as reports
 
     return [
@@ -121,7 +121,7 @@ def tables() -> list[Any]:
 
 
 def outcome_of_settings(layers: int) -> Any:
-    """A line through the settings and the outcome of each run in which settings do not differ along the replicates."""
+    """A plot of parallel coordinates: settings and outcome of each run whose settings do not differ in it."""
     from wandb_workspaces.reports import v2 as reports
 
     column = reports.ParallelCoordinatesPlotColumn
@@ -133,14 +133,14 @@ def outcome_of_settings(layers: int) -> Any:
 
 
 def register_charts(api: Any, entity: str) -> None:
-    """Register every custom chart with an entity of W&B; one that is refused is named on stderr."""
+    """Register every custom chart with an entity of W&B; a line on stderr names each chart that W&B refuses."""
     import wandb
 
     for chart in CHARTS:
         try:
             api.create_custom_chart(entity, chart.name, chart.title, "vega2", "private", chart.spec)
         except wandb.errors.Error as error:
-            reason = f"was not registered (is it there already?): {one_line(error)}"
+            reason = f"was not registered (it may already exist): {one_line(error)}"
             print(f"warning: the custom chart {entity}/{chart.name} {reason}", file=sys.stderr)
 
 
@@ -183,7 +183,7 @@ def logged_in() -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors are one line on stderr and status 2."""
+    """Run the command line and return the exit status; an error is one line on stderr and status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m tsl.create_dashboard", description="Make the W&B workspace for tsl's runs."
     )

@@ -22,10 +22,10 @@ TAGGED = {
 """Settings that become tags, such as "multiplier=2", by their name in the tag."""
 
 ENVIRONMENT = {"group": "WANDB_RUN_GROUP", "job_type": "WANDB_JOB_TYPE", "name": "WANDB_NAME", "tags": "WANDB_TAGS"}
-"""The environment variables with which a user can set the same."""
+"""The environment variables by which a user can set group, job type, name and tags."""
 
 LONGEST_END = 60.0
-"""The most seconds that a run waits at its end for what is not sent yet; `wandb sync` sends the rest."""
+"""The most seconds that a run waits at its end until all data is sent; `wandb sync` sends the rest."""
 
 LONGEST_TAG = 64
 """The most characters of a tag in W&B."""
@@ -34,21 +34,21 @@ LONGEST_TAG = 64
 class WandbRunLogger(WandbLogger):
     """Lightning's W&B logger, except that a run never fails because W&B is missing or fails.
 
-    Without the package nothing is logged; without a login, or if no server answers, the run is logged offline, and
-    `wandb sync` sends it later. One warning says so. The logger's run ends when training ends; if no server answers
-    then, it waits for a minute.
+    Without the package, nothing is logged. Without a login, or if no server answers, the run is logged offline, and
+    `wandb sync` can send it later. In both cases one warning is printed. The wandb run ends when training ends; if no
+    server answers then, the process waits for a minute.
 
     Args:
         project: W&B project.
-        entity: User or team; your default one if not given.
-        group: What runs are grouped by; the experiment if not given.
+        entity: User or team; your default entity if not given.
+        group: The name by which runs are grouped; the experiment if not given.
         job_type: Kind of run within a group; "train" if not given.
         tags: Tags; multiplier, polarity and loss if not given.
         name: Name of the run; `<experiment>/<version>` if not given.
-        save_dir: Where wandb writes; the directory of all runs (trainer.default_root_dir) if not given.
-        offline: Log offline, as with the environment variable WANDB_MODE=offline.
-        log_model: As in Lightning's logger: also log checkpoints as they are written ("all"). `WandbBoard` logs the
-            last one.
+        save_dir: The directory for wandb's files; that of all runs (trainer.default_root_dir) if not given.
+        offline: Whether to log offline, as with the environment variable WANDB_MODE=offline.
+        log_model: As in Lightning's logger: "all" logs every checkpoint when it is written. `WandbBoard` logs the last
+            one in any case.
     """
 
     _experiment: Any
@@ -73,22 +73,22 @@ class WandbRunLogger(WandbLogger):
             self.available = False
             warn_once("wandb is not installed, so nothing is logged to W&B: pip install wandb")
             return
-        # Not Lightning's `offline`, which refuses log_model and changes the environment of the process.
+        # Lightning's `offline` is not used, because it refuses log_model and changes the process's environment.
         mode: dict[str, Any] = {"mode": "offline"} if offline else {}
         filed = {"entity": entity, "group": group, "job_type": job_type, "tags": tags}
-        if "finish_timeout" in wandb.Settings.model_fields:  # in newer versions
+        if "finish_timeout" in wandb.Settings.model_fields:  # only newer versions have it
             mode["settings"] = {"finish_timeout": LONGEST_END}
         super().__init__(project=project, name=name, save_dir=save_dir, log_model=log_model, **filed, **mode)
         del self._wandb_init["anonymous"]  # deprecated in wandb
 
     def file_under(self, root: str, experiment: str, version: str, config: dict[str, Any]) -> None:
-        """Set the run's group, job type, name and tags where the user did not.
+        """Set the run's group, job type, name and tags, unless the user has set them.
 
         Args:
             root: Directory of all runs.
             experiment: Name that related runs share.
             version: Name of this run.
-            config: The settings, nested.
+            config: The nested settings of the run.
         """
         defaults = {"group": experiment, "job_type": "train", "name": f"{experiment}/{version}", "tags": tags(config)}
         for key, value in defaults.items():
@@ -98,7 +98,7 @@ class WandbRunLogger(WandbLogger):
         self._name = self._wandb_init["name"]
 
     def go_on(self, run_id: str) -> None:
-        """Log to the earlier run of this id instead of a new one."""
+        """Log to the earlier wandb run with this id instead of a new one."""
         self._id = self._wandb_init["id"] = run_id
 
     @property
@@ -148,7 +148,7 @@ class WandbRunLogger(WandbLogger):
 
 @contextmanager
 def going_on(logger: Any) -> Iterator[None]:
-    """Let training go on where W&B fails; the first time, say so.
+    """Let training go on if W&B fails; print a warning the first time.
 
     Args:
         logger: A W&B logger.
@@ -158,7 +158,7 @@ def going_on(logger: Any) -> Iterator[None]:
     except Exception as error:  # wandb raises exceptions of many classes, and its process may have ended
         if not getattr(logger, "has_failed", False):
             reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
-            warn_once(f"W&B fails, and training goes on without it, whole in the run's directory: {reason}")
+            warn_once(f"W&B fails, so training goes on without it; the run's directory still gets all files: {reason}")
         logger.has_failed = True
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a run while it trains: figures of `tsl.figures`, from what has been recorded so far."""
+"""Pictures of a run while it trains: figures of `tsl.figures`, drawn from the records so far."""
 
 from io import BytesIO
 from pathlib import Path
@@ -32,10 +32,10 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
 
     Args:
         run: The run's directory.
-        epoch: Epochs trained; nodes were recorded then.
+        epoch: Epochs trained; nodes have to be recorded at this epoch.
 
     Returns:
-        The L-shape and, where the run records `pairs`, the correlation heat map and the trajectories of the first
+        The L-shape and, if the run records `pairs`, the correlation heat map and the trajectories of the first
         replicate.
     """
     groups = Run(run).groups
@@ -54,7 +54,7 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
     drawn = {"l_shape": picture(l_shape, nodes, of_settings, epochs=[epoch])}
     if is_recorded(run, "pairs", epoch):
         pairs = recorded(run, "pairs", epoch=epoch, replicate=0)
-        words = f"{of_first}, students beside their best teacher"
+        words = f"{of_first}, students sorted by their best teacher"
         drawn["heat_map"] = picture(heat_map, pairs, words, epoch=epoch)
         chosen, curves = chosen_trajectories(run, epoch)
         words = f"{of_first}, lowest layer, teacher nodes {chosen} and the {MOST_CURVES} students closest to each"
@@ -63,9 +63,9 @@ def pictures(run: Path, epoch: int) -> dict[str, Picture]:
 
 
 def chosen_trajectories(run: Path, epoch: int) -> tuple[list[int], pd.DataFrame]:
-    """A few teacher nodes, spread over the lowest layer, and the rows of `pairs` of those and their closest students.
+    """A few teacher nodes, spread over the lowest layer, and the rows of `pairs` of them and their closest students.
 
-    A figure of all takes minutes where layers are wide.
+    A figure of all nodes takes minutes if layers are wide.
     """
     of_layer: dict[str, Any] = {"split": "val", "layer": 1, "replicate": 0}
     now = recorded(run, "pairs", **of_layer, epoch=epoch)
@@ -79,14 +79,14 @@ def chosen_trajectories(run: Path, epoch: int) -> tuple[list[int], pd.DataFrame]
 
 
 def recorded(run: Path, table: str, **equal: Any) -> pd.DataFrame:
-    """The rows of a table in which columns have these values (or one of a list of them), without reading the others."""
+    """The rows of a table whose columns have these values (or one of a list of values); other rows are not read."""
     filters = [(column, "in", value if isinstance(value, list) else [value]) for column, value in equal.items()]
     keys = [key for key in ("epoch", *equal) if key != "split"]
     return pd.read_parquet(run / "records" / table, filters=filters).sort_values(keys, ignore_index=True)
 
 
 def is_recorded(run: Path, table: str, epoch: int) -> bool:
-    """Whether a run has written a table of this epoch."""
+    """Whether a run has written a table at this epoch."""
     return epoch in recorded_epochs(run, table)
 
 

@@ -25,13 +25,13 @@ def summaries(layers: int, alignments: Mapping[str, bool | None], settings: Coll
     """The summary of each scalar, in the words of `wandb.Run.define_metric`.
 
     Args:
-        layers: Hidden layers of the networks.
-        alignments: The layer-wise alignments that are logged: of each, whether more is closer (None: unknown).
-        settings: What sets groups of replicates apart, each a series of its own, as `tsl.metrics.replicates` names it.
+        layers: The number of hidden layers of the networks.
+        alignments: The layer-wise alignments that are logged, and whether a higher value means closer (None: unknown).
+        settings: The labels of groups of replicates with the same settings; each group has a series of its own.
 
     Returns:
-        By the scalar's name, "min,last" where less is better, "max,last" where more is, "last" for null levels and
-        standard deviations.
+        The summary by the scalar's name: "min,last" if lower is better, "max,last" if higher is better, and "last" for
+        null levels and standard deviations.
 
     >>> summaries(1, {})["specialization/layer1/rho_mean"]
     'max,last'

@@ -13,7 +13,7 @@ from tsl.wandb.pictures import pictures
 
 
 class TensorBoardPictures(pl.Callback):
-    """Adds the L-shape, and heat map and trajectories where `records.pairs` is on, to TensorBoard's loggers.
+    """Adds the L-shape, and heat map and trajectories if `records.pairs` is true, to TensorBoard's loggers.
 
     They are drawn from records: before training, whenever the number of epochs has doubled, and after the last epoch
     whose nodes are recorded.
@@ -41,5 +41,5 @@ class TensorBoardPictures(pl.Callback):
         return {"shown": self.shown}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the last epoch drawn from `state_dict`."""
         self.shown = state_dict["shown"]

@@ -1,7 +1,7 @@
 """Where the runs of a sweep are trained: on this machine, on a Ray cluster, or by SLURM.
 
-A launcher is a context manager that gives a function `start`: it takes runs and gives a `Job` for each. Every launcher
-trains a run with `tsl.experiments.training.train`, so outcome and files are the same on each.
+A launcher is a context manager that yields a function `start`, which takes runs and returns a `Job` for each. Every
+launcher trains a run with `tsl.experiments.training.train`, so outcome and files are the same for all launchers.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from tsl.experiments.planned_run import PlannedRun
 
 
 class Job(Protocol):
-    """A run that is being trained or waits for its turn; futures and submitit's jobs are such."""
+    """A run that is being trained or waits for its turn; futures and submitit's jobs have this form."""
 
     def done(self) -> bool:
         """Whether it has ended."""
@@ -34,7 +34,7 @@ Start = Callable[[Sequence[PlannedRun]], Sequence[Job]]
 def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a command that trains many runs."""
     group = parser.add_argument_group("where the runs are trained")
-    where = "this machine, a Ray cluster (one that runs, or else one on this machine), or SLURM (default: local)"
+    where = "this machine, a Ray cluster (a running one, or else a new one here), or SLURM (default: local)"
     group.add_argument("--launcher", choices=("local", "ray", "slurm"), default="local", help=where)
     workers = "runs at a time (default: one for each core; as many as Ray or SLURM have room for)"
     group.add_argument("--workers", type=PositiveInt, metavar="N", help=workers)

@@ -12,13 +12,13 @@ from tsl.experiments.training import train
 
 @contextmanager
 def local(workers: int | None, retries: int) -> Iterator[Start]:
-    """A launcher that trains runs here; at its end it stops those that are being trained, so that they can go on.
+    """A launcher that trains runs on this machine; at its end it stops the runs in training, which can go on later.
 
-    Runs side by side, each on cores of its own, are faster than one after the other on all of them (measured, see
-    benchmarks/README.md). Where there are fewer runs than cores, each gets several.
+    Runs side by side, each on cores of its own, are faster than runs one after the other on all cores (measured, see
+    benchmarks/README.md). If there are fewer runs than cores, each run gets several cores.
 
     Args:
-        workers: Runs at a time; as many as there are cores if None.
+        workers: The number of runs at a time; as many as there are cores if None.
         retries: How often a failed run is tried again.
     """
     stop = Event()

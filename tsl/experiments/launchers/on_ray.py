@@ -14,19 +14,19 @@ from tsl.experiments.training import train
 
 @contextmanager
 def on_ray(workers: int | None, retries: int) -> Iterator[Start]:
-    """A launcher that gives every run to a worker of Ray's; at its end Ray ends the workers, and they their runs.
+    """A launcher that gives every run to a Ray worker; at its end Ray stops the workers, which stop their runs.
 
-    The workers are those of the cluster that RAY_ADDRESS names or `ray start` has set up on this machine, or else of
-    one on this machine, which ends with the launcher. A run whose worker or machine is lost goes on from its checkpoint
-    with another worker; this is no failure of the run.
+    The workers belong to the cluster that RAY_ADDRESS names or that `ray start` has started on this machine. If there
+    is none, the launcher starts a cluster on this machine, which ends with the launcher. If a worker or its machine is
+    lost, another worker continues the run from its checkpoint; this does not count as a failure of the run.
 
     Args:
         workers: The CPUs of a cluster that is started here, each with one run at a time; all cores if None.
         retries: How often a failed run is tried again.
 
     Raises:
-        InputError: If Ray is not installed, if a cluster that exists cannot be reached, or if it is to have so many
-            workers.
+        InputError: If Ray is not installed, if an existing cluster cannot be reached, or if `workers` is given although
+            a cluster exists.
     """
     try:
         import ray
@@ -58,6 +58,6 @@ def on_ray(workers: int | None, retries: int) -> Iterator[Start]:
 
 
 def train_in(directory: Path, run: PlannedRun, retries: int) -> str | None:
-    """Train a run in the directory that its paths are relative to; workers start elsewhere."""
+    """Train a run in the directory that its paths are relative to, because workers start in another directory."""
     with contextlib.chdir(directory):
         return train(run, 1, retries)

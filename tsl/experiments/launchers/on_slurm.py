@@ -16,10 +16,10 @@ from tsl.experiments.planned_run import PlannedRun
 from tsl.experiments.training import INTERRUPTED, train
 
 LOOK = 5.0
-"""Seconds between two questions to SLURM which jobs it has."""
+"""Seconds between two queries of SLURM's queue."""
 
 TIME = 60
-"""Minutes of a job if the user does not say; a run that takes longer is queued again and goes on."""
+"""Minutes of a job if the user gives no time; a run that takes longer is queued again and goes on."""
 
 KILLED_WITHIN = 600
 """Seconds within which SLURM is expected to end a job whose processes it has told to stop."""
@@ -32,11 +32,11 @@ class SlurmTraining:
         """Train the rest of the run."""
         error = train(run, threads, retries)
         if error == INTERRUPTED:
-            time.sleep(KILLED_WITHIN)  # without a result, as SLURM may queue the job again
+            time.sleep(KILLED_WITHIN)  # return no result, because SLURM may queue the job again
         return error
 
     def checkpoint(self, run: PlannedRun, threads: int, retries: int) -> Any:
-        """What submitit queues again: the same, since what was trained lies in the run's directory."""
+        """The call that submitit queues again: the same one, because the progress is in the run's directory."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, run, threads, retries)
@@ -44,9 +44,9 @@ class SlurmTraining:
 
 @dataclass
 class Queue:
-    """The jobs that SLURM has, by their ids; it is asked at most every few seconds.
+    """The ids of the jobs in SLURM's queue, which is queried at most every few seconds.
 
-    squeue tells it everywhere; sacct, which submitit asks, does so only where SLURM keeps accounts.
+    squeue works on every cluster. sacct, which submitit uses, works only if SLURM keeps accounts.
     """
 
     jobs: set[str] = field(default_factory=set)
@@ -57,7 +57,7 @@ class Queue:
         if time.monotonic() > self.asked + LOOK:
             command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
             answer = subprocess.run(command, capture_output=True, text=True)
-            if answer.returncode == 0:  # else SLURM is too busy, and what it said last still holds
+            if answer.returncode == 0:  # otherwise SLURM is too busy, and its last answer is kept
                 self.jobs = set(answer.stdout.split())
             self.asked = time.monotonic()
         return job in self.jobs
@@ -65,7 +65,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """A job of submitit's; it has ended when SLURM has it no more."""
+    """A submitit job, which has ended when it is no longer in SLURM's queue."""
 
     job: Any
     queue: Queue
@@ -86,7 +86,7 @@ def on_slurm(workers: int | None, retries: int, options: Sequence[str], root: Pa
     """A launcher that submits runs as one job array; its jobs go on when the launcher's process ends.
 
     Args:
-        workers: Jobs at a time; as many as SLURM has room for if None.
+        workers: The number of jobs at a time; as many as SLURM has room for if None.
         retries: How often a failed run is tried again.
         options: Options of sbatch, as "partition=gpu"; `cpus_per_task` is also the threads of a run.
         root: Directory of all runs; submitit's files lie in `<root>/.slurm`.
@@ -103,7 +103,8 @@ def on_slurm(workers: int | None, retries: int, options: Sequence[str], root: Pa
     missing = [program for program in ("sbatch", "srun", "squeue") if shutil.which(program) is None]
     if missing:
         raise InputError(
-            f"--launcher slurm: there is no {missing[0]} here; start the command on a machine that submits SLURM jobs"
+            f"--launcher slurm: expected the program {missing[0]}, but this machine does not have it; start the "
+            "command on a machine that submits SLURM jobs"
         )
     given = {"time": TIME, "cpus_per_task": 1} | read_options(options)
     threads = given["cpus_per_task"]
@@ -130,8 +131,8 @@ def on_slurm(workers: int | None, retries: int, options: Sequence[str], root: Pa
     finally:
         if left := sorted({each.job.job_id.partition("_")[0] for each in jobs if not each.done()}):
             print(
-                "SLURM trains the runs on; the same command shows how far they are and takes in what they did. To "
-                f"cancel them:\n  scancel {' '.join(left)}",
+                "SLURM continues to train the runs; the same command shows their progress and collects their results. "
+                f"To cancel them:\n  scancel {' '.join(left)}",
                 file=sys.stderr,
             )
 
@@ -140,7 +141,7 @@ def read_options(options: Sequence[str]) -> dict[str, Any]:
     """The options of sbatch by their names, with underscores.
 
     Raises:
-        InputError: If one is not OPTION=VALUE, or a number is expected and something else came.
+        InputError: If an option is not OPTION=VALUE, or if its value is not a number although it has to be one.
     """
     read: dict[str, Any] = {}
     for option in options:

@@ -1,4 +1,4 @@
-// Granted against reached ε of every teacher node and seed: grey paths over the epochs, marks at the chosen one.
+// Reached against granted ε of every teacher node and seed: grey paths over the epochs, and marks at the chosen epoch.
 
 const OUTCOME_MARKS = [
   { symbol: "circle", color: "#999999" },
@@ -22,8 +22,8 @@ function drawCertificate(certificate, epoch, seedIndex) {
     ...OUTCOME_MARKS.map((_, kind) => markTrace(certificate, kind, epochIndex, seedIndex, granted, reached, outcome))], layout);
   const counts = certificate.counts.map((count, kind) => `${count} ${certificate.outcomes[kind]}`);
   const found = counts.filter((_, kind) => certificate.counts[kind]);
-  document.getElementById("certificate-hint").textContent = `Epoch ${certificate.epochs[epochIndex]}. Left of the dotted `
-    + "line (granted ε < 1) the condition holds; below the dashed diagonal the conclusion does. Of all seeds and teacher "
+  document.getElementById("certificate-hint").textContent = `Epoch ${certificate.epochs[epochIndex]}. The condition `
+    + "(granted ε < 1) holds left of the dotted line, the conclusion below the dashed diagonal. Of all seeds and teacher "
     + `nodes at the last epoch: ${found.join(", ")}. ${keptWords(certificate)}`;
 }
 

@@ -1,6 +1,6 @@
-// Losses, and measures of whole layers, over epochs: a curve for each run, or for each setting where they differ inside a run.
+// Losses, and measures of whole layers, over epochs: a curve for each run, or for each setting inside a run.
 
-const FEW_CURVES = 8; // with a legend and bands; more would hide each other
+const FEW_CURVES = 8; // up to this many have a legend and bands, because more bands would hide each other
 
 function setUpCurves() {
   const losses = columnNames(DATA.groups.map((run) => run.losses));
@@ -9,8 +9,8 @@ function setUpCurves() {
   const layers = columnNames(DATA.groups.flatMap((run) => run.layers)).filter((name) => !name.endsWith("_null"));
   fillSelect(document.getElementById("layer-measure"), layers, inWords);
   document.getElementById("curve-hint").textContent = DATA.groups.length > FEW_CURVES
-    ? "Mean over replicates. Point at a curve to see its name; the one chosen in the table is drawn thick."
-    : "Mean over replicates; the band reaches from the least to the greatest of them.";
+    ? "Mean over replicates. Point at a curve to see its name; the run chosen in the table has a thick curve."
+    : "Mean over replicates; the band reaches from the least to the greatest replicate.";
 }
 
 function inWords(name) {
@@ -52,7 +52,7 @@ function lossAxis(loss) {
 function withLegend(layout) {
   if (DATA.groups.length > 1 && DATA.groups.length <= FEW_CURVES) {
     layout.showlegend = true;
-    // Below the panels, where it lies over neither the curves nor the toolbar.
+    // The legend is below the panels, so that it covers neither the curves nor the toolbar.
     const width = DATA.groups.reduce((sum, group) => sum + 60 + 7.5 * group.name.length, 0);
     const longest = Math.max(...DATA.groups.map((group) => 60 + 7.5 * group.name.length));
     const columns = Math.max(1, Math.floor(document.getElementById("losses").clientWidth / longest));
@@ -64,7 +64,7 @@ function withLegend(layout) {
   return layout;
 }
 
-// A curve of each run in each panel; `curves` has a row for each run, and in it a curve, or none, for each panel.
+// A curve of each run in each panel; `curves` has a row for each run, which has a curve or nothing for each panel.
 function curveTraces(curves, column, chosen) {
   const traces = [];
   curves.forEach((row, run) => {

@@ -21,7 +21,7 @@ function numbersFrom(packed, start, count) {
   return Array.from(unpack(packed).subarray(start, start + count));
 }
 
-// The place of the epoch nearest to the one asked for.
+// The index of the epoch nearest to a given one.
 function nearest(epochs, epoch) {
   let best = 0;
   epochs.forEach((value, index) => {

@@ -33,7 +33,7 @@ function correlations(pairs, layer, epochIndex, seedIndex) {
   return layer.teachers.map((_, row) => numbersFrom(layer.correlation, start + row * students, students));
 }
 
-// The places of the students: those of the first teacher node first, the closest to it before others.
+// The order of the students: sorted by their best teacher node, then by their correlation with it, highest first.
 function studentOrder(pairs, layer, seedIndex) {
   const rows = correlations(pairs, layer, pairs.epochs.length - 1, seedIndex);
   const best = layer.students.map((_, index) => {
@@ -45,10 +45,10 @@ function studentOrder(pairs, layer, seedIndex) {
   return best.map((student) => student.index);
 }
 
-// What was left out to keep the file small; nothing if all is there.
+// A sentence on what was left out to keep the file small; empty if nothing was.
 function keptWords(kept) {
   const words = [];
   if (kept.epochs.length < kept.recorded) words.push(`${kept.epochs.length} of ${kept.recorded} recorded epochs`);
   if (kept.seeds.length < kept.replicates) words.push(`${kept.seeds.length} of ${kept.replicates} seeds`);
-  return words.length ? `To keep this file small it holds ${words.join(" and ")}; the records hold all.` : "";
+  return words.length ? `To keep this file small, it holds only ${words.join(" and ")}; the records hold all.` : "";
 }

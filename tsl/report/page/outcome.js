@@ -1,4 +1,4 @@
-// Sorts the table of outcomes by the heading that is clicked: numbers before words, what is not there last.
+// Sorts the table of outcomes by the heading that is clicked: numbers before words, empty cells last.
 
 function makeSortable(table, chooseRun) {
   const body = table.tBodies[0];

@@ -1,4 +1,4 @@
-// One look for all figures.
+// The common style of all figures.
 
 const PLOTLY = { displaylogo: false, responsive: true, toImageButtonOptions: { format: "svg" },
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
@@ -11,7 +11,7 @@ const AXIS = { gridcolor: DARK ? "#33373b" : "#e8e8e8", zerolinecolor: DARK ? "#
 
 const TITLE_FONT = { size: 13 };
 
-// A colour of the palette; its black cannot be seen on a dark page.
+// A colour of the palette; black is replaced on a dark page, where it cannot be seen.
 function inkOf(color) {
   return DARK && color === "#000000" ? "#ffffff" : color;
 }

@@ -1,4 +1,4 @@
-// What is chosen, and what is drawn again when it changes.
+// The choices of the reader, and the figures that are drawn again when they change.
 
 const chosen = { run: 0, epoch: 0, seed: null };
 const byId = (id) => document.getElementById(id);
