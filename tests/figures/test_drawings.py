@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from tests.figures.drawings import lines, loaded, notes, titles
 from tsl.errors import InputError
@@ -322,3 +322,17 @@ def test_a_figure_is_drawn_into_a_part_of_another(make_run: MakeRun):
     whole.draw_without_rendering()
     assert tuple(whole.get_size_inches()) == (7, 3)
     assert (len(left.axes), len(right.axes), len(right.legends)) == (1, 1, 1)
+
+
+def test_a_figure_is_drawn_in_the_place_of_axes(make_run: MakeRun):
+    runs = loaded([make_run()])
+    whole = Figure(figsize=(7, 3), layout="constrained")
+    own, given = whole.subplots(1, 2)
+    own.plot([0, 1])
+    drawn = convergence.draw(runs, figure=given)
+    whole.draw_without_rendering()
+    assert isinstance(drawn, SubFigure)
+    assert whole.axes == [own, *drawn.axes]
+    assert drawn.axes[0].get_window_extent().x0 > own.get_window_extent().x1
+    with pytest.raises(InputError, match="not in a grid"):
+        convergence.draw(runs, figure=whole.add_axes((0, 0, 1, 1)))

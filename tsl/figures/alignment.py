@@ -12,6 +12,7 @@ from tsl.figures.style import (
     NULL_LEVELS,
     PRINT,
     Canvas,
+    Place,
     curve_style,
     footnotes,
     grid,
@@ -26,7 +27,7 @@ TABLES = ("layers",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """Each measure of each layer per epoch on validation data, mean ± standard deviation over seeds.
 
     Two null levels show which values are no better than chance. The horizontal line of long dashes is the value of the
@@ -34,7 +35,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
     Args:
         runs: Runs with the table `layers`.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure: a row of panels for each measure, a column for each layer, a curve for each multiplier and other

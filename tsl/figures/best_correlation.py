@@ -6,7 +6,17 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, legend_above, panel_title, whole_epochs, wrapped
+from tsl.figures.style import (
+    PRINT,
+    Canvas,
+    Place,
+    curve_style,
+    footnotes,
+    legend_above,
+    panel_title,
+    whole_epochs,
+    wrapped,
+)
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -14,12 +24,12 @@ TABLES = ("teacher_nodes",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """The mean of ρ*_j over teacher nodes and seeds per epoch; up to four curves have a band from least to largest.
 
     Args:
         runs: Runs with the table `teacher_nodes`.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, on evaluation inputs, with a panel for each polarity (and layer, if there are several) and a curve

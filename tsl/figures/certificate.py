@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PALETTE, PRINT, Canvas, footnotes, legend_above, wrapped
+from tsl.figures.style import PALETTE, PRINT, Canvas, Place, footnotes, legend_above, wrapped
 from tsl.runs import Run
 
 TABLES = ("certificate",)
@@ -27,12 +27,12 @@ OUTCOMES: dict[str, dict[str, Any]] = {
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """A panel per teacher node and setting, with a path per seed from before training to its last epoch.
 
     Args:
         runs: Runs with the table `certificate`.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, with logarithmic axes. The condition holds left of the dotted line, at a granted ε of 1. The

@@ -11,6 +11,7 @@ from tsl.figures.style import (
     PRINT,
     ROUNDING,
     Canvas,
+    Place,
     curve_style,
     footnotes,
     legend_above,
@@ -25,12 +26,12 @@ TABLES = ("losses",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """log10 of the evaluation loss (mean over samples and outputs), mean ± standard deviation over seeds.
 
     Args:
         runs: Runs with the table `losses`.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure. Losses below 1e-15 are rounding and drawn at 1e-15, and those that are not finite are left out; a

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from tsl.figures.style import MARKERS, PALETTE, PRINT, Canvas, footnotes, grid, legend_above
+from tsl.figures.style import MARKERS, PALETTE, PRINT, Canvas, Place, footnotes, grid, legend_above
 from tsl.figures.theory_lines import learning_rates, noise_stds, recorded_course, theory_of
 from tsl.runs import Run
 
@@ -46,7 +46,7 @@ def at_small_rates(rate: float, noise: float, students: np.ndarray, teachers: in
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """A panel for each standard deviation of the noise: final error against K, with a colour for each learning rate.
 
     Points are the mean over replicates with its standard deviation. Solid lines are the solution of the equations of
@@ -55,7 +55,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
     Args:
         runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
     """
     frame = final_errors(runs)
     noises = sorted(frame["noise"].unique())

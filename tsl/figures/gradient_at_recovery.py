@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
 from tsl.figures.specialization_order import draw_correlations, rank_correlations, recovery_epochs
-from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, grid, legend_above, panel_title
+from tsl.figures.style import PRINT, Canvas, Place, curve_style, footnotes, grid, legend_above, panel_title
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -21,12 +21,12 @@ GRADIENT = "gradient_sup_norm"
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """The gradient sup-norm ‖g_1‖∞ at first recovery against strength, and the rank correlation of the two.
 
     Args:
         runs: Runs with the tables `teacher_nodes` and `losses`.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, with a row for each polarity. The left panel has a pale point for every node and seed, and a mark at

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tsl.errors import InputError
 from tsl.figures.curves import collect, missing_epoch, unfinished
-from tsl.figures.style import HEAT, PRINT, Canvas, footnotes, grid, node_ticks, panel_title
+from tsl.figures.style import HEAT, PRINT, Canvas, Place, footnotes, grid, node_ticks, panel_title
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -16,7 +16,7 @@ TABLES = ("pairs",)
 
 @mpl.rc_context(PRINT)
 def draw(
-    runs: Sequence[Run], epoch: int | None = None, replicate: int | None = None, figure: Canvas | None = None
+    runs: Sequence[Run], epoch: int | None = None, replicate: int | None = None, figure: Place | None = None
 ) -> Canvas:
     """A row of panels per run and setting of its replicates, a column per layer.
 
@@ -26,7 +26,7 @@ def draw(
         runs: Runs with the table `pairs`.
         epoch: The epoch to draw; each run's last one if None.
         replicate: The replicate of each run to draw; the first of each setting if None.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, on evaluation inputs if they were recorded, else on training inputs. A note names the runs whose

@@ -9,7 +9,7 @@ from matplotlib.collections import PathCollection
 
 from tsl.errors import InputError
 from tsl.figures.curves import collect, missing_epoch, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, SEQUENCE, Canvas, Shared, footnotes, grid, panel_title
+from tsl.figures.style import PRINT, SEQUENCE, Canvas, Place, Shared, footnotes, grid, panel_title
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
@@ -24,7 +24,7 @@ class Cell(NamedTuple):
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None, figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None, figure: Place | None = None) -> Canvas:
     """A point for every student node and seed.
 
     One epoch has a row of panels per multiplier and a column per polarity and layer. Several epochs have a row per
@@ -33,7 +33,7 @@ def draw(runs: Sequence[Run], epochs: Sequence[int] | None = None, figure: Canva
     Args:
         runs: Runs with the table `student_nodes`. Correlations on training inputs are drawn if all runs have them.
         epochs: The epochs to draw; each run's last one if None, all recorded epochs if empty.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure. The dotted line is the null level, the mean correlation of untrained students. A note names the runs
@@ -99,7 +99,7 @@ def draw_cells(
     share_y: Shared,
     inputs: str,
     strength: str,
-    figure: Canvas | None = None,
+    figure: Place | None = None,
 ) -> tuple[Canvas, list[Cell]]:
     """Draw a panel for each row and column, with axes that show all chosen points.
 
@@ -111,7 +111,7 @@ def draw_cells(
         share_y: Which panels have the same y axis.
         inputs: The name of the inputs, for the x axis.
         strength: The measure of strength, for the y axis.
-        figure: The figure or subfigure to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into; a new figure if None.
 
     Returns:
         The figure and its cells.

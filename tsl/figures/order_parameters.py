@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from tsl.figures.style import PALETTE, PRINT, ROUNDING, Canvas, footnotes, grid, legend_above
+from tsl.figures.style import PALETTE, PRINT, ROUNDING, Canvas, Place, footnotes, grid, legend_above
 from tsl.figures.theory_lines import MODEL, Course, is_small_rate, recorded_course, theory_of
 from tsl.runs import Run
 
@@ -65,7 +65,7 @@ def transition(course: Course) -> Transition | None:
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], theory: bool = False, figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], theory: bool = False, figure: Place | None = None) -> Canvas:
     """A row for each run: Q of student nodes, R of student nodes with teacher nodes, and the loss.
 
     In each replicate, student nodes are sorted by the teacher node that is nearest at the end, in simulation and in
@@ -75,7 +75,7 @@ def draw(runs: Sequence[Run], theory: bool = False, figure: Canvas | None = None
     Args:
         runs: Runs of two-layer students with the tables `overlaps` and `output_weights`.
         theory: Whether to draw the solution of the equations of learning, from each replicate's own first overlaps.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
     """
     figure, rows = grid(len(runs), 3, 1.9, share_y="none", share_x="row", figure=figure)
     notes = [

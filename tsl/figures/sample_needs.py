@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from tsl.errors import InputError
-from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import PRINT, Canvas, Place, curve_style, footnotes, grid, legend_above
 from tsl.runs import Run
 from tsl.runs.settings import MULTIPLIER
 from tsl.runs.summary import last_epoch
@@ -31,12 +31,12 @@ SHARE = 0.9
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """The number of samples needed against each axis that the runs vary, with the theorem's orders.
 
     Args:
         runs: Runs of two-layer students with several numbers of inputs along the replicates.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, with a panel for each axis. Solid lines count augmented samples, dashed lines count inputs alone.

@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from tsl.errors import InputError
 from tsl.figures.curves import collect, groups_of, unfinished
-from tsl.figures.style import PRINT, ROUNDING, Canvas, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import PRINT, ROUNDING, Canvas, Place, curve_style, footnotes, grid, legend_above
 from tsl.runs import Run
 from tsl.runs.settings import MULTIPLIER, TRAIN_SIZE
 
@@ -21,7 +21,7 @@ LOSSES = {"evaluation_loss": "$\\log_{10}$ evaluation\nloss", "train_loss": "$\\
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse", figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse", figure: Place | None = None) -> Canvas:
     """Least loss over epochs, and mean best correlation at the last epoch, mean ± standard deviation over seeds.
 
     There is a column for each multiplier, and a curve for each other setting. Samples are counted with augmentation.
@@ -29,7 +29,7 @@ def draw(runs: Sequence[Run], evaluation_loss: str = "val_mse", figure: Canvas |
     Args:
         runs: Runs with the tables `layers` and `losses`.
         evaluation_loss: The column of `losses` to draw: the mean squared error, or `val_loss`, the objective itself.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure. Dotted lines are the least correlation over epochs. Grey lines are the null level, with the teacher

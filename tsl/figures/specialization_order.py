@@ -11,7 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, SIZE_IS_CHOSEN, Canvas, curve_style, footnotes, grid, legend_above, panel_title
+from tsl.figures.style import (
+    PRINT,
+    SIZE_IS_CHOSEN,
+    Canvas,
+    Place,
+    curve_style,
+    footnotes,
+    grid,
+    legend_above,
+    panel_title,
+)
 from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
@@ -20,7 +30,7 @@ TABLES = ("teacher_nodes",)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """Epoch of first recovery against strength, and the rank correlation of the two.
 
     A teacher node that a run does not recover is censored: its recovery would be later than the last recorded epoch. It
@@ -28,7 +38,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
     Args:
         runs: Runs with the table `teacher_nodes`.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, with a row for each polarity (and layer, if there are several). The left panel has a pale point for

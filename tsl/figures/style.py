@@ -11,6 +11,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from tsl.errors import InputError
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours without yellow, which is hard to see on white paper (https://jfly.uni-koeln.de/color/)."""
 
@@ -61,6 +63,8 @@ PRINT: dict[Any, Any] = {
 
 Shared = Literal["all", "col", "row", "none"]
 Canvas = Figure | SubFigure
+Place = Canvas | Axes
+"""Where a figure may be drawn: axes give their place to a subfigure, because a figure may have several panels."""
 
 SIZE_IS_CHOSEN = "its size is chosen"
 """The label of figures that do not grow with their legends and notes."""
@@ -72,7 +76,7 @@ def grid(
     height: float,
     share_y: Shared,
     share_x: Shared = "all",
-    figure: Canvas | None = None,
+    figure: Place | None = None,
 ) -> tuple[Canvas, list[list[Axes]]]:
     """An empty figure of panels, or empty panels in an existing figure.
 
@@ -82,21 +86,37 @@ def grid(
         height: Height of a panel, in inches.
         share_y: Which panels have the same y axis, as `sharey` of `Figure.subplots`.
         share_x: Which panels have the same x axis.
-        figure: The figure to draw into, which keeps its size. Its layout should be "constrained".
+        figure: The figure, subfigure or axes to draw into; a figure keeps its size, and axes are replaced by a
+            subfigure. The layout should be "constrained".
 
     Returns:
-        The figure, and its panels by row and column.
+        The figure or subfigure, and its panels by row and column.
+
+    Raises:
+        InputError: If axes are given that are not in a grid.
     """
     if figure is None:
         width = {1: 3.5, 2: 5.0}.get(columns, max(6.75, 1.35 * columns))
         figure = Figure(figsize=(width, height * rows + 0.35), layout="constrained")
     elif isinstance(figure, Figure):
         figure.set_label(SIZE_IS_CHOSEN)
+    elif isinstance(figure, Axes):
+        figure = _instead_of(figure)
     panels = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False)
     return figure, panels.tolist()
 
 
-def wrapped(count: int, x_label: str, y_label: str, figure: Canvas | None = None) -> tuple[Canvas, list[Axes]]:
+def _instead_of(axes: Axes) -> SubFigure:
+    """A subfigure in the place of axes, which are removed; raises an InputError if they are not in a grid."""
+    place = axes.get_subplotspec()
+    if place is None:
+        raise InputError("axes were given that are not in a grid; expected some made with `subplots`")
+    figure = axes.figure
+    axes.remove()
+    return figure.add_subfigure(place)
+
+
+def wrapped(count: int, x_label: str, y_label: str, figure: Place | None = None) -> tuple[Canvas, list[Axes]]:
     """An empty figure of `count` panels, at least one, three to a row, with the same axes; see `grid`."""
     columns = 2 if count == 4 else max(1, min(count, 3))
     figure, rows = grid(max(1, -(-count // columns)), columns, 1.8, share_y="all", figure=figure)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from pandas.api.typing import SeriesGroupBy
 
 from tsl.figures.curves import collect, missing_epoch, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, legend_above, panel_title, wrapped
+from tsl.figures.style import PRINT, Canvas, Place, curve_style, footnotes, legend_above, panel_title, wrapped
 from tsl.names import NODE_RECOVERED, RECOVERED
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
@@ -24,13 +24,13 @@ FEW_SEEDS = 30
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], early_epoch: int = 5, figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], early_epoch: int = 5, figure: Place | None = None) -> Canvas:
     """Success rate at 0.95 of each teacher node on evaluation inputs, early in training and at its end.
 
     Args:
         runs: Runs with the table `teacher_nodes`.
         early_epoch: The epoch with dotted lines; each run's last epoch has solid lines.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, with a panel for each polarity (and layer, if there are several). A note names the runs whose

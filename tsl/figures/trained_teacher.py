@@ -10,7 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from tsl.figures.curves import collect, groups_of, seeds_in_words, unfinished
-from tsl.figures.style import LEGEND_ENTRIES, NULL_LEVELS, PRINT, Canvas, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import (
+    LEGEND_ENTRIES,
+    NULL_LEVELS,
+    PRINT,
+    Canvas,
+    Place,
+    curve_style,
+    footnotes,
+    grid,
+    legend_above,
+)
 from tsl.runs import ReplicateGroup, Run
 
 TABLES = ("layers", "losses")
@@ -21,7 +31,7 @@ TEACHERS = {"compact": "pruned"}
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """ρ_mean of each layer per epoch, and the accuracy if there are labels, mean ± standard deviation over seeds.
 
     Two null levels show which ρ_mean are no better than chance. The horizontal line of long dashes is the value of the
@@ -29,7 +39,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
     Args:
         runs: Runs with the tables `layers` and `losses`, whose teachers came from files.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, with a row of panels for each teacher, a column for each layer and one for the accuracy, and a curve

@@ -16,6 +16,7 @@ from tsl.figures.style import (
     PRINT,
     SEQUENCE,
     Canvas,
+    Place,
     curve_style,
     footnotes,
     grid,
@@ -32,7 +33,7 @@ ACROSS = 5
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None, figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None, figure: Place | None = None) -> Canvas:
     """The correlation of student nodes with teacher nodes per epoch.
 
     Up to `ACROSS` teacher nodes are drawn as a row per replicate, with a panel per teacher node and in it a curve per
@@ -42,7 +43,7 @@ def draw(runs: Sequence[Run], replicates: Sequence[int] | None = None, figure: C
     Args:
         runs: Runs with the table `pairs`; the rows of each run are below those of the run before.
         replicates: The replicates of each run to draw; the first three of each setting if None.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure of the lowest layer, on evaluation inputs if they were recorded, else on training inputs.
@@ -114,7 +115,7 @@ def best_students(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_best(
-    rows: Sequence[tuple[ReplicateGroup, pd.DataFrame]], notes: Sequence[str], figure: Canvas | None
+    rows: Sequence[tuple[ReplicateGroup, pd.DataFrame]], notes: Sequence[str], figure: Place | None
 ) -> Canvas:
     """Draw a panel per replicate, with a curve per teacher node, coloured by the node's number."""
     figure, panels = wrapped(len(rows), "epoch", r"$\rho_{jk}$ with best student", figure=figure)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from tsl.figures.curves import collect, groups_of, seeds_in_words, unfinished
-from tsl.figures.style import PRINT, Canvas, curve_style, footnotes, grid, legend_above
+from tsl.figures.style import PRINT, Canvas, Place, curve_style, footnotes, grid, legend_above
 from tsl.intervals import jackknife
 from tsl.names import RECOVERED
 from tsl.runs import Run
@@ -18,7 +18,7 @@ THRESHOLDS = np.linspace(0.5, 0.99, 50)
 
 
 @mpl.rc_context(PRINT)
-def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
+def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """A column for each layer: the similarity of pairs of seeds, and the share of nodes found in every other seed.
 
     The upper panel has the mean correlation of nodes matched one to one: a pale point for each pair of seeds, and their
@@ -28,7 +28,7 @@ def draw(runs: Sequence[Run], figure: Canvas | None = None) -> Canvas:
 
     Args:
         runs: Runs with the tables `seed_pairs` and `seed_nodes`.
-        figure: The figure or subfigure (`matplotlib.figure.Figure.subfigures`) to draw into; a new figure if None.
+        figure: The figure, subfigure or axes to draw into, see `tsl.figures.style.grid`; a new figure if None.
 
     Returns:
         The figure, at each run's last recorded epoch. Only replicates of the same settings are compared.
