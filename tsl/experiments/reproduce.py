@@ -34,7 +34,7 @@ from tsl.runs.cost import duration
 from tsl.runs.settings import in_words
 
 FILE_WIDTH = 160
-"""Columns of the closing table where it is not printed to a terminal, which has its own width."""
+"""Characters in a line where output does not go to a terminal, so that no table is cut off."""
 
 
 def chosen_axes(experiment: Experiment, scale: str, where: Sequence[str]) -> dict[str, list[float | str]]:
@@ -130,7 +130,7 @@ def reproduce(name: str, asked: argparse.Namespace, start: Start, console: Conso
         for suffix in ("pdf", "png"):
             save(figure, out / f"{name}.{suffix}")
         results = results_of(name, asked.scale, drawn, experiment.outcome, experiment.outcome_over)
-        console.print(closing_table(results), width=None if console.is_terminal else FILE_WIDTH)
+        console.print(closing_table(results))
         write_results(results, out / f"{name}.json")
         for sentence in experiment.across(done) if experiment.across else ():
             console.print(sentence, soft_wrap=True)
@@ -196,4 +196,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print what is done, what is left and how long it takes")
     add_launcher_arguments(parser)
     asked = parser.parse_args(arguments)
-    return exit_status(parser.prog, arguments, lambda: reproduce_all(asked, Console(highlight=False, markup=False)))
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+    return exit_status(parser.prog, arguments, lambda: reproduce_all(asked, console))
