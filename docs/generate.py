@@ -168,7 +168,7 @@ def settings_page() -> str:
     }
     blocks = [
         "# Settings of a config",
-        "These are the keys of a config, and also of the command line (`--records.pairs true`). `model` and `data` name "
+        "These are the keys of a config and of the command line (`--records.pairs true`). `model` and `data` name "
         "a class by `class_path`, and give its arguments as `init_args`: see [](classes.md). On the command line you "
         "may leave out both words: `--model.multiplier 2`.",
     ]
