@@ -285,7 +285,7 @@ def test_what_cannot_be_compared(b: nn.Module, settings: dict[str, Any], message
     ("inputs", "message"),
     [
         (INPUTS[:7], "expected at least 8, got 7"),
-        (INPUTS[:0], r"expected a tensor \[N, …\] of at least 8, got \[0, 5\]"),
+        (INPUTS[:0], r"expected a tensor \[N, …\] with N at least 8, got \[0, 5\]"),
         ([], "expected at least 8, got none"),
         (["text"], "expected batches that are tensors .* got str"),
     ],

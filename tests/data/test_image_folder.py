@@ -250,12 +250,12 @@ def test_folders_of_splits_are_no_classes(splits: tuple[str, ...], tmp_path: Pat
         (
             {"train": {"cat": 4}, "val": {"cat": 2}},
             {"val_size": 2},
-            "val_size = 2, but .* has folders train, val, test",
+            "val_size = 2, but .* has its own folders for that",
         ),
         (
             {"train": {"cat": 4}, "test": {"cat": 2}},
             {"val_size": 0, "test_size": 1},
-            "test_size = 1, but .* has folders",
+            "test_size = 1, but .* has its own folders",
         ),
         (
             {"train": {"cat": 4, "dog": 4}, "val": {"cat": 2, "emu": 2}},

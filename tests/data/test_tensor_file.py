@@ -79,7 +79,7 @@ def with_number(row: int, number: float) -> np.ndarray[Any, Any]:
         ("a.npy", np.array([["a", "b"]]), {}, "holds values of type <U1: expected real numbers"),
         ("a.npy", np.zeros((2, 3), dtype=bool), {}, "holds values of type bool"),
         ("a.npy", np.array([[None, 1]], dtype=object), {}, "holds more than numbers: .*Python objects"),
-        ("a.npy", with_number(390_000, np.nan), {}, "has a NaN or infinite number in row 390000: leave it out"),
+        ("a.npy", with_number(390_000, np.nan), {}, "has a NaN or infinite number in row 390000: remove that row"),
         ("a.npy", with_number(390_000, np.inf), {"start": 389_990}, "infinite number in row 390000"),
         ("a.npy", TABLE, {"key": "x"}, "init_args.key = x: .* holds a single array; leave the key out"),
         ("a.npy", TABLE, {"start": 10}, "init_args.start = 10, stop = 10: expected start < stop ≤ 10, the rows of"),

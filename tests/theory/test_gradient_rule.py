@@ -208,5 +208,5 @@ def test_strengths_and_errors_of_deep_smooth_networks_are_those_of_autograd() ->
 
 def test_lemma_1_of_deep_smooth_networks_is_refused() -> None:
     made = network([4, 6], 0.0, activation="erf")
-    with pytest.raises(InputError, match="piecewise linear, and the network has erf in 2 hidden layers"):
+    with pytest.raises(InputError, match="but the network has erf in 2 hidden layers: set"):
         passed(made, torch.zeros(2, 1, 5, dtype=torch.float64))
