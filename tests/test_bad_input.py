@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from tests.fitting import TINY
 from tsl.errors import InputError
@@ -29,6 +30,16 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         return message
 
     return run
+
+
+@pytest.mark.parametrize("group", ["model", "data"])
+def test_a_group_without_a_class(group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load(Path(TINY[1]).read_text()) | {group: {}}
+    (tmp_path / "empty.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(SystemExit) as stopped:
+        main(["--config", str(tmp_path / "empty.yaml"), "--trainer.default_root_dir", str(tmp_path / "runs")])
+    assert stopped.value.code == 2
+    assert f"error: {group}: expected class_path" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

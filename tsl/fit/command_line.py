@@ -70,6 +70,9 @@ CLASSES = {
 """The groups of settings, and the class whose arguments each group holds; None if class_path names the class."""
 
 
+BASES = ("pytorch_lightning.LightningModule", "pytorch_lightning.LightningDataModule")
+
+
 MOST_REPLICATES = 2**20
 
 
@@ -148,7 +151,13 @@ class TeacherStudentCLI(LightningCLI):
             said = in_short(str(error))
             raise InputError(said + nearest(said, self._parser("fit"))) from error
         for group, maker in CLASSES.items():
-            check_nulls(self.config["fit"][group].as_dict(), group, maker)
+            settings = self.config["fit"][group].as_dict()
+            if settings.get("class_path") in BASES:  # what the parser makes of an empty group
+                raise InputError(
+                    f"{group}: expected class_path with the name of a class, but none came; --{group}.help lists the "
+                    "classes of tsl"
+                )
+            check_nulls(settings, group, maker)
 
     def _lay_out_grid(self) -> None:
         """Write the axes' full names and the number of replicates into the config.
