@@ -17,7 +17,7 @@ COMMANDS = {
     "certify": ("tsl.certify", "compare a run with what the theorem guarantees"),
     "prune-teacher": ("tsl.prune_teacher", "prune a trained teacher and continue its training"),
     "prune-student": ("tsl.prune_student", "prune the nodes of a student that did not specialize"),
-    "polish": ("tsl.polish", "continue training to a critical point, and say which kind it is"),
+    "polish": ("tsl.polish", "train to a critical point, and say which kind it is"),
     "cluster-students": ("tsl.cluster_students", "recover a teacher from the nodes of students"),
     "env": ("tsl.env", "print versions and hardware, for a bug report"),
     "create-dashboard": ("tsl.create_dashboard", "make the W&B workspace that shows runs"),
