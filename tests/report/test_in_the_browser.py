@@ -228,6 +228,19 @@ def test_the_certificate(make_run: MakeRun, visit: Callable[..., WebDriver]):
     assert "1 nothing observes it, 2 certified, 2 vacuous, 1 conclusion fails" in hint
 
 
+def test_a_narrow_window_shows_the_outcome_and_scrolls_only_down(make_run: MakeRun, visit: Callable[..., WebDriver]):
+    browser = visit(make_run("multiplier=2,polarity=1"), make_run("multiplier=5,polarity=1", multiplier=5))
+    size = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        shown = "document.documentElement.scrollWidth == document.documentElement.clientWidth"
+        WebDriverWait(browser, 10).until(lambda _: browser.execute_script(f"return {shown}"))  # figures are drawn again
+        for heading in browser.find_elements(By.CSS_SELECTOR, "#outcome thead th")[:4]:  # run, loss, ρ_mean, recovered
+            assert heading.rect["x"] + heading.rect["width"] < 400
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_what_is_written_by_others_is_not_run(make_run: MakeRun, visit: Callable[..., WebDriver]):
     evil = "</script><script>document.body.dataset.evil = 1</script>"
     run = make_run("a&b<!--<script>", loss=evil)

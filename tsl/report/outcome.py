@@ -83,7 +83,8 @@ def outcome_table(rows: Sequence[Row]) -> str:
     alike = [name for name in ("epoch", "state") if len({row.cells.get(name) for row in rows}) == 1]
     if len(rows) > 1 and all(row.group.run.state == COMPLETE for row in rows):
         headings = [heading for heading in headings if heading not in alike]
-    head = "".join(_heading(heading) for heading in ["run", *headings])
+    numbers = {heading for row in rows for heading, cell in row.cells.items() if _is_number(cell)}
+    head = "".join(_heading(heading, heading in numbers) for heading in ["run", *headings])
     body = []
     for index, row in enumerate(rows):
         name = escape(row.group.name)
@@ -164,13 +165,18 @@ def _setting(value: Any) -> Cell:
     return Cell(f"{value:g}", float(value))
 
 
-def _heading(heading: str) -> str:
-    return f'<th scope="col" aria-sort="none"><button type="button">{escape(heading)}</button></th>'
+def _is_number(cell: Cell) -> bool:
+    return isinstance(cell.value, float | int)
+
+
+def _heading(heading: str, of_numbers: bool) -> str:
+    number = ' class="number"' if of_numbers else ""
+    return f'<th scope="col"{number} aria-sort="none"><button type="button">{escape(heading)}</button></th>'
 
 
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return "<td></td>"
-    number = ' class="number"' if isinstance(cell.value, float | int) else ""
+    number = ' class="number"' if _is_number(cell) else ""
     value = "" if cell.value is None else f' data-value="{escape(str(cell.value))}"'
     return f"<td{number}{value}>{escape(cell.text)}</td>"
