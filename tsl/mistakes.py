@@ -1,6 +1,7 @@
 """Mistakes that a user can correct, each as one message: found in exceptions, in the parser's messages, in settings."""
 
 import inspect
+import math
 import re
 import types
 from collections.abc import Mapping
@@ -26,11 +27,22 @@ NOISE = re.compile(r"Does not validate|Subtypes:|Errors:|Given value|Problem wit
 """The beginnings of lines in jsonargparse's messages that give no reason."""
 
 
+OF_LIGHTNING = {
+    "Timer(duration=": "trainer.max_time",
+    "limit_val_batches": "trainer.limit_val_batches or trainer.overfit_batches",
+    "limit_train_batches": "trainer.limit_train_batches or trainer.overfit_batches",
+}
+"""Words of Lightning's messages that name no setting, and the setting that they are about."""
+
+
 def find_mistake(error: BaseException | None) -> BaseException | None:
     """The user's mistake among an exception and its causes, or None; jsonargparse wraps what constructors raise."""
     while error is not None:
-        if isinstance(error, (InputError, MisconfigurationException)):
+        if isinstance(error, InputError):
             return error
+        if isinstance(error, MisconfigurationException):
+            settings = [name for words, name in OF_LIGHTNING.items() if words in str(error)]
+            return InputError(f"{settings[0]}: {error}") if settings else error
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in TOO_LARGE):
             return InputError(
                 f"there is not enough memory ({' '.join(str(error).split())[:200] or 'MemoryError'}): lower "
@@ -101,6 +113,28 @@ def check_nulls(node: Any, name: str, maker: Any = None) -> None:
         if value is None and maker is not None and (kind := _needed(maker, str(key))) is not None:
             raise InputError(f"{where} = null: expected {kind}; leave it out for its default, if it has one")
         check_nulls(value, where)
+
+
+def check_finite(node: Any, name: str) -> None:
+    """Refuse infinite numbers and NaN, except among the arguments of classes from elsewhere, which may allow them.
+
+    Args:
+        node: Nested settings, in which class_path names classes.
+        name: The dotted name of these settings.
+
+    Raises:
+        InputError: If a number is infinite or NaN; the message names the first one.
+    """
+    if isinstance(node, float) and not math.isfinite(node):
+        raise InputError(f"{name} = {node}: expected a finite number")
+    if isinstance(node, Mapping):
+        if str(node.get("class_path", "tsl")).partition(".")[0] not in ("tsl", "torch", "pytorch_lightning"):
+            return
+        for key, value in node.items():
+            check_finite(value, f"{name}.{key}")
+    elif isinstance(node, list):
+        for index, item in enumerate(node):
+            check_finite(item, f"{name}.{index}")
 
 
 def _imported(class_path: Any) -> Any:

@@ -27,10 +27,10 @@ from tsl.callbacks.run_files import is_out_of_time
 from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
-from tsl.errors import InputError
+from tsl.errors import DivergenceError, InputError
 from tsl.fit.help import nearest, show_help
 from tsl.grid import count_replicates, expanded, lay_out, with_full_names, with_values
-from tsl.mistakes import BUG, check_nulls, find_mistake, in_short
+from tsl.mistakes import BUG, check_finite, check_nulls, find_mistake, in_short
 from tsl.modules import Classifier
 from tsl.modules.sgd import check_list_of_rates
 from tsl.modules.steps import print_once
@@ -74,6 +74,9 @@ BASES = ("pytorch_lightning.LightningModule", "pytorch_lightning.LightningDataMo
 
 
 MOST_REPLICATES = 2**20
+
+VERY_LARGE = 1e6
+"""Real numbers in a config from here on are named when training diverges."""
 
 
 class TeacherStudentCLI(LightningCLI):
@@ -158,6 +161,7 @@ class TeacherStudentCLI(LightningCLI):
                     "classes of tsl"
                 )
             check_nulls(settings, group, maker)
+            check_finite(settings, group)
 
     def _lay_out_grid(self) -> None:
         """Write the axes' full names and the number of replicates into the config.
@@ -339,6 +343,24 @@ class TeacherStudentCLI(LightningCLI):
             trainer.callbacks.remove(self._get(self.config_init, "records"))
         trainer.callbacks.append(RunFiles(self._written))  # last, so that the final status is written after checkpoints
         return trainer
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Train. A message about divergence names settings that are very large, too.
+
+        Raises:
+            DivergenceError: If a loss is not finite.
+        """
+        try:
+            super()._run_subcommand(subcommand)
+        except DivergenceError as error:
+            large = [
+                f"{key} = {value:g}"
+                for key, value in flatten(self._written).items()
+                if key.startswith(("model.", "data.")) and isinstance(value, float) and abs(value) >= VERY_LARGE
+            ]
+            if not large:
+                raise
+            raise DivergenceError(f"{error}. Very large settings: {', '.join(large)}") from None
 
     def _settings(self) -> dict[str, Any]:
         """The nested settings of the run, as plain values."""

@@ -187,7 +187,7 @@ def multiplied(widths: list[int], multiplier: float) -> list[int]:
         InputError: If a layer would not have a whole, positive number of nodes.
     """
     wider = [multiplier * width for width in widths]
-    if any(width < 1 or abs(width - round(width)) > 1e-9 for width in wider):
+    if not all(1 <= width < 2**31 and abs(width - round(width)) <= 1e-9 for width in wider):
         raise InputError(
             f"model.init_args.student.init_args.multiplier = {multiplier:g} gives the student hidden layers of "
             f"{', '.join(f'{width:g}' for width in wider)} nodes: choose one that gives whole numbers "
