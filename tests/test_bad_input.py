@@ -10,6 +10,7 @@ import yaml
 from tests.fitting import TINY
 from tsl.errors import InputError
 from tsl.fit import main
+from tsl.networks import MLP
 from tsl.runs.records import read_table
 
 MODEL, DATA = "--model.init_args", "--data.init_args"
@@ -105,6 +106,15 @@ def test_a_mistake_is_named_with_its_remedy(
     message = refused(*arguments)
     for part in expected:
         assert part in message, message
+
+
+def test_weights_that_are_not_finite_are_named(refused: Callable[..., str], tmp_path: Path) -> None:
+    teacher = {name: torch.ones_like(weight) for name, weight in MLP(2, 6, [4], 3).state_dict().items()}
+    teacher["layers.1.weight"][1, 0, 0] = torch.nan
+    torch.save(teacher, tmp_path / "teacher.pt")
+    file = f"{{class_path: tsl.networks.FromFile, init_args: {{path: {tmp_path / 'teacher.pt'}}}}}"
+    message = refused(f"{MODEL}.teacher_initialization", file)
+    assert "teacher.layers.1.weight has NaN or infinite values before training" in message
 
 
 def test_every_mistake_is_one_line(refused: Callable[..., str]) -> None:
