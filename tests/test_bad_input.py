@@ -109,7 +109,10 @@ def test_a_mistake_is_named_with_its_remedy(
 
 
 def test_weights_that_are_not_finite_are_named(refused: Callable[..., str], tmp_path: Path) -> None:
-    teacher = {name: torch.ones_like(weight) for name, weight in MLP(2, 6, [4], 3).state_dict().items()}
+    teacher = {
+        name: torch.ones_like(weight)
+        for name, weight in MLP(2, input_dim=6, widths=[4], output_dim=3).state_dict().items()
+    }
     teacher["layers.1.weight"][1, 0, 0] = torch.nan
     torch.save(teacher, tmp_path / "teacher.pt")
     file = f"{{class_path: tsl.networks.FromFile, init_args: {{path: {tmp_path / 'teacher.pt'}}}}}"
