@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test test-faults wheel-test docs lint figures benchmark clean
+.PHONY: quickstart test test-cluster test-faults wheel-test docs lint figures benchmark clean
 
 quickstart: $(INSTALLED)  ## train small two-layer students and draw how they specialize
 	rm -rf runs/quickstart/latest
@@ -15,6 +15,8 @@ quickstart: $(INSTALLED)  ## train small two-layer students and draw how they sp
 test: $(INSTALLED)  ## run the tests, one thread in each of two processes
 	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest --numprocesses 2 --dist worksteal \
 		-m "not faults and not in_a_process_of_its_own and not cluster"
+
+test-cluster: $(INSTALLED)  ## run the tests of Ray, and of SLURM where it is installed
 	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -m cluster tests/experiments
 
 test-faults: $(INSTALLED)  ## kill, fill and start runs twice, many times, with real processes; hours
