@@ -79,8 +79,8 @@ def test_a_resnet_of_torchvision_with_weights_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"module": None}, "give module or torchvision_model, not both"),
-        ({"torchvision_model": "resnet18"}, "give module or torchvision_model, not both"),
+        ({"module": None}, "expected either module or torchvision_model"),
+        ({"torchvision_model": "resnet18"}, "expected either module or torchvision_model"),
         ({"module": None, "torchvision_model": "resnet19"}, "resnet19: no such model; nearest: .*resnet18"),
         (
             {"layers": ["1", "relu"]},

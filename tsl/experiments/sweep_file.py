@@ -78,7 +78,7 @@ def read_sweep_file(path: Path) -> SweepFile:
     for key in said:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
+            meant = f"; did you mean {near[0]}?" if near else "."
             raise InputError(f"{path}: there is no key {key!r}{meant} A sweep file has {', '.join(KEYS)}")
     configs, axes, seeds = said.get("configs"), said.get("axes"), said.get("seeds", 1)
     configs = [configs] if isinstance(configs, str) else configs

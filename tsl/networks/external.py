@@ -66,7 +66,7 @@ class External(Network):
         if module is None and torchvision_model is not None:
             module = named_model(torchvision_model, f"{KEY}.torchvision_model", outputs)
         elif module is None or torchvision_model is not None:
-            raise InputError(f"{KEY}: give module or torchvision_model, not both")
+            raise InputError(f"{KEY}: expected either module or torchvision_model")
         self.module = module
         if weights is not None and (said := load_weights(self.module, weights, f"{KEY}.weights", weights_key)):
             log.warning(said)

@@ -62,7 +62,7 @@ class ExternalStudent(TrainableNetwork):
     ) -> None:
         super().__init__()
         if (module is None) == (torchvision_model is None):
-            raise InputError(f"{KEY}: give module or torchvision_model, not both")
+            raise InputError(f"{KEY}: expected either module or torchvision_model")
         if isinstance(module, nn.Module):  # jsonargparse calls a function that has init_args
             raise InputError(
                 f"{KEY}.module is one {type(module).__name__}, but each replicate needs its own: name a class with "
