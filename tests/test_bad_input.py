@@ -86,7 +86,7 @@ def test_a_group_without_a_class(group: str, tmp_path: Path, capsys: pytest.Capt
             [f"{DATA}.train_size", "1000000000000"],
             ["there is not enough memory", "lower --replicates, data."],
         ),
-        (["--replicates", "1000000000000"], ["replicates = 1000000000000: expected at most 1048576"]),
+        (["--replicates", "1000000000000"], ["replicates = 1000000000000: expected at most 16384"]),
         (["--trainer.check_val_every_n_epoch", "0"], ["trainer.check_val_every_n_epoch = 0: expected 1 or more"]),
         (["--trainer.val_check_interval", "0.5"], ["trainer.val_check_interval = 0.5: expected 1.0"]),
         (["--seed_everything", "4294967296"], ["seed_everything = 4294967296", "from 0 to 4294967295"]),

@@ -73,7 +73,7 @@ CLASSES = {
 BASES = ("pytorch_lightning.LightningModule", "pytorch_lightning.LightningDataModule")
 
 
-MOST_REPLICATES = 2**20
+MOST_REPLICATES = 2**14
 
 VERY_LARGE = 1e6
 """Real numbers in a config from here on are named when training diverges."""
