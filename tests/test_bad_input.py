@@ -73,6 +73,8 @@ def test_a_group_without_a_class(group: str, tmp_path: Path, capsys: pytest.Capt
         ([f"{MODEL}.student_initialization.init_args.std", "[1, .inf]"], ["std.1 = inf: expected a finite number"]),
         ([f"{MODEL}.student.init_args.multiplier", "1e308"], ["multiplier = 1e+308", "whole numbers"]),
         ([f"{DATA}.distribution.init_args.std", "1e12"], ["loss is not finite", "distribution.init_args.std = 1e+12"]),
+        ([f"{DATA}.batch_size", "1000000000000"], ["not enough memory", "batch_size"]),
+        (["--checkpoint.monitor", ""], ["checkpoint.monitor: expected a metric's name"]),
         (["--trainer.max_time", "soon"], ["trainer.max_time: ", "DD:HH:MM:SS"]),
         (["--trainer.overfit_batches", "0.5"], ["trainer.overfit_batches: "]),
         (["--total_samples", "40"], ["total_samples = 40 means 1 epochs, but trainer.max_epochs = 2", "null"]),

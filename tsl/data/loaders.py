@@ -62,6 +62,8 @@ class MinibatchSampler:
         self.replacement = replacement
         self.seed = seed
         self.epoch = 0
+        # Fails if there is not enough memory for the indices of a chunk, while the run has not written anything.
+        torch.empty(len(sizes), min(chunk_size, self.steps_per_epoch), batch_size, dtype=torch.int64, device="cpu")
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, counted from 0; Lightning calls this before each."""

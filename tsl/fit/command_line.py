@@ -222,6 +222,8 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError(
                 f"trainer.check_val_every_n_epoch = {config.trainer.check_val_every_n_epoch}: expected 1 or more epochs"
             )
+        if config.checkpoint.monitor == "":
+            raise InputError("checkpoint.monitor: expected a metric's name or null, but an empty text came")
         if config.total_samples is not None:
             config.trainer.max_epochs = self._epochs_of_budget(config)
         if config.version is None and config.ckpt_path is None:
