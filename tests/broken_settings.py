@@ -114,7 +114,8 @@ def small(settings: dict[str, Any], files: Path) -> dict[str, Any]:
             settings = changed(settings, path, [4] * (1 if settings["model"] and not of_images else 4))
         elif name in by_name and path[-2:] != ("checkpoint",):
             settings = changed(settings, path, by_name[name])
-    return settings
+    noise = settings["model"]["init_args"].get("noise")
+    return settings | ({"replicates": len(noise)} if isinstance(noise, list) else {})
 
 
 def write_files(folder: Path) -> None:

@@ -107,6 +107,8 @@ def check_nulls(node: Any, name: str, maker: Any = None) -> None:
     if not isinstance(node, Mapping):
         return
     if "class_path" in node:
+        if node["class_path"] == "typing.Union":  # what the parser makes of {}
+            raise InputError(f"{name} = {{}}: expected class_path with the name of a class, or null")
         node, name, maker = node.get("init_args") or {}, f"{name}.init_args", _imported(node["class_path"])
     for key, value in node.items():
         where = f"{name}.{key}" if name else str(key)
@@ -132,7 +134,7 @@ def check_finite(node: Any, name: str) -> None:
             return
         for key, value in node.items():
             check_finite(value, f"{name}.{key}")
-    elif isinstance(node, list):
+    elif isinstance(node, list | tuple):
         for index, item in enumerate(node):
             check_finite(item, f"{name}.{index}")
 

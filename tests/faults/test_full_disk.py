@@ -44,24 +44,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("whole")
 
 
-@pytest.mark.parametrize(
-    ("kilobytes", "more"),
-    [
-        (400, []),
-        *(pytest.param(size, [], marks=MANY) for size in range(120, 800, 40)),
-        *(pytest.param(size, ONLY_METRICS, marks=MANY) for size in range(60, 100, 4)),
-    ],
-)
+@pytest.mark.parametrize("kilobytes", [400, *(pytest.param(size, marks=MANY) for size in range(120, 800, 40))])
 def test_a_run_on_a_full_disk_goes_on_once_there_is_room(
     kilobytes: int,
-    more: list[str],
     disk: Callable[..., Path],
     whole: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    version = "sparse" if more else "run"
-    arguments = [*TINY, *EPOCHS, *more, "--version", version, "--trainer.default_root_dir"]
-    if not (whole / "tiny" / version).exists():
+    arguments = [*TINY, *EPOCHS, "--version", "run", "--trainer.default_root_dir"]
+    if not (whole / "tiny/run").exists():
         main([*arguments, str(whole)])
     root = disk(kilobytes)
     with pytest.raises(SystemExit) as stopped:
@@ -70,17 +61,20 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(
     message = capsys.readouterr().err
     assert message.count("error: ") == message.count("\n") == 1, message
     assert re.search(r" cannot be written \(.*No space left on device\): make room", message), message
-    run = root / "tiny" / version
+    run = root / "tiny/run"
     started = (run / "config.yaml").exists()
     assert not started or Run(run).state == "resumable"
     disk(64_000, "remount")
     main([*arguments, str(root), *(["--ckpt_path", "last"] if started else [])])
-    assert_same_run(whole / "tiny" / version, run)
+    assert_same_run(whole / "tiny/run", run)
     assert not list(run.rglob(".*"))
 
 
-def test_the_only_file_that_grows_is_metrics(disk: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
-    root = disk(72)
+@pytest.mark.parametrize("kilobytes", [72, *(pytest.param(size, marks=MANY) for size in range(60, 100, 4))])
+def test_the_only_file_that_grows_is_metrics(
+    kilobytes: int, disk: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = disk(kilobytes)
     with pytest.raises(SystemExit):
         main([*TINY, "--trainer.max_epochs", "2000", *ONLY_METRICS, "--trainer.default_root_dir", str(root)])
     assert "metrics.csv cannot be written (No space left on device)" in capsys.readouterr().err

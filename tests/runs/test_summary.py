@@ -77,3 +77,12 @@ def test_the_table_is_of_the_last_epochs_validation_rows(tmp_path: Path) -> None
     layers = read_table(run, "layers").query("epoch == 6 and split == 'val'")
     means = layers.groupby("layer")["rho_mean"].mean()
     assert [row[:2] for row in table_lines(run)] == [[str(layer), f"{mean:.4f}"] for layer, mean in means.items()]
+
+
+def test_a_student_without_correlations_has_no_best_node(tmp_path: Path) -> None:
+    """As after weights of 1e300, whose activations have no finite variance."""
+    run = fake_run(tmp_path / "E2/a", max_epochs=1)
+    nodes = read_table(run, "teacher_nodes", [1])
+    write_table(run, "teacher_nodes", 1, nodes.assign(best_correlation=float("nan")))
+    table = layer_table(Run(run))
+    assert [[*column.cells] for column in table.columns][-2:] == [[""], [""]]

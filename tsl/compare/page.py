@@ -72,7 +72,7 @@ def make_page(
 
 def closest_rows(comparison: Comparison) -> pd.DataFrame:
     """For each measure and layer of network a, the row of the layer of b with the largest value."""
-    rows = comparison.layers
+    rows = comparison.layers.dropna(subset=["value"])
     best = rows.loc[rows.groupby(["network_a", "network_b", "measure", "layer_a"], sort=False)["value"].idxmax()]
     order = [name for name in (MINIBATCH, *WORDS) if name in set(best["measure"])]
     best = best.sort_values("measure", key=lambda names: names.map(order.index), kind="stable")

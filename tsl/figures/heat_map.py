@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 
 from tsl.errors import InputError
@@ -79,7 +80,7 @@ def sorted_correlations(pairs: pd.DataFrame) -> pd.DataFrame:
         with the highest correlation, then by that correlation, the highest first.
     """
     cells = pairs.pivot(index="teacher_node", columns="student_node", values="correlation")
-    best = pd.DataFrame({"teacher": cells.idxmax(), "correlation": cells.max()})
+    best = pd.DataFrame({"teacher": cells.fillna(-np.inf).idxmax(), "correlation": cells.max()})
     return cells[best.sort_values(["teacher", "correlation"], ascending=[True, False], kind="stable").index]
 
 

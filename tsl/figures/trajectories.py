@@ -109,7 +109,7 @@ def best_students(frame: pd.DataFrame) -> pd.DataFrame:
     Args:
         frame: Rows of the table `pairs` of one replicate, layer and split.
     """
-    last = frame[frame["epoch"] == frame["epoch"].max()]
+    last = frame[frame["epoch"] == frame["epoch"].max()].dropna(subset=["correlation"])
     best = last.loc[last.groupby("teacher_node")["correlation"].idxmax(), ["teacher_node", "student_node"]]
     return frame.merge(best, on=["teacher_node", "student_node"]).sort_values(["teacher_node", "epoch"])
 

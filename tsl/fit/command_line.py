@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,14 @@ MOST_REPLICATES = 2**14
 
 VERY_LARGE = 1e6
 """Real numbers in a config from here on are named when training diverges."""
+
+
+def very_large(settings: Mapping[str, Any]) -> Iterator[str]:
+    """The settings of model and data with a real number that is very large, in words."""
+    for key, value in flatten({group: settings[group] for group in ("model", "data")}).items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, float) and abs(number) >= VERY_LARGE:
+                yield f"{key} = {number:g}"
 
 
 class TeacherStudentCLI(LightningCLI):
@@ -354,15 +362,15 @@ class TeacherStudentCLI(LightningCLI):
         """
         try:
             super()._run_subcommand(subcommand)
-        except DivergenceError as error:
-            large = [
-                f"{key} = {value:g}"
-                for key, value in flatten(self._written).items()
-                if key.startswith(("model.", "data.")) and isinstance(value, float) and abs(value) >= VERY_LARGE
-            ]
+        except (DivergenceError, RuntimeError) as error:
+            overflow = "without overflow" in str(error)  # torch's words for a number that float32 cannot hold
+            if not isinstance(error, DivergenceError) and not overflow:
+                raise
+            large = ", ".join(very_large(self._written))
             if not large:
                 raise
-            raise DivergenceError(f"{error}. Very large settings: {', '.join(large)}") from None
+            said = f"a setting is too large for trainer.precision ({error})" if overflow else f"{error}"
+            raise DivergenceError(f"{said}. Very large settings: {large}") from None
 
     def _settings(self) -> dict[str, Any]:
         """The nested settings of the run, as plain values."""

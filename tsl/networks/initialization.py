@@ -198,7 +198,8 @@ def separable_rows(rows: int, dim: int, generator: Generator) -> Tensor:
         if not redraw.any():
             return drawn
     raise InputError(
-        f"no {rows} separable weight vectors found in {dim} dimensions: use fewer nodes or a larger input_dim"
+        f"no {rows} separable weight vectors found in {dim} dimensions: use fewer nodes in that layer, or a larger "
+        "input_dim or layer before it (model.init_args.teacher.init_args.widths, input_dim)"
     )
 
 

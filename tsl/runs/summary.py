@@ -105,13 +105,13 @@ def mean_over(*groups: ReplicateGroup) -> str:
 
 def _cells(layers: pd.DataFrame, correlation: pd.Series) -> list[str]:
     """The measures of one layer as text, and the nodes with the highest and the lowest correlation."""
-    best, worst = correlation.idxmax(), correlation.idxmin()
+    known = correlation.dropna()  # of a student that diverged, no node has one
+    extremes = [] if known.empty else [known.idxmax(), known.idxmin()]
     return [
         f"{layers['rho_mean'].mean():.4f}",
         f"{layers['rho_mean_null'].mean():.2f}" if "rho_mean_null" in layers else "",
         f"{layers[FRACTION_RECOVERED].mean():.1%}",
-        f"{best} (ρ* {correlation[best]:.3f})",
-        f"{worst} (ρ* {correlation[worst]:.3f})",
+        *[f"{node} (ρ* {correlation[node]:.3f})" for node in extremes],
     ]
 
 
