@@ -60,7 +60,8 @@ def test_a_group_without_a_class(group: str, tmp_path: Path, capsys: pytest.Capt
         ([f"{MODEL}.optimizer.init_args.lr", "1e200"], ["loss is not finite in epoch 1", "optimizer.init_args.lr"]),
         ([f"{MODEL}.teacher_initialization.init_args.polarity", "[1, 2, 3]"], ["polarity lists 3 values for 2"]),
         ([f"{MODEL}.trained_layers", "[3]"], ["model.init_args.trained_layers = [3]"]),
-        (["--trainer.gradient_clip_val", "1"], ["gradient clipping"]),
+        (["--trainer.gradient_clip_val", "1"], ["trainer.gradient_clip_val", "gradient clipping"]),
+        ([f"{DATA}.distribution", "no_such.Inputs"], ["No module named 'no_such'", "python -m tsl.fit also finds"]),
         (
             [f"{MODEL}.lr_scheduler", "{class_path: tsl.modules.Milestones, init_args: {milestones: {5: .2, 0: .1}}}"],
             ["lr_scheduler.init_args.milestones = {5: 0.2, 0: 0.1}", "ascending order from 0"],
@@ -125,6 +126,24 @@ def test_weights_that_are_not_finite_are_named(refused: Callable[..., str], tmp_
     file = f"{{class_path: tsl.networks.FromFile, init_args: {{path: {tmp_path / 'teacher.pt'}}}}}"
     message = refused(f"{MODEL}.teacher_initialization", file)
     assert "teacher.layers.1.weight has NaN or infinite values before training" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [([], "--config two_layer.yaml"), (["a.yaml"], "(a config is given by --config)")]
+)
+def test_without_a_config(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_batches_are_counted_as_tsl_makes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A chunk of 3 of the 8 steps of an epoch is one batch of Lightning's."""
+    main([*TINY, "--trainer.default_root_dir", str(tmp_path), "--trainer.limit_train_batches", "1"])
+    printed = capsys.readouterr()
+    assert "trainer.limit_train_batches = 1 counts batches as tsl makes them" in printed.err
+    assert "12 student-steps" in printed.out  # 3 steps × 2 replicates × 2 epochs
 
 
 def test_every_mistake_is_one_line(refused: Callable[..., str]) -> None:

@@ -41,6 +41,11 @@ def find_mistake(error: BaseException | None) -> BaseException | None:
         if isinstance(error, InputError):
             return error
         if isinstance(error, MisconfigurationException):
+            if "manual optimization" in str(error):
+                return InputError(
+                    "trainer.gradient_clip_val and trainer.accumulate_grad_batches: expected their defaults, because "
+                    "the modules of tsl take the optimizer steps themselves, without gradient clipping or accumulation"
+                )
             settings = [name for words, name in OF_LIGHTNING.items() if words in str(error)]
             return InputError(f"{settings[0]}: {error}") if settings else error
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in TOO_LARGE):

@@ -117,8 +117,11 @@ def test_where_restricts_the_axes() -> None:
         ("polarity", "--where polarity: expected AXIS=VALUE"),
     ],
 )
-def test_where_names_what_there_is(restriction: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert reproduce.main(["E2", "--where", restriction]) == 2
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_where_names_what_there_is(
+    restriction: str, message: str, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reproduce.main(["E2", *more, "--where", restriction]) == 2
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1

@@ -98,7 +98,7 @@ def test_replicate_r_among_many_trains_as_the_replicate_alone(fit: Any) -> None:
 
 def test_a_loss_that_is_not_finite_stops_training(fit: Any) -> None:
     module = make_classifier(replicates=2, optimizer=partial(SGD, lr=1e200))
-    with pytest.raises(InputError, match=r"not finite in epoch 1, replicates 0, 1: lower the learning rate"):
+    with pytest.raises(InputError, match=r"not finite in epoch 1, all 2 replicates: lower the learning rate"):
         fit(module, TinyImages(SHAPE, replicates=2))
 
 

@@ -140,7 +140,7 @@ def test_a_run_that_stopped_goes_on_without_that_replicate(tmp_path: Path, capsy
 
 
 def test_a_run_ends_when_all_diverged(fit: Fit) -> None:
-    with pytest.raises(DivergenceError, match=r"not finite in epoch 1, replicates 0, 1: lower the learning rate"):
+    with pytest.raises(DivergenceError, match=r"not finite in epoch 1, all 2 replicates: lower the learning rate"):
         trained(fit, "fused", [1e160, 1e160])
 
 

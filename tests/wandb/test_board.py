@@ -243,7 +243,7 @@ def test_diverging_raises_an_alert_and_the_run_failed(
     [run] = read_wandb_runs(tmp_path)
     [alert] = run.alerts
     assert (alert.title, alert.level) == ("training diverged", "ERROR")
-    assert "not finite in epoch 1, replicates 0, 1" in alert.text
+    assert "not finite in epoch 1, all 2 replicates" in alert.text
     assert run.exit_code == 1
     assert "not finite in epoch 1" in capsys.readouterr().err
 

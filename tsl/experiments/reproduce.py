@@ -152,6 +152,8 @@ def show_plan(names: Sequence[str], asked: argparse.Namespace, console: Console)
         try:
             of_experiment, teachers = planned(name, asked)
         except InputError as error:
+            if len(names) == 1:
+                raise
             table.add_row(name, "", "", "", str(error).splitlines()[0])
             continue
         runs = [run for run in (*teachers, *of_experiment) if run.path not in counted]

@@ -160,6 +160,12 @@ class TeacherStudentCLI(LightningCLI):
         except (ArgumentError, TypeError) as error:  # `validate` raises the latter
             check_list_of_rates(str(error))
             said = in_short(str(error))
+            if said.startswith("the following arguments are required: fit."):
+                said = "expected a config: give one, such as --config two_layer.yaml; tsl configs lists those of tsl"
+            if said.startswith("unrecognized arguments: ") and said.endswith((".yaml", ".yml")):
+                said += " (a config is given by --config)"
+            if "No module named" in said:
+                said += " (python -m tsl.fit also finds modules in the current directory, but tsl fit does not)"
             raise InputError(said + nearest(said, self._parser("fit"))) from error
         for group, maker in CLASSES.items():
             settings = self.config["fit"][group].as_dict()
@@ -224,6 +230,14 @@ class TeacherStudentCLI(LightningCLI):
                 f"trainer.val_check_interval = {config.trainer.val_check_interval}: expected 1.0, since records are of "
                 "whole epochs; set trainer.check_val_every_n_epoch, or data.init_args.steps_per_epoch for shorter ones"
             )
+        for name in ("limit_train_batches", "limit_val_batches", "overfit_batches"):
+            if type(config.trainer[name]) is int and config.trainer[name]:
+                print_once(
+                    f"trainer.{name} = {config.trainer[name]} counts batches as tsl makes them: a training batch is a "
+                    "chunk of data.init_args.chunk_size optimizer steps, and a validation batch is as large as memory "
+                    "allows. data.init_args.steps_per_epoch shortens an epoch, and val_size an evaluation",
+                    file=sys.stderr,
+                )
         for line in settings_without_effect(flatten(expanded(self._settings()))):
             rank_zero_only(print)(f"without effect: {line}", file=sys.stderr)
         if config.trainer.check_val_every_n_epoch is not None and config.trainer.check_val_every_n_epoch < 1:
@@ -243,8 +257,11 @@ class TeacherStudentCLI(LightningCLI):
         if config.ckpt_path is not None:
             self._resume(config, root)
         elif config.version is not None:
-            check_not_running(root / config.experiment / config.version)
-            check_free(root / config.experiment / config.version)
+            run = root / config.experiment / config.version
+            check_not_running(run)
+            check_free(run)
+            if (run / "config.yaml").exists():
+                print_once(f"{run} holds a run that ended before its first checkpoint: it is replaced", file=sys.stderr)
         if config.ckpt_path is None and config.trainer.enable_checkpointing is not False:
             check_no_checkpoints(config.checkpoint.dirpath)
 
@@ -255,7 +272,7 @@ class TeacherStudentCLI(LightningCLI):
             config.ckpt_path, config.version = last, found.name
             check_not_running(found)
             if last is None:
-                print_once(f"{found} was stopped before its first checkpoint: it starts over")
+                print_once(f"{found} ended before its first checkpoint: it starts over")
                 return
         checkpoint = Path(config.ckpt_path)
         if not checkpoint.is_file():
@@ -285,6 +302,8 @@ class TeacherStudentCLI(LightningCLI):
             raise InputError(
                 f"--trainer.max_epochs {planned}: the checkpoint already has {done} epochs; give {done} or more"
             )
+        if planned == done:
+            print_once(f"all {done} epochs are trained already; a larger --trainer.max_epochs trains more")
 
     def _epochs_of_budget(self, config: Namespace) -> int:
         epochs = budget_epochs(config.total_samples, expanded(self._settings())["data"].get("init_args") or {})

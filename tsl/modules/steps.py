@@ -344,7 +344,12 @@ class StepModule(pl.LightningModule):
         """
         label = {r: label for label, members in self.replicate_groups.items() for r in members if label}
         named = ", ".join(f"{r} ({label[r]})" if r in label else str(r) for r in replicates)
-        where = f"in epoch {self.trainer.current_epoch + 1}, replicates {named}"
+        named = (
+            f"all {self.replicates} replicates"
+            if len(replicates) == self.replicates > 1 and not label
+            else f"replicates {named}"
+        )
+        where = f"in epoch {self.trainer.current_epoch + 1}, {named}"
         if self.on_divergence == "freeze" and not self.diverged.all():
             print_once(f"the training loss or a weight is not finite {where}: frozen at their last finite step")
             return
