@@ -81,6 +81,10 @@ def test_a_group_without_a_class(group: str, tmp_path: Path, capsys: pytest.Capt
             [f"{MODEL}.optimizer.init_args.lr", "1e308", f"{MODEL}.steps", "eager", "--trainer.precision", "32-true"],
             ["Very large settings: model.init_args.optimizer.init_args.lr = 1e+308"],
         ),
+        (
+            [f"{MODEL}.lr_scheduler", "{class_path: StepLR, init_args: {step_size: 1, last_epoch: 3}}"],
+            ["model.init_args.optimizer or lr_scheduler: ", "last_epoch"],
+        ),
         (["--trainer.max_time", "soon"], ["trainer.max_time: ", "DD:HH:MM:SS"]),
         (["--trainer.overfit_batches", "0.5"], ["trainer.overfit_batches: "]),
         (["--total_samples", "40"], ["total_samples = 40 means 1 epochs, but trainer.max_epochs = 2", "null"]),

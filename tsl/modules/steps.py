@@ -171,7 +171,7 @@ class StepModule(pl.LightningModule):
             schedule = None if self.make_lr_scheduler is None else self.make_lr_scheduler(optimizer)
         except InputError:
             raise
-        except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # torch's own checks
+        except (TypeError, ValueError, KeyError, RuntimeError, ArithmeticError) as error:  # torch's own checks
             raise InputError(f"model.init_args.optimizer or lr_scheduler: {' '.join(str(error).split())}") from error
         check_optimizer(optimizer, self.replicates)
         check_rates(optimizer, self.trained_network)
@@ -344,11 +344,8 @@ class StepModule(pl.LightningModule):
         """
         label = {r: label for label, members in self.replicate_groups.items() for r in members if label}
         named = ", ".join(f"{r} ({label[r]})" if r in label else str(r) for r in replicates)
-        named = (
-            f"all {self.replicates} replicates"
-            if len(replicates) == self.replicates > 1 and not label
-            else f"replicates {named}"
-        )
+        everyone = len(replicates) == self.replicates > 1 and not label
+        named = f"all {self.replicates} replicates" if everyone else f"replicates {named}"
         where = f"in epoch {self.trainer.current_epoch + 1}, {named}"
         if self.on_divergence == "freeze" and not self.diverged.all():
             print_once(f"the training loss or a weight is not finite {where}: frozen at their last finite step")
