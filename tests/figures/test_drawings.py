@@ -106,7 +106,7 @@ def test_success_rate_is_of_evaluation_inputs(make_run: MakeRun):
 def test_success_rate_notes_a_missing_epoch(make_run: MakeRun):
     paths = [make_run("whole", multiplier=1), make_run("sparse", epochs=[0, 6])]
     figure = success_rate.draw(loaded(paths))
-    assert "runs/sparse: epoch 5 is not in the records" in notes(figure)
+    assert "epoch 5 is not in the records of 1 of 2 runs (runs/sparse)" in notes(figure).replace("\n", " ")
     assert len(lines(figure.axes[0], "1×")) == 2
     assert len(lines(figure.axes[0], "2×")) == 1
     figure = success_rate.draw(loaded(paths[1:]))
@@ -182,7 +182,7 @@ def test_l_shape_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
 
 def test_l_shape_at_an_epoch_that_was_not_recorded(make_run: MakeRun):
     paths = [make_run("whole"), make_run("sparse", multiplier=1, epochs=[0, 6])]
-    assert "runs/sparse: epoch 3 is not in" in notes(l_shape.draw(loaded(paths), epochs=[3]))
+    assert "epoch 3 is not in the records of 1 of 2 runs" in notes(l_shape.draw(loaded(paths), epochs=[3]))
     with pytest.raises(InputError, match=r"no run has records of epoch 9; recorded are \[0, 1, 2, 3, 4, 5, 6\]"):
         l_shape.draw(loaded(paths), epochs=[9])
 
@@ -280,6 +280,8 @@ def test_curves_differ_without_colour_too():
     assert len({style["marker"] for style in styles}) == len(MARKERS)
     without_colour = {(style["marker"], style["linestyle"]) for style in map(curve_style, range(28))}
     assert len(without_colour) == len(MARKERS) * len(LINE_STYLES)
+    without_line = {(style["color"], style["marker"]) for style in map(curve_style, range(49))}
+    assert len(without_line) == 49  # some figures use line styles for something else
 
 
 def test_few_seeds_have_wilson_intervals(make_run: MakeRun):
@@ -297,7 +299,7 @@ def test_few_seeds_have_wilson_intervals(make_run: MakeRun):
 def test_many_seeds_have_none_and_the_legend_has_only_what_is_drawn(make_run: MakeRun):
     figure = success_rate.draw(loaded([make_run(replicates=30)]), early_epoch=99)
     assert not figure.axes[0].collections
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["2×", "at the end"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["2×", "last recorded epoch"]
     assert "Wilson" not in notes(figure)
 
 

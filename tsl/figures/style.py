@@ -150,9 +150,12 @@ def node_ticks(nodes: int) -> list[int]:
 
 
 def curve_style(index: int) -> dict[str, Any]:
-    """Colour, marker and line style of a curve by its number, counted from 0; the first 28 are all different."""
+    """Colour, marker and line style of a curve by its number, counted from 0.
+
+    The first 28 differ in marker or line style, and the first 49 in colour or marker.
+    """
     return {
-        "color": PALETTE[index % len(PALETTE)],
+        "color": PALETTE[(index + index // len(MARKERS)) % len(PALETTE)],
         "marker": MARKERS[index % len(MARKERS)],
         "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
     }
