@@ -40,6 +40,15 @@ def test_convergence_draws_mean_and_spread_of_logarithms(grid_of_runs: list[Path
     assert notes(figure) == "mean ± standard deviation over 3 seeds"
 
 
+@pytest.mark.parametrize("epochs", [3, 30])
+def test_the_first_and_last_epochs_of_every_curve_are_marked(make_run: MakeRun, epochs: int):
+    runs = loaded([make_run(f"m{m}", multiplier=m, max_epochs=epochs) for m in (1, 2, 3)])
+    for line in convergence.draw(runs).axes[0].get_lines():
+        places = np.diff(line.get_markevery())
+        assert (line.get_markevery()[0], line.get_markevery()[-1]) == (0, epochs)
+        assert len(set(places)) == 1  # as far from each other
+
+
 def test_convergence_pools_runs_of_other_seeds(make_run: MakeRun):
     paths = [make_run("first", seed=0), make_run("second", seed=3)]
     figure = convergence.draw(loaded(paths))

@@ -161,6 +161,15 @@ def curve_style(index: int) -> dict[str, Any]:
     }
 
 
+def marked(points: int) -> list[int]:
+    """The points of a curve that have markers: all, or six at equal distances if there are more than 20.
+
+    >>> marked(4), marked(101)
+    ([0, 1, 2, 3], [0, 20, 40, 60, 80, 100])
+    """
+    return list(range(points)) if points <= 20 else [round(part * (points - 1) / 5) for part in range(6)]
+
+
 def legend_above(figure: Canvas, handles: Mapping[str, Artist], title: str | None = None) -> None:
     """Draw a legend above all panels, in as many columns as fit, so that it hides no data."""
     if not handles:
