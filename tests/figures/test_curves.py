@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tsl.errors import InputError
-from tsl.figures.curves import collect, other_differences, seeds_in_words, unfinished
+from tsl.figures.curves import collect, missing_epoch, other_differences, seeds_in_words, unfinished
 from tsl.runs import Run
 from tsl.runs.settings import MULTIPLIER, POLARITY
 
@@ -99,6 +99,25 @@ def test_the_same_replicate_twice_is_refused(make_run: MakeRun):
     with pytest.raises(InputError, match=r"runs/first and .*runs/second have the same replicate \(2×, seed 2\)"):
         collect(runs, "losses")
     collect([Run(make_run("third", learning_rate=0.1)), runs[0]], "losses")  # another setting, another curve
+
+
+def test_the_curves_of_frozen_replicates_say_that_they_diverged(make_run: MakeRun):
+    """As a run of three learning rates, one of which is too large; other runs do not have the column."""
+    plain, run = Run(make_run("plain")), Run(make_run("rates"))
+    columns = {"model.init_args.lr": [0.1, 0.2, 0.2], "diverged": [False, False, True]}
+    rates = Run(run.path, tables={"replicates": run.replicates.assign(**columns)})
+    names = ["2×, diverged, lr = 0.2", "2×, lr = 0.1", "2×, lr = 0.2", "2×, lr = none"]
+    assert sorted(collect([plain, rates], "losses")["curve"].cat.categories) == names
+    frozen = Run(run.path, tables={"replicates": run.replicates.assign(diverged=[False, False, True])})
+    assert set(collect([frozen], "losses")["curve"]) == {"2×", "2×, diverged"}
+
+
+def test_runs_that_lack_an_epoch_are_noted_together(make_run: MakeRun):
+    runs = [Run(make_run(name, epochs=[0, 6])) for name in "abcd"]
+    assert missing_epoch(runs, "losses", 6) == []
+    whole = Run(make_run("whole"))
+    note = "epoch 5 is not in the records of 4 of 5 runs (runs/a, runs/b, runs/c, …)"
+    assert missing_epoch([whole, *runs], "losses", 5) == [note]
 
 
 def test_a_teacher_without_polarity(make_run: MakeRun):

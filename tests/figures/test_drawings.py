@@ -40,6 +40,15 @@ def test_convergence_draws_mean_and_spread_of_logarithms(grid_of_runs: list[Path
     assert notes(figure) == "mean ± standard deviation over 3 seeds"
 
 
+@pytest.mark.parametrize("epochs", [3, 30])
+def test_the_first_and_last_epochs_of_every_curve_are_marked(make_run: MakeRun, epochs: int):
+    runs = loaded([make_run(f"m{m}", multiplier=m, max_epochs=epochs) for m in (1, 2, 3)])
+    for line in convergence.draw(runs).axes[0].get_lines():
+        places = np.diff(line.get_markevery())
+        assert (line.get_markevery()[0], line.get_markevery()[-1]) == (0, epochs)
+        assert len(set(places)) == 1  # as far from each other
+
+
 def test_convergence_pools_runs_of_other_seeds(make_run: MakeRun):
     paths = [make_run("first", seed=0), make_run("second", seed=3)]
     figure = convergence.draw(loaded(paths))
@@ -106,7 +115,7 @@ def test_success_rate_is_of_evaluation_inputs(make_run: MakeRun):
 def test_success_rate_notes_a_missing_epoch(make_run: MakeRun):
     paths = [make_run("whole", multiplier=1), make_run("sparse", epochs=[0, 6])]
     figure = success_rate.draw(loaded(paths))
-    assert "runs/sparse: epoch 5 is not in the records" in notes(figure)
+    assert "epoch 5 is not in the records of 1 of 2 runs (runs/sparse)" in notes(figure).replace("\n", " ")
     assert len(lines(figure.axes[0], "1×")) == 2
     assert len(lines(figure.axes[0], "2×")) == 1
     figure = success_rate.draw(loaded(paths[1:]))
@@ -182,7 +191,7 @@ def test_l_shape_of_a_deep_student_has_a_panel_per_layer(make_run: MakeRun):
 
 def test_l_shape_at_an_epoch_that_was_not_recorded(make_run: MakeRun):
     paths = [make_run("whole"), make_run("sparse", multiplier=1, epochs=[0, 6])]
-    assert "runs/sparse: epoch 3 is not in" in notes(l_shape.draw(loaded(paths), epochs=[3]))
+    assert "epoch 3 is not in the records of 1 of 2 runs" in notes(l_shape.draw(loaded(paths), epochs=[3]))
     with pytest.raises(InputError, match=r"no run has records of epoch 9; recorded are \[0, 1, 2, 3, 4, 5, 6\]"):
         l_shape.draw(loaded(paths), epochs=[9])
 
@@ -280,6 +289,8 @@ def test_curves_differ_without_colour_too():
     assert len({style["marker"] for style in styles}) == len(MARKERS)
     without_colour = {(style["marker"], style["linestyle"]) for style in map(curve_style, range(28))}
     assert len(without_colour) == len(MARKERS) * len(LINE_STYLES)
+    without_line = {(style["color"], style["marker"]) for style in map(curve_style, range(49))}
+    assert len(without_line) == 49  # some figures use line styles for something else
 
 
 def test_few_seeds_have_wilson_intervals(make_run: MakeRun):
@@ -297,7 +308,7 @@ def test_few_seeds_have_wilson_intervals(make_run: MakeRun):
 def test_many_seeds_have_none_and_the_legend_has_only_what_is_drawn(make_run: MakeRun):
     figure = success_rate.draw(loaded([make_run(replicates=30)]), early_epoch=99)
     assert not figure.axes[0].collections
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["2×", "at the end"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["2×", "last recorded epoch"]
     assert "Wilson" not in notes(figure)
 
 

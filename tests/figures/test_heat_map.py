@@ -57,7 +57,7 @@ def test_a_run_without_the_epoch_is_named_and_left_out(make_run: MakeRun):
     paths = [make_run("one", pairs=True, multiplier=1), make_run("two", pairs=True, epochs=[0, 3])]
     figure = heat_map.draw(loaded(paths), epoch=5)
     assert [drawn.shape for drawn in images(figure)] == [(4, 4)]
-    assert "runs/two: epoch 5 is not in the records" in notes(figure)
+    assert "epoch 5 is not in the records of 1 of 2 runs (runs/two)" in notes(figure)
 
 
 def test_a_run_of_fewer_layers_leaves_a_gap(make_run: MakeRun):

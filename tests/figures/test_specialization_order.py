@@ -73,6 +73,15 @@ def test_confidence_is_that_of_a_t_test():
     assert np.isnan(specialization_order.confidence(pd.Series([-0.5]))[1])
 
 
+def test_an_interval_ends_at_the_ends_of_correlations():
+    values = pd.Series([-0.85, -0.88])
+    half = 12.7062047 * values.std() / np.sqrt(2)  # Student's t of one degree of freedom: tan(0.475 π)
+    assert -0.865 - half < -1
+    assert specialization_order.confidence(values) == pytest.approx((-0.865, -1, -0.865 + half))
+    assert specialization_order.confidence(-values) == pytest.approx((0.865, 0.865 - half, 1))
+    assert specialization_order.confidence(pd.Series([-1.0, -1.0])) == (-1, -1, -1)
+
+
 def test_runs_that_recover_nothing_have_no_rank_correlation(make_run: MakeRun):
     path = make_run(layers=2)
     nodes = read_table(path, "teacher_nodes").assign(**{"recovered_0.95": False})
@@ -80,6 +89,9 @@ def test_runs_that_recover_nothing_have_no_rank_correlation(make_run: MakeRun):
     assert "6 rank correlations are undefined" in notes(figure)
     assert figure.axes[1].get_xticklabels()[0].get_text() == "2×\nundefined"
     assert titles(figure)[::2] == ["polarity $p = 1$, layer 1", "polarity $p = 1$, layer 2"]
+    notes_in_a_line = notes(figure).replace("\n", " ")
+    assert "95 % confidence interval (Student's t, cut off at −1 and 1)" in notes_in_a_line
+    assert "epochs is linear up to 1 and logarithmic above" in notes_in_a_line
     assert r"\beta^\circ" in figure.axes[2].get_xlabel()
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student_t
 
+from tests.figures.drawings import notes
 from tests.made_up_runs import fake_run
 from tsl.figures import universality
 from tsl.figures.__main__ import main
@@ -84,8 +85,17 @@ def test_every_layer_has_points_means_and_null_levels(run: Run, tmp_path: Path) 
         assert panel.get_title() == f"layer {layer}"
         drawn = run.table("seed_pairs", [6]).query(f"layer == {layer}")["one_to_one"]
         np.testing.assert_allclose(panel.lines[0].get_ydata(), drawn)
+        assert panel.get_xlabel() == "each setting"  # not the threshold of the panel below
     assert main(["universality", str(run.path), "--out", str(tmp_path / "u.png")]) == 0
-    assert "4 seeds" in figure._supxlabel.get_text()  # type: ignore[attr-defined]
+    words = "pale: each pair of seeds; black: mean over 4 seeds; bars: 95 % interval (jackknife over seeds)"
+    assert words in notes(figure).replace("\n", " ")
+
+
+def test_a_figure_of_two_seeds_promises_no_interval(run: Run) -> None:
+    tables = {name: run.table(name).query("replicate < 2 and other_replicate < 2") for name in universality.TABLES}
+    said = notes(universality.draw([Run(run.path, tables=tables)])).replace("\n", " ")
+    assert "black: mean over 2 seeds; no interval, which takes three seeds" in said
+    assert "95 %" not in said
 
 
 def test_replicates_of_other_settings_are_not_compared(run: Run) -> None:

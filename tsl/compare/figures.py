@@ -1,10 +1,12 @@
 """Heat maps of a comparison: layers against layers, nodes against nodes, networks against networks."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from tsl.compare.comparison import Comparison
 from tsl.figures.style import HEAT, PRINT, footnotes, node_ticks
@@ -24,6 +26,9 @@ WORDS = {
     "linear_regression_r2_b": "R², columns explained by rows",
 }
 
+CHARACTERS = 14
+"""The most characters of labels and titles in an inch."""
+
 
 @mpl.rc_context(PRINT)
 def draw_layers(comparison: Comparison, measure: str, network_a: str, network_b: str) -> Figure:
@@ -40,7 +45,7 @@ def draw_networks(comparison: Comparison, measure: str) -> Figure:
     """Draw one measure of all pairs of networks."""
     table = comparison.networks(measure)
     names = list(table.index)
-    label = f"{WORDS[measure]}:\neach layer's best, averaged over layers"
+    label = f"{WORDS[measure]}: each layer's best, averaged over layers"
     return _matrix(table.to_numpy(), names, names, "", "", label)
 
 
@@ -59,7 +64,8 @@ def draw_nodes(comparison: Comparison, pair: tuple[str, str, str, str]) -> Figur
         rho[:, columns], cmap=HEAT, vmin=-1, vmax=1, extent=extent, interpolation="none", aspect="auto"
     )
     panel.grid(visible=False)
-    panel.set(xlabel=f"nodes of {network_b}, {layer_b}", ylabel=f"nodes of {network_a}, {layer_a}")
+    below, beside = f"nodes of {network_b}, {layer_b}", f"nodes of {network_a}, {layer_a}"
+    panel.set(xlabel=_in_lines(below, 3.5), ylabel=_in_lines(beside, 3))
     panel.set_yticks(node_ticks(rho.shape[0]))
     panel.set_xticks(node_ticks(rho.shape[1]))
     figure.colorbar(image, ax=panel, label=r"$\rho_{jk}$")
@@ -78,6 +84,11 @@ def _shortened(name: str) -> str:
     return name if len(name) <= 38 else f"…{name[-37:]}"
 
 
+def _in_lines(words: str, inches: float) -> str:
+    """Words in lines that are no longer than so many inches of a figure."""
+    return textwrap.fill(words, int(CHARACTERS * inches))
+
+
 def _matrix(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], row_label: str, column_label: str, label: str
 ) -> Figure:
@@ -90,11 +101,13 @@ def _matrix(
     panel.grid(visible=False)
     panel.set_xticks(range(len(columns)), labels=columns, rotation=90, fontsize=6)
     panel.set_yticks(range(len(rows)), labels=rows, fontsize=6)
-    panel.set(xlabel=column_label, ylabel=row_label)
-    panel.set_title(label, fontsize=7.5)
+    # Beside the whole figure, not the panel: the panel of a single layer is too small for them.
+    figure.supxlabel(_in_lines(column_label, size[0]), fontsize=8)
+    figure.supylabel(_in_lines(row_label, size[1]), fontsize=8)
+    figure.suptitle(_in_lines(label, size[0]), fontsize=7.5)
     if values.size <= 100:
         for (j, k), value in np.ndenumerate(values):
             panel.text(k, j, f"{value:.2f}", ha="center", va="center", fontsize=5, color="w" if value > 0.6 else "k")
-    bar = figure.colorbar(image, ax=panel, shrink=0.8)
+    bar = figure.colorbar(image, ax=panel, shrink=0.8, ticks=MultipleLocator(0.5))
     bar.ax.set_ylim(min(0.0, float(np.nanmin(values))), 1)
     return figure

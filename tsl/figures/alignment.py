@@ -17,6 +17,7 @@ from tsl.figures.style import (
     footnotes,
     grid,
     legend_above,
+    marked,
     whole_epochs,
 )
 from tsl.names import NULL
@@ -57,7 +58,7 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
                 std = rows.groupby("epoch")[measure].std().fillna(0.0)
                 style = curve_style(index)
                 panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
-                (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+                (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=marked(len(mean)), **style)
                 if f"{measure}{NULL}" in rows:  # older records lack this column
                     shuffled = rows.groupby("epoch")[f"{measure}{NULL}"].mean()
                     panel.plot(shuffled.index, shuffled, color=style["color"], **NULL_LEVELS["shuffled"])

@@ -13,6 +13,7 @@ from tsl.figures.style import (
     curve_style,
     footnotes,
     legend_above,
+    marked,
     panel_title,
     whole_epochs,
     wrapped,
@@ -52,7 +53,7 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
             if bands:
                 least, most = by_epoch.min(), by_epoch.max()
                 panel.fill_between(mean.index, least, most, color=style["color"], alpha=0.15, linewidth=0)
-            (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+            (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=marked(len(mean)), **style)
     whole_epochs(panels[0])
     legend_above(figure, {name: handles[name] for name in frame["curve"].cat.categories if name in handles})
     over = f"mean over teacher nodes and {seeds_in_words(frame)}"

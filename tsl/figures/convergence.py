@@ -15,6 +15,7 @@ from tsl.figures.style import (
     curve_style,
     footnotes,
     legend_above,
+    marked,
     panel_title,
     whole_epochs,
     wrapped,
@@ -58,7 +59,7 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
             mean, std = by_epoch.mean(), by_epoch.std().fillna(0.0)
             style = curve_style(index)
             panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
-            (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+            (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=marked(len(mean)), **style)
     whole_epochs(panels[0])
     legend_above(figure, {name: handles[name] for name in frame["curve"].cat.categories if name in handles})
     footnotes(figure, notes)

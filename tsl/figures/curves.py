@@ -16,6 +16,9 @@ from tsl.runs.settings import MULTIPLIER, POLARITY, RECORDING, SEEDS, difference
 MOST_SPELLED_OUT = 2
 """The most differing settings that a legend writes out; if more settings differ, it names the run instead."""
 
+DIVERGED = "diverged"
+"""The column of the table `replicates` that tells replicates frozen after they diverged from the others."""
+
 
 def groups_of(runs: Sequence[Run]) -> list[ReplicateGroup]:
     """The groups of all runs, in the order in which `collect` numbers them."""
@@ -121,14 +124,19 @@ def unfinished(runs: Sequence[Run], table: str) -> list[str]:
 
 
 def missing_epoch(runs: Sequence[Run], table: str, epoch: int) -> list[str]:
-    """A note for each run whose records of a table lack an epoch."""
-    lacking = [run for run in runs if epoch not in run.recorded_epochs(table)]
-    return [f"{run.name}: epoch {epoch} is not in the records" for run in lacking]
+    """A note if runs' records of a table lack an epoch, with their number and the first three."""
+    lacking = [run.name for run in runs if epoch not in run.recorded_epochs(table)]
+    if not lacking:
+        return []
+    names = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
+    return [f"epoch {epoch} is not in the records of {len(lacking)} of {len(runs)} runs ({names})"]
 
 
 def _curves(groups: Sequence[ReplicateGroup], arranged: Collection[str]) -> list[tuple[tuple[Any, ...], str]]:
     """For each group, the key by which its curve is sorted, and the curve's name."""
-    found = differences([group.settings for group in groups], (*RECORDING, *SEEDS))
+    # Runs in which nothing diverged have no column `diverged`.
+    settings = [group.settings | {DIVERGED: bool(group.settings.get(DIVERGED))} for group in groups]
+    found = differences(settings, (*RECORDING, *SEEDS))
     found = _said_once({key: values for key, values in found.items() if key not in (MULTIPLIER, *arranged)})
     names = names_in_words(list(found))
     within = {key for group in groups for key in group.varying}
@@ -148,7 +156,7 @@ def _curves(groups: Sequence[ReplicateGroup], arranged: Collection[str]) -> list
         words += [_setting(key, names[key], found[key][index]) for key in spelled]
         if len(spelled) < len(found):
             words.append(first_run.setdefault(order, group.run).name)
-        curves.append((order, ", ".join(words)))
+        curves.append((order, ", ".join(filter(None, words))))
     return curves
 
 
@@ -174,7 +182,9 @@ def _follows(values: Sequence[Any], names: Sequence[Any]) -> bool:
 
 
 def _setting(key: str, name: str, value: Any) -> str:
-    """A setting in a legend: `lr = 0.1`, `TeacherAware` for a class, `no augmentation` for none."""
+    """A setting in a legend: `lr = 0.1`, `TeacherAware` for a class, `no augmentation`, `diverged`, or nothing."""
+    if key == DIVERGED:
+        return name if value else ""
     if not key.endswith(".class_path"):
         return f"{name} = {in_words(value)}"
     return f"no {name}" if value is None else str(value).rsplit(".", 1)[-1]

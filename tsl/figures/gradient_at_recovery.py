@@ -10,7 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, NullLocator
 
 from tsl.figures.curves import collect, seeds_in_words, unfinished
-from tsl.figures.specialization_order import draw_correlations, rank_correlations, recovery_epochs
+from tsl.figures.specialization_order import INTERVAL, draw_correlations, rank_correlations, recovery_epochs
 from tsl.figures.style import PRINT, Canvas, Place, curve_style, footnotes, grid, legend_above, panel_title
 from tsl.runs import Run
 from tsl.runs.settings import POLARITY
@@ -64,7 +64,7 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     never = int((recoveries[GRADIENT] == 0).sum())
     notes = [
         f"{seeds_in_words(recoveries)}, evaluation inputs; pale: each seed, marks: medians; right: Spearman's rank "
-        "correlation in each seed, and the mean with its 95 % confidence interval; 1: the strongest nodes are "
+        f"correlation in each seed, and the mean with its {INTERVAL}; 1: the strongest nodes are "
         f"recovered at the largest gradients; {never} of {len(recoveries)} nodes of all seeds are never recovered: "
         "they are not on the left and are ranked last"
     ]

@@ -151,7 +151,7 @@ def notes_of(frame: pd.DataFrame) -> list[str]:
     dotted = ["dotted: mean correlation of untrained students"] if (frame["epoch"] == 0).any() else []
     meaning = ["right margin: student nodes per teacher node, and other settings that differ"]
     if frame["polarity"].notna().any():
-        meaning.append("p: the strength of teacher node j falls as j^−p")
+        meaning.append("p: the strength of teacher node j is proportional to j to the power −p")
     return [f"one colour for each seed ({seeds_in_words(frame)})", *dotted, *meaning]
 
 

@@ -1,5 +1,6 @@
 """The epoch when each teacher node is recovered, against its fan-out strength."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -27,6 +28,9 @@ from tsl.runs import Run
 from tsl.runs.settings import POLARITY
 
 TABLES = ("teacher_nodes",)
+
+INTERVAL = "95 % confidence interval (Student's t, cut off at −1 and 1)"
+"""The words for the interval of `confidence` in the notes below a figure."""
 
 
 @mpl.rc_context(PRINT)
@@ -71,7 +75,8 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     notes = [
         f"{seeds_in_words(frame)}, evaluation inputs; pale: each seed, marks: medians; above the dashed line: not "
         "recovered by the last epoch, ranked after all others (hollow: in most seeds); right: Spearman's rank "
-        "correlation in each seed, and the mean with its 95 % confidence interval; −1: the strongest nodes come first"
+        f"correlation in each seed, and the mean with its {INTERVAL}; −1: the strongest nodes come first; the axis of "
+        "epochs is linear up to 1 and logarithmic above"
     ]
     if undefined:
         notes.append(f"{undefined} rank correlations are undefined and left out (all nodes at the same epoch, or none)")
@@ -122,7 +127,10 @@ def rank_correlations(recoveries: pd.DataFrame, column: str = "epoch") -> pd.Dat
 
 
 def confidence(correlations: pd.Series) -> tuple[float, float, float]:
-    """The mean over seeds, and the ends of its 95 % confidence interval (Student's t; NaN for fewer than two seeds)."""
+    """The mean rank correlation over seeds, and the ends of its 95 % confidence interval.
+
+    The interval is Student's, cut off at −1 and 1; its ends are NaN for fewer than two seeds.
+    """
     from scipy import stats  # see rank_correlations
 
     known = correlations.dropna()
@@ -130,7 +138,7 @@ def confidence(correlations: pd.Series) -> tuple[float, float, float]:
     if len(known) < 2:
         return mean, np.nan, np.nan
     half = float(stats.t.ppf(0.975, len(known) - 1) * known.sem())
-    return mean, mean - half, mean + half
+    return mean, max(mean - half, -1.0), min(mean + half, 1.0)
 
 
 def _draw_recoveries(panel: Axes, of_curve: pd.DataFrame, last: int, index: int) -> Artist:
@@ -156,11 +164,12 @@ def draw_correlations(panel: Axes, correlations: pd.DataFrame) -> None:
         panel.plot(spread, of_curve, **style | {"markersize": 2}, alpha=0.4, markeredgewidth=0)
         error = None if np.isnan(low) else [[mean - low], [high - mean]]
         panel.errorbar(index + 0.25, mean, error, **style, capsize=2.5, label=name)
-        words = "undefined" if np.isnan(mean) else f"{mean:.2f}".replace("-", "−")
-        ticks.append(f"{name}\n{words}" + ("" if np.isnan(low) else f" ± {high - mean:.2f}"))
+        words = "undefined" if np.isnan(mean) else f"{mean:.2f}"
+        words += "" if np.isnan(low) else f"\n[{low:.2f}, {high:.2f}]"
+        ticks.append(f"{textwrap.fill(str(name), 14)}\n{words.replace('-', '−')}")
     panel.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     panel.set_xticks(range(len(ticks)), ticks, fontsize=7)
-    panel.set(xlim=(-0.6, len(ticks) - 0.4), ylim=(-1.05, max(0.1, 1.1 * correlations["rank_correlation"].max())))
+    panel.set(xlim=(-0.6, len(ticks) - 0.4), ylim=(-1.05, max(0.1, panel.get_ylim()[1])))
     panel.set_ylabel("rank correlation")
 
 

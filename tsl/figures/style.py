@@ -150,12 +150,24 @@ def node_ticks(nodes: int) -> list[int]:
 
 
 def curve_style(index: int) -> dict[str, Any]:
-    """Colour, marker and line style of a curve by its number, counted from 0; the first 28 are all different."""
+    """Colour, marker and line style of a curve by its number, counted from 0.
+
+    The first 28 differ in marker or line style, and the first 49 in colour or marker.
+    """
     return {
-        "color": PALETTE[index % len(PALETTE)],
+        "color": PALETTE[(index + index // len(MARKERS)) % len(PALETTE)],
         "marker": MARKERS[index % len(MARKERS)],
         "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
     }
+
+
+def marked(points: int) -> list[int]:
+    """The points of a curve that have markers: all, or six at equal distances if there are more than 20.
+
+    >>> marked(4), marked(101)
+    ([0, 1, 2, 3], [0, 20, 40, 60, 80, 100])
+    """
+    return list(range(points)) if points <= 20 else [round(part * (points - 1) / 5) for part in range(6)]
 
 
 def legend_above(figure: Canvas, handles: Mapping[str, Artist], title: str | None = None) -> None:

@@ -57,12 +57,12 @@ def draw(runs: Sequence[Run], early_epoch: int = 5, figure: Place | None = None)
             curve = in_panel[in_panel["curve"] == name]
             at_end = curve[curve["epoch"] == last_epochs[curve.index]]
             # later curves have smaller markers, so that earlier curves at the same values stay visible
-            style = curve_style(index) | {"markersize": max(5.5 - index, 2)}
+            style = curve_style(index) | {"markersize": max(5.5 - index, 3)}
             early_style: dict[str, Any] = {"linestyle": ":", "markerfacecolor": "white"}
             end_style: dict[str, Any] = {"linestyle": "-"}
             for rows, phase, handle in (
                 (curve[curve["epoch"] == early_epoch], early_style, early_name),
-                (at_end, end_style, "at the end"),
+                (at_end, end_style, "last recorded epoch"),
             ):
                 by_node = rows.groupby("node")[NODE_RECOVERED]
                 rate = by_node.mean()

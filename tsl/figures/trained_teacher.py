@@ -20,6 +20,7 @@ from tsl.figures.style import (
     footnotes,
     grid,
     legend_above,
+    marked,
 )
 from tsl.runs import ReplicateGroup, Run
 
@@ -90,7 +91,7 @@ def _draw_curves(panel: Axes, frame: pd.DataFrame, column: str, shuffled: str | 
         mean, std = by_epoch[column].mean(), by_epoch[column].std().fillna(0.0)
         style = curve_style(index)
         panel.fill_between(mean.index, mean - std, mean + std, color=style["color"], alpha=0.18, linewidth=0)
-        (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=(0.04 * index, 0.2), **style)
+        (handles[name],) = panel.plot(mean.index, mean, label=name, markevery=marked(len(mean)), **style)
         if shuffled is not None and shuffled in frame:
             null = by_epoch[shuffled].mean()
             panel.plot(null.index, null, color=style["color"], **NULL_LEVELS["shuffled"])

@@ -22,9 +22,9 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     """A column for each layer: the similarity of pairs of seeds, and the share of nodes found in every other seed.
 
     The upper panel has the mean correlation of nodes matched one to one: a pale point for each pair of seeds, and their
-    mean with a 95 % interval over seeds. The lower panel has the share of nodes whose best correlation with each other
-    seed is above a threshold, with the interval at 0.95. Null levels, from shuffled inputs, are dotted; untrained
-    networks are crosses.
+    mean, with a 95 % interval over seeds if there are more than two. The lower panel has the share of nodes whose best
+    correlation with each other seed is above a threshold, with the interval at 0.95. Null levels, from shuffled inputs,
+    are dotted; untrained networks are crosses.
 
     Args:
         runs: Runs with the tables `seed_pairs` and `seed_nodes`.
@@ -37,9 +37,11 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
     layers = sorted(pairs["layer"].unique())
     figure, panels = grid(2, len(layers), 1.9, share_y="row", share_x="none", figure=figure)
     handles = {}
+    names = list(pairs["curve"].cat.categories)
+    no_interval = []
     for column, layer in enumerate(layers):
         above, below = panels[0][column], panels[1][column]
-        for index, name in enumerate(pairs["curve"].cat.categories):
+        for index, name in enumerate(names):
             style = curve_style(index)
             of_pairs, of_nodes = (
                 frame[(frame["layer"] == layer) & (frame["curve"] == name)] for frame in (pairs, nodes)
@@ -48,6 +50,7 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
                 continue
             trained = _last(of_pairs)
             value, low, high = pair_mean(trained)
+            no_interval.append(bool(np.isnan(low)))
             spread = np.linspace(-0.2, 0.2, len(trained)) + index
             above.plot(spread, trained["one_to_one"], ".", color=style["color"], alpha=0.3, markersize=3)
             above.errorbar(
@@ -68,14 +71,17 @@ def draw(runs: Sequence[Run], figure: Place | None = None) -> Canvas:
                 RECOVERED, share, [[share - low], [high - share]], color="k", marker=style["marker"], capsize=3
             )
             handles[name] = Line2D([], [], color=style["color"], marker=style["marker"])
-        above.set(title=f"layer {layer}", xticks=[], ylim=(min(0.0, above.get_ylim()[0]), 1.02))
+        # The legend names the settings, because their names can be too long for ticks.
+        above.set(title=f"layer {layer}", xlabel="each setting", xticks=[], xlim=(-0.5, len(names) - 0.5))
+        above.set_ylim(min(0.0, above.get_ylim()[0]), 1.02)
         below.set(xlabel=r"threshold $\theta$", ylim=(-0.03, 1.03))
     panels[0][0].set_ylabel("matched correlation\nof two seeds")
     panels[1][0].set_ylabel("nodes found in\nevery other seed")
     handles["null level"] = Line2D([], [], color="0.3", linestyle=":")
     handles["untrained"] = Line2D([], [], color="0.3", marker="x", linestyle="")
     legend_above(figure, handles)
-    notes = [f"black: mean over {seeds_in_words(nodes)} and 95 % interval (jackknife over seeds)"]
+    bars = "no interval, which takes three seeds" if all(no_interval) else "bars: 95 % interval (jackknife over seeds)"
+    notes = [f"pale: each pair of seeds; black: mean over {seeds_in_words(nodes)}; {bars}"]
     footnotes(figure, [*notes, "constant nodes are left out", *unfinished(runs, "seed_pairs")])
     return figure
 
