@@ -11,6 +11,7 @@ from tests.test_distributed import started
 from tsl.fit import main
 from tsl.processes import _joined, _part
 from tsl.runs import Run
+from tsl.runs.cost import cost_of
 from tsl.runs.records import read_table
 
 TWO_PROCESSES = ["--trainer.strategy", "replicates", "--trainer.devices", "2"]
@@ -41,6 +42,7 @@ def test_a_run_goes_on_in_any_number_of_processes_as_in_one(tmp_path: Path) -> N
     assert finished.returncode == 0, finished.stderr
     one, two = tmp_path / "tiny/one", tmp_path / "tiny/two"
     assert_same_files(one, two)
+    assert cost_of(two).student_steps == cost_of(one).student_steps == 3 * 8
     assert Run(two).groups[2].settings["model.init_args.optimizer.init_args.lr"] == 0.1
     one_process = ["--trainer.strategy", "auto", "--trainer.devices", "1"]
     again = ["--ckpt_path", "last", "--trainer.max_epochs", "2"]

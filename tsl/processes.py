@@ -51,7 +51,7 @@ class ReplicateStrategy(DDPStrategy):
         Raises:
             InputError: If there are fewer replicates than processes, or a class needs all replicates together.
         """
-        count = config["replicates"]
+        self.replicates = count = config["replicates"]
         if count < self.world_size:
             raise InputError(
                 f"trainer.strategy = {NAME}: expected at least one replicate for each process, but there are {count} "
@@ -160,6 +160,13 @@ def minibatch_share(trainer: pl.Trainer | None) -> tuple[int, int]:
     if trainer is None or isinstance(trainer.strategy, ReplicateStrategy):
         return 0, 1
     return trainer.global_rank, trainer.world_size
+
+
+def replicates_of_run(trainer: pl.Trainer) -> int:
+    """The number of replicates that all processes train together; 1 for modules without replicates."""
+    if isinstance(trainer.strategy, ReplicateStrategy):
+        return trainer.strategy.replicates
+    return getattr(trainer.lightning_module, "replicates", 1)
 
 
 def gather_replicates(trainer: pl.Trainer, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

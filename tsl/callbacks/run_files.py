@@ -22,6 +22,7 @@ from tsl.errors import CannotWriteError, InputError
 from tsl.format import FORMAT, FORMAT_KEY
 from tsl.grid import expanded, seeds_of_run
 from tsl.modules.steps import StepModule
+from tsl.processes import replicates_of_run
 from tsl.replicates import differing_settings, replicate_seeds
 from tsl.runs import Run
 from tsl.runs.cost import Cost, cost_of
@@ -104,12 +105,12 @@ class RunFiles(pl.Callback):
                 for path in (self._run / "metrics.csv", *self._run.glob("records/*"), self._run):
                     if path.exists():
                         flush(path)
-                self._status.say(cost=self._cost(trainer, pl_module)._asdict())
+                self._status.say(cost=self._cost(trainer)._asdict())
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write that the run is complete, or that it is resumable if `trainer.max_time` has stopped it."""
         if self._status is not None:
-            self._status.content["cost"] = self._cost(trainer, pl_module)._asdict()
+            self._status.content["cost"] = self._cost(trainer)._asdict()
         self._end(RESUMABLE if is_out_of_time(trainer) else COMPLETE)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -155,9 +156,9 @@ class RunFiles(pl.Callback):
         self._cost_before = (trainer.global_step > 0 and cost_of(self._run)) or Cost()
         self._status.begin(str(module.device), self._cost_before._asdict())
 
-    def _cost(self, trainer: pl.Trainer, module: pl.LightningModule) -> Cost:
+    def _cost(self, trainer: pl.Trainer) -> Cost:
         """The cost of the run up to now."""
-        steps = (trainer.global_step - self._steps_before) * getattr(module, "replicates", 1)
+        steps = (trainer.global_step - self._steps_before) * replicates_of_run(trainer)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return self._cost_before.plus(Cost(time.monotonic() - self._clock, steps, peak))
 

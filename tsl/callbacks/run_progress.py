@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from torch import Tensor
 
 from tsl.names import TRAIN_LOSS, VAL_LOSS, specialization_scalar
+from tsl.processes import replicates_of_run
 
 SHOWN = {
     TRAIN_LOSS: "train loss {:.3g}",
@@ -119,7 +120,7 @@ class RunProgress(ProgressBar):
             shown[-1] += f" (mean over {settings} settings)"
         rate = self.clock.steps_per_second(trainer.global_step)
         if rate is not None:
-            shown.append(f"{rate * trainer.lightning_module.replicates:,.0f} student-steps/s")
+            shown.append(f"{rate * replicates_of_run(trainer):,.0f} student-steps/s")
         left = self.clock.seconds_left(done)
         if left is not None and done < 1:
             shown.append(f"{in_hours(left)} left")
