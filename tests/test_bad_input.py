@@ -76,7 +76,7 @@ def test_a_group_without_a_class(group: str, tmp_path: Path, capsys: pytest.Capt
         ([f"{DATA}.distribution.init_args.std", "1e12"], ["loss is not finite", "distribution.init_args.std = 1e+12"]),
         ([f"{DATA}.batch_size", "1000000000000"], ["not enough memory", "batch_size"]),
         (["--checkpoint.monitor", ""], ["checkpoint.monitor: expected a metric's name"]),
-        ([f"{MODEL}.lr_scheduler", "{}"], ["model.init_args.lr_scheduler = {}: expected class_path"]),
+        ([f"{MODEL}.lr_scheduler", "{}"], ["model.init_args.lr_scheduler = {}: expected a value, or class_path"]),
         (
             [f"{MODEL}.optimizer.init_args.lr", "1e308", f"{MODEL}.steps", "eager", "--trainer.precision", "32-true"],
             ["Very large settings: model.init_args.optimizer.init_args.lr = 1e+308"],
@@ -85,6 +85,7 @@ def test_a_group_without_a_class(group: str, tmp_path: Path, capsys: pytest.Capt
             [f"{MODEL}.lr_scheduler", "{class_path: StepLR, init_args: {step_size: 1, last_epoch: 3}}"],
             ["model.init_args.optimizer or lr_scheduler: ", "last_epoch"],
         ),
+        ([f"{MODEL}.optimizer.init_args.weight_decay", "{}"], ["weight_decay = {}: expected a value"]),
         (["--trainer.max_time", "soon"], ["trainer.max_time: ", "DD:HH:MM:SS"]),
         (["--trainer.overfit_batches", "0.5"], ["trainer.overfit_batches: "]),
         (["--total_samples", "40"], ["total_samples = 40 means 1 epochs, but trainer.max_epochs = 2", "null"]),

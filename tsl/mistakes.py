@@ -112,8 +112,8 @@ def check_nulls(node: Any, name: str, maker: Any = None) -> None:
     if not isinstance(node, Mapping):
         return
     if "class_path" in node:
-        if node["class_path"] == "typing.Union":  # what the parser makes of {}
-            raise InputError(f"{name} = {{}}: expected class_path with the name of a class, or null")
+        if node["class_path"] in ("typing.Union", "torch.Tensor"):  # what the parser makes of {}
+            raise InputError(f"{name} = {{}}: expected a value, or class_path with the name of a class")
         node, name, maker = node.get("init_args") or {}, f"{name}.init_args", _imported(node["class_path"])
     for key, value in node.items():
         where = f"{name}.{key}" if name else str(key)

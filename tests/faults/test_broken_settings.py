@@ -33,7 +33,7 @@ MEMORY = 16 << 30
 """Bytes of addresses: larger requests fail at once, as on a machine without so much."""
 
 
-LATE = ("not finite", "too large for trainer.precision", "could not find the monitored key")
+LATE = ("not finite", "without overflow", "could not find the monitored key")
 """Words of messages about what only training shows: a loss, or a metric that no callback has logged."""
 
 

@@ -27,7 +27,7 @@ from tsl.callbacks.run_files import is_out_of_time
 from tsl.callbacks.stop_signals import Stopped, StopSignals
 from tsl.configs import find_configs
 from tsl.data.budget import budget_epochs
-from tsl.errors import DivergenceError, InputError
+from tsl.errors import InputError
 from tsl.fit.help import nearest, show_help
 from tsl.grid import count_replicates, expanded, lay_out, with_full_names, with_values
 from tsl.mistakes import BUG, check_finite, check_nulls, find_mistake, in_short
@@ -74,6 +74,9 @@ BASES = ("pytorch_lightning.LightningModule", "pytorch_lightning.LightningDataMo
 
 
 MOST_REPLICATES = 2**14
+
+NOT_FINITE = ("is not finite", "has NaN or infinite values", "without overflow")
+"""Words of messages about a loss, a weight, and (torch's) a number that float32 cannot hold."""
 
 VERY_LARGE = 1e6
 """Real numbers in a config from here on are named when training diverges."""
@@ -374,22 +377,19 @@ class TeacherStudentCLI(LightningCLI):
         return trainer
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Train. A message about divergence names settings that are very large, too.
+        """Train. A message about numbers that are not finite also names settings that are very large.
 
         Raises:
-            DivergenceError: If a loss is not finite.
+            InputError: If a weight or a loss is not finite.
         """
         try:
             super()._run_subcommand(subcommand)
-        except (DivergenceError, RuntimeError) as error:
-            overflow = "without overflow" in str(error)  # torch's words for a number that float32 cannot hold
-            if not isinstance(error, DivergenceError) and not overflow:
-                raise
+        except (InputError, RuntimeError) as error:
             large = ", ".join(very_large(self._written))
-            if not large:
+            if not large or not any(words in str(error) for words in NOT_FINITE):
                 raise
-            said = f"a setting is too large for trainer.precision ({error})" if overflow else f"{error}"
-            raise DivergenceError(f"{said}. Very large settings: {large}") from None
+            kind = type(error) if isinstance(error, InputError) else InputError
+            raise kind(f"{error}. Very large settings: {large}") from None
 
     def _settings(self) -> dict[str, Any]:
         """The nested settings of the run, as plain values."""
