@@ -81,10 +81,14 @@ def test_the_only_file_that_grows_is_metrics(
     assert Run(root / "tiny/version_0").state == "resumable"
 
 
-def test_a_start_on_a_full_disk_leaves_nothing(disk: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
-    root = disk(16)
+@pytest.mark.parametrize("kilobytes", [16, 52])  # in the first file, and in the first evaluation
+def test_a_start_on_a_full_disk_leaves_nothing(
+    kilobytes: int, disk: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = disk(kilobytes)
     with pytest.raises(SystemExit):
-        main([*TINY, "--trainer.default_root_dir", str(root)])
+        main([*TINY, *EPOCHS, *ONLY_METRICS, "--version", "sparse", "--trainer.default_root_dir", str(root)])
     message = capsys.readouterr().err
+    assert "No space left on device" in message
     assert message.count("error: ") == message.count("\n") == 1, message
     assert not list(root.iterdir())

@@ -16,7 +16,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from tsl.callbacks.checkpoint_files import WholeCheckpoints
 from tsl.callbacks.described import described_run
-from tsl.callbacks.run_logger import drop_rows_after
+from tsl.callbacks.run_logger import RunLogger, drop_rows_after
 from tsl.callbacks.stop_signals import StopSignals
 from tsl.errors import CannotWriteError, InputError
 from tsl.format import FORMAT, FORMAT_KEY
@@ -120,6 +120,9 @@ class RunFiles(pl.Callback):
         was_stopped = isinstance(exception, KeyboardInterrupt | SystemExit) or any(each.received for each in signals)
         if not self._is_training and not (was_stopped and self._has_begun):
             self._remove()
+            for logger in trainer.loggers:
+                if isinstance(logger, RunLogger):
+                    logger.experiment.metrics.clear()  # Lightning would write them, into a directory that is gone
         elif was_stopped or isinstance(exception, CannotWriteError):
             self._end(RESUMABLE)
         else:
