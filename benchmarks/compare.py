@@ -26,7 +26,7 @@ BATCH = 100
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """How much processor time it takes."""
+    """Processor seconds of a call."""
     start = time.process_time()
     run()
     return time.process_time() - start

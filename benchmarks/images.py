@@ -32,7 +32,7 @@ SHAPE, WIDTHS, OUTPUTS, BATCH, CHUNK = [3, 32, 32], [64, 64, 64, 64], 10, 128, 4
 
 
 class Batches:
-    """Batches that lie in memory."""
+    """Batches that are kept in memory."""
 
     split = "val"
 
@@ -139,7 +139,7 @@ def forward_passes(module: TeacherStudent, data: InMemory) -> float:
 
 
 def torch_layers() -> nn.Sequential:
-    """The student's layers by torch.nn."""
+    """The layers of the student, made of torch.nn modules."""
     layers: list[nn.Module] = []
     for below, width in zip([SHAPE[0], *WIDTHS], WIDTHS, strict=False):
         layers += [nn.Conv2d(below, width, 3), nn.ReLU(), nn.BatchNorm2d(width)]

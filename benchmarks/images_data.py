@@ -67,14 +67,14 @@ def torchvision_batches(data_dir: Path) -> DataLoader[Any]:
 
 
 def tsl_batches(data_dir: Path) -> CIFAR10DataModule:
-    """All of them out of one tensor."""
+    """The batches of tsl, which come from one tensor."""
     data = CIFAR10DataModule(str(data_dir), verify=False, crop_padding=4, flip=True, batch_size=BATCH)
     data.draw("fit", torch.float32, torch.device("cpu"))
     return data
 
 
 def seconds_of_torchvision(loader: DataLoader[Any], batches: int) -> float:
-    """For an image, once the workers have handed out what they had made ahead."""
+    """Seconds for one image, after the batches that the workers had prepared."""
     iterator: Iterator[Any] = iter(loader)
     for _ in itertools.islice(iterator, WARM_UP):
         pass
@@ -84,7 +84,7 @@ def seconds_of_torchvision(loader: DataLoader[Any], batches: int) -> float:
 
 
 def seconds_of_tsl(data: CIFAR10DataModule, threads: int) -> float:
-    """For an image of a whole epoch, its order and crops included."""
+    """Seconds for one image, as the mean over an epoch with its order and crops."""
     torch.set_num_threads(threads)
     start = time.perf_counter()
     images = sum(chunk.inputs[..., 0, 0, 0].numel() for chunk in data.train_dataloader())

@@ -57,7 +57,7 @@ def most_memory() -> int:
 
 
 def peak(name: str, conn: "multiprocessing.connection.Connection") -> None:
-    """Send by how many bytes the process grew at most while it drew."""
+    """Send the largest growth of this process, in bytes, while it drew inputs."""
     DISTRIBUTIONS[name].sample(1000, DIM, torch.Generator())  # what torch loads at first use is no part of it
     before = most_memory()
     DISTRIBUTIONS[name].sample(COUNT, DIM, torch.Generator())
@@ -65,7 +65,7 @@ def peak(name: str, conn: "multiprocessing.connection.Connection") -> None:
 
 
 def peak_memory(name: str) -> float:
-    """That, measured in a fresh process."""
+    """The memory that `peak` reports, measured in a fresh process."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=peak, args=(name, sender))

@@ -22,7 +22,7 @@ RUNS, REPLICATES, EPOCHS, TEACHER_NODES = 60, 32, 20, 20
 
 
 def write_runs(folder: Path) -> list[Path]:
-    """The runs, of which those that are there are kept."""
+    """Write the runs; those that exist already are kept."""
     paths = []
     for index in range(RUNS):
         path = folder / "runs" / f"run{index:02d}"

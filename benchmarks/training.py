@@ -54,7 +54,7 @@ class Problem(NamedTuple):
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of a student-step: forward, error's way back, gradient."""
+        """Floating-point operations of a student-step: forward pass, backpropagated errors, gradients."""
         products = [below * above for below, above in pairwise(self.widths)]
         return 2 * self.batch * (3 * sum(products) - products[0])
 
@@ -127,7 +127,7 @@ def timed_fit(module: TeacherStudent, data: SyntheticDataModule, precision: str)
 
 
 class Tsl:
-    """Trainer.fit for two epochs, of which the second is timed: in the first the teacher answers all inputs, once."""
+    """Trainer.fit for two epochs. The second is timed, because the teacher answers all inputs once in the first."""
 
     def __init__(self, problem: Problem, dtype: torch.dtype, steps: int, how: Literal["eager", "fused"]) -> None:
         self.module, self.data = experiment(problem, steps, how)

@@ -71,8 +71,9 @@ def chain(name: str) -> list[str]:
 
 
 def fitted_configs() -> list[str]:
-    """All shipped configs that `tsl.fit` takes."""
-    return [name for name in shipped_configs() if "sweep" not in kind(name)]
+    """All shipped configs that `tsl.fit` takes, without those of a ResNet-18, which cannot be made small."""
+    left_out = ("published.yaml", "images/distillation.yaml", "images/fast.yaml")
+    return [name for name in shipped_configs() if "sweep" not in kind(name) and name not in left_out]
 
 
 def printed(name: str) -> dict[str, Any]:

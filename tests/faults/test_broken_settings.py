@@ -91,7 +91,8 @@ def faults_of(name: str, files: Path, folder: Path, count: int, seed: int) -> li
         except Exception as error:  # each is a fault, and the others are wanted too
             found.append(f"{what}: {type(error).__name__}: {error}")
             continue
-        words = [re.sub(r"\.(class_path|\d+)", "", key).rsplit(".", 1)[-1] for key in case.keys]
+        keys = [re.sub(r"\.(class_path|\d+)", "", key) for key in case.keys]
+        words = [key.rsplit(".", 1)[-1] for key in keys] + [key.rsplit(".", 1)[0] for key in keys if key.count(".") > 2]
         if status not in (0, 2):
             found.append(f"{what}: status {status}")
         if status == 2 and (message.count("error: ") != 1 or "Traceback" in message):
