@@ -87,7 +87,7 @@ def test_without_overlaps_or_a_closed_form_nothing_more_is_recorded(fit: Fit) ->
         ({"bias": True}, "the teacher has biases: set model.init_args.teacher.init_args.bias to false"),
         ({"batch_norm": "after"}, "the teacher has BatchNorm"),
         ({"widths": [2, 2]}, "the teacher is no MLP of one hidden layer"),
-        ({"activation": "sigmoid"}, "averages of a student with the activation sigmoid and a teacher with sigmoid"),
+        ({"activation": "sigmoid"}, "expected erf for student and teacher"),
     ],
 )
 def test_the_population_loss_of_other_networks_is_not_defined(settings: dict[str, Any], reason: str) -> None:

@@ -82,7 +82,7 @@ def test_what_cannot_be_clustered_is_refused(run: Path, teacher: Path, capsys: p
     assert cluster_students.main([str(train(root, "several"))]) == 2
     assert "but the replicates have different teachers" in capsys.readouterr().err
     assert cluster_students.main([str(train(root, "erf", "--model.teacher.activation", "linear"))]) == 2
-    assert "nodes of a linear network cannot be told" in capsys.readouterr().err
+    assert "nodes of a linear network are not determined" in capsys.readouterr().err
     assert cluster_students.main([str(train(root, "other", "--model.student.activation", "erf"))]) == 2
     assert "but the teacher has relu and the student erf" in capsys.readouterr().err
     deep = train(root, "deep", "--model.teacher.widths", "[4,4]")
