@@ -47,8 +47,8 @@ class Watcher:
     its inputs, so a network that changes them in place does not change the caller's.
 
     The axis of an output's nodes is that of the last module with weights that ran before: axis 1 after a convolution or
-    its normalization, the last axis after `nn.Linear` or `nn.LayerNorm`. If none ran, it is axis 1 for maps `[B, C, H,
-    W]` and the last for tokens `[B, T, features]`.
+    its normalization, the last axis after `nn.Linear` or `nn.LayerNorm`. If none ran, it is axis 1 for maps
+    `[B, C, H, W]` and the last for tokens `[B, T, features]`.
 
     Args:
         module: The network. It has hooks while it runs.
