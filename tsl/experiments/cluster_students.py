@@ -1,8 +1,9 @@
 """Recover a teacher from the nodes of its students: `python -m tsl.cluster_students runs/two_layer/first`.
 
-The replicates of the run are the students, and must have one common teacher (`--model.teacher_initialization
-tsl.modules.TeacherOfRun`). The nodes that most students share become the hidden nodes of a network. Its output weights
-are the least-squares fit to the teacher's outputs on all training inputs. The command writes
+The replicates of the run are the students, and must have one common teacher
+(`--model.teacher_initialization tsl.modules.TeacherOfRun`). The nodes that most students share become the hidden nodes
+of a network. Its output weights are the least-squares fit to the teacher's outputs on all training inputs. The
+command writes
 
     RUN/records/clusters                 a row for each recovered node
     RUN/clustered/reconstruction.pt      the network's weights: plain tensors, for MLP.load_state_dict

@@ -71,9 +71,10 @@ CLASSES = {
 
 
 BASES = ("pytorch_lightning.LightningModule", "pytorch_lightning.LightningDataModule")
-
+"""The class_path that the parser gives to a group of settings without one."""
 
 MOST_REPLICATES = 2**14
+"""The most replicates of a run, because more take minutes before the first step."""
 
 NOT_FINITE = ("is not finite", "has NaN or infinite values", "without overflow")
 """Words of messages about a loss, a weight, and (torch's) a number that float32 cannot hold."""

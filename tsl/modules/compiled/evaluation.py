@@ -43,8 +43,8 @@ class Sums(NamedTuple):
         tt: Σ t̃², `[2m]`.
         ss: Σ s̃², `[n]`.
         ts: Σ t̃ s̃, `[2m, n]`.
-        active: Number of inputs on which both nodes are active; in the last row, on which the student's is: `[m + 1,
-            n]`.
+        active: Number of inputs on which both nodes are active; in the last row, on which the student's is:
+            `[m + 1, n]`.
     """
 
     shift_t: np.ndarray
